@@ -1,0 +1,68 @@
+-- Backends: where tensors live and ops run. A backend is made once and passed around; nothing here is global.
+
+local ffi = require 'ffi'
+local lib = require 'argent.ffi'
+local check = require 'argent.check'
+local status = require 'argent.status'
+
+local M = {}
+
+local out = ffi.new('ag_backend *[1]')
+
+--- Opens a backend.
+---@param kind string 'cpu'
+---@param opts? {threads: integer?, isa: string?} threads: 0 or nil = one per core; isa: 'auto' (ARGENT_ISA, else the best),
+---'plain', 'avx2', 'avx512'
+---@return ag.Backend?
+---@return string? err
+---@return string? code
+function M.open(kind, opts)
+  check.type(kind, 'backend', 'string')
+  opts = check.options(opts, 'backend', {'threads', 'isa'})
+  local threads = check.int(opts.threads or 0, 'threads', 0, 256)
+  local rc = lib.ag_backend_new(out, kind, threads, opts.isa)
+  local be, err, code = status.check(rc, out[0])
+  if not be then return nil, err, code end
+  return ffi.gc(be, lib.ag_backend_free)
+end
+
+---@class ag.Backend
+---@field kind string 'cpu'
+---@field isa string the instruction set its kernels use
+---@field threads integer
+---@field live_bytes number memory of its tensors now; mapped files do not count
+local Backend = {}
+
+--- Waits until everything asked of the device is done (nothing to wait for on the CPU).
+function Backend:sync()
+  status.raise(lib.ag_backend_sync(self), 2)
+end
+
+local fields = {
+  kind = function(be) return ffi.string(lib.ag_backend_kind(be)) end,
+  isa = function(be) return ffi.string(lib.ag_backend_isa(be)) end,
+  threads = function(be) return lib.ag_backend_threads(be) end,
+  live_bytes = function(be) return lib.ag_backend_live_bytes(be) end,
+}
+
+ffi.metatype('ag_backend', {
+  __index = function(be, key)
+    local method = Backend[key]
+    if method then return method end
+    local field = fields[key]
+    if field then return field(be) end
+    error(("a backend has no field '%s'"):format(tostring(key)), 2)
+  end,
+  __tostring = function(be)
+    return ('backend %s (%s, %d threads)'):format(be.kind, be.isa, be.threads)
+  end,
+})
+
+local backend_type = ffi.typeof('ag_backend *')
+
+--- Whether v is a backend.
+function M.is(v)
+  return type(v) == 'cdata' and ffi.istype(backend_type, v)
+end
+
+return M

@@ -1,0 +1,35 @@
+-- Argent: tensors, two backends and the primitives of speech models for LuaJIT. This file is the list of public names.
+
+local lib = require 'argent.ffi'
+local ffi = require 'ffi'
+local backend = require 'argent.backend'
+local tensor = require 'argent.tensor'
+local plan = require 'argent.plan'
+
+local M = {
+  version = ffi.string(lib.ag_version()),
+  backend = backend.open,
+  tensor = tensor.from,
+  zeros = tensor.zeros,
+  is_tensor = tensor.is,
+  capture = plan.capture,
+  ops = require 'argent.ops',
+}
+
+-- Heavier parts are loaded when they are first named.
+local lazy = {
+  nn = function() return require 'argent.nn' end,
+  qwen3_tts = function() return require 'argent.qwen3_tts' end,
+  load = function() return require('argent.io').load end,
+  save = function() return require('argent.io').save end,
+}
+
+return setmetatable(M, {
+  __index = function(t, key)
+    local get = lazy[key]
+    if not get then error(("argent has no '%s'"):format(tostring(key)), 2) end
+    local v = get()
+    rawset(t, key, v)
+    return v
+  end,
+})

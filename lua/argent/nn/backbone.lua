@@ -1,0 +1,111 @@
+-- A stack of decoder layers and its final norm: the talker, the code predictor and the codec's transformer are three uses of it. One row
+-- of one position is decode, more is prefill; both run the same ops and continue where the session stands.
+
+local Block = require 'argent.nn.block'
+local Session = require 'argent.nn.session'
+local check = require 'argent.check'
+local ops = require 'argent.ops'
+local tensor = require 'argent.tensor'
+
+---@class ag.BackboneConfig the names of the released configs
+---@field hidden_size integer
+---@field intermediate_size integer
+---@field num_hidden_layers integer
+---@field num_attention_heads integer
+---@field num_key_value_heads integer
+---@field head_dim integer
+---@field rms_norm_eps number
+---@field rope_theta number
+---@field max_position_embeddings integer
+---@field sliding_window integer? keys that a query sees, its own included
+---@field attention_bias boolean? biases are required; otherwise they are taken where present
+---@field qk_norm boolean? norms on queries and keys (Qwen3)
+---@field layer_scale boolean? branches are scaled (the codec)
+
+---@class ag.Backbone
+---@field cfg ag.BackboneConfig
+---@field backend ag.Backend
+local Backbone = {}
+Backbone.__index = Backbone
+
+--- Takes `layers.N.*` and `norm.weight` from the scope.
+---@param backend ag.Backend
+---@param cfg ag.BackboneConfig
+---@param scope ag.Scope
+---@param dtype string of the linear weights
+function Backbone.load(backend, cfg, scope, dtype)
+  local self = setmetatable({backend = backend, cfg = cfg, blocks = {}}, Backbone)
+  for i = 1, cfg.num_hidden_layers do
+    self.blocks[i] = Block.load(scope:scope(('layers.%d.'):format(i - 1)), cfg, dtype)
+  end
+  self.norm = scope:get('norm.weight', {cfg.hidden_size}, 'f32')
+  local inv_freq = {}
+  for j = 0, cfg.head_dim / 2 - 1 do inv_freq[j + 1] = cfg.rope_theta ^ (-2 * j / cfg.head_dim) end
+  self.inv_freq = tensor.from(backend, inv_freq)
+  return self
+end
+
+--- A session: rows sequences side by side (default 1), room for `capacity` positions at once (more is committed as needed, up to the
+--- config's maximum), at most `chunk` positions in one pass (longer inputs are taken in several).
+---@param opts? {rows: integer?, capacity: integer?, chunk: integer?}
+---@return ag.Session
+function Backbone:session(opts)
+  return Session.new(self, check.options(opts, 'session', {'rows', 'capacity', 'chunk'}))
+end
+
+--- The ops of T positions, eager or recorded: out [R, T, D] = hidden states after the final norm, for x [R, T, D]. Room must
+--- have been made (session:ensure) and the host told (session:advanced).
+---@param row? integer only this row of the session; then R = 1
+function Backbone:step(session, out, x, row)
+  local shape = x.shape
+  local T = shape[2]
+  local ws, caches, pos = session.scratch(shape[1], T), session:state(row)
+  ops.rope_angles(ws.angles, pos, self.inv_freq)
+  ops.copy(ws.x, x)
+  local before
+  for i, block in ipairs(self.blocks) do
+    block:forward(ws, caches[i], pos, before)
+    before = block
+  end
+  ops.rms_norm(out, ws.x, self.norm, self.cfg.rms_norm_eps, before and ws.branch, before and before.mlp_scale)
+  ops.advance(pos, T, nil)
+end
+
+local function shape_text(shape)
+  return '[' .. table.concat(shape, ', ') .. ']'
+end
+
+--- Hidden states after the final norm for every position of x; the session moves on by as many.
+---@param session ag.Session
+---@param x ag.Tensor [T, hidden] for a session of one row or for one row of it, else [rows, T, hidden]
+---@param opts? {row: integer?, out: ag.Tensor?} row: which row x is for (1-based); out: written instead of a new tensor
+---@return ag.Tensor? hidden of the shape of x
+---@return string? err when the session is full
+---@return string? code
+function Backbone:forward(session, x, opts)
+  opts = check.options(opts, 'forward', {'row', 'out'})
+  if not tensor.is(x) then check.type(x, 'forward: x', 'tensor') end
+  local shape, D = x.shape, self.cfg.hidden_size
+  local row = opts.row and check.int(opts.row, 'forward: row', 1, session.rows)
+  local flat = session.rows == 1 or row ~= nil
+  local want = flat and ('[T, %d]'):format(D) or ('[%d, T, %d]'):format(session.rows, D)
+  if #shape ~= (flat and 2 or 3) or shape[#shape] ~= D or (not flat and shape[1] ~= session.rows) then
+    error(('forward: x %s: expected %s'):format(shape_text(shape), want), 2)
+  end
+  local R, T = flat and 1 or shape[1], shape[#shape - 1]
+  local ok, err, code = session:ensure(T, row)
+  if not ok then return nil, err, code end
+  local out = opts.out or tensor.zeros(self.backend, shape)
+  local x3, out3 = x, out
+  if flat then x3, out3 = x:contiguous():view(1, T, D), out:view(1, T, D) end
+  for first = 1, T, session.chunk do
+    local n = math.min(session.chunk, T - first + 1)
+    local part = tensor.zeros(self.backend, {R, n, D})
+    self:step(session, part, x3:narrow(2, first, n), row)
+    out3:narrow(2, first, n):copy(part)
+    if row then session.consumed[row] = session.consumed[row] + n else session:advanced(n) end
+  end
+  return out
+end
+
+return Backbone

@@ -1,0 +1,10 @@
+-- Layers for any model. Each has `load(scope, ...)`, which takes its weights from a scope (argent.weights), and a forward that writes
+-- into tensors it is given and allocates nothing.
+
+return {
+  Linear = require 'argent.nn.linear',
+  Attention = require 'argent.nn.attention',
+  Mlp = require 'argent.nn.mlp',
+  Block = require 'argent.nn.block',
+  Backbone = require 'argent.nn.backbone',
+}

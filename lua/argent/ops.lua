@@ -1,0 +1,52 @@
+-- The ops as Lua functions, made from the prototypes in the library's own header text: ops.linear(out, x, w, bias) and so on, in
+-- the order of runtime/ops.def, which is their documentation. Optional tensors may be nil. Misuse raises at the caller's line.
+
+local ffi = require 'ffi'
+local lib = require 'argent.ffi'
+local check = require 'argent.check'
+local status = require 'argent.status'
+local tensor = require 'argent.tensor'
+
+local M = {}
+
+-- One argument of a prototype: its name, its kind, and the check that FFI does not do (see anchors: 1.9 arrives as 1).
+local function parse(declaration)
+  local kind, name = declaration:match('^%s*(.-)%s*([%w_]+)%s*$')
+  local optional = name:match('^opt_(.*)$')
+  return {name = optional or name, optional = optional ~= nil, tensor = kind:find('ag_tensor', 1, true) ~= nil,
+    int = kind == 'int32_t'}
+end
+
+local function wrap(op, declarations)
+  local args, names, body = {}, {}, {}
+  for declaration in declarations:gmatch('[^,]+') do args[#args + 1] = parse(declaration) end
+  for i, a in ipairs(args) do
+    local v = 'a' .. i
+    names[i] = v
+    local label = ('%q'):format(op .. ': ' .. a.name)
+    if a.tensor then
+      body[i] = ('if not is(%s)%s then refuse(%s, %s) end'):format(v, a.optional and (' and %s ~= nil'):format(v) or '', v, label)
+    else
+      body[i] = ('%s(%s, %s)'):format(a.int and 'int' or 'number', v, label)
+    end
+  end
+  local list = table.concat(names, ', ')
+  local source = ([[
+    local lib, is, int, number, refuse, raise = ...
+    return function(%s)
+      %s
+      local rc = lib.ag_%s(%s)
+      if rc ~= 0 then raise(rc, 2) end
+    end]]):format(list, table.concat(body, '\n      '), op, list)
+  local function refuse(v, label)
+    error(('%s: expected a tensor, got %s'):format(label, check.show(v)), 3)
+  end
+  return assert(loadstring(source, '=ops.' .. op))(lib, tensor.is, check.int, check.number, refuse, status.raise)
+end
+
+-- The ops are the prototypes after the header's own functions: those whose first parameter is a tensor and which are not ag_tensor_*.
+for name, declarations in ffi.string(lib.ag_cdef()):gmatch('int ag_([%w_]+)%((ag_tensor %*[^%)]*)%);') do
+  if not name:find('^tensor_') then M[name] = wrap(name, declarations) end
+end
+
+return M

@@ -1,0 +1,47 @@
+-- Plans: ops recorded once and replayed without Lua. What changes between runs lies in tensors that the ops read.
+
+local ffi = require 'ffi'
+local lib = require 'argent.ffi'
+local check = require 'argent.check'
+local status = require 'argent.status'
+
+local M = {}
+
+local out = ffi.new('ag_plan *[1]')
+
+---@class ag.Plan
+local Plan = {}
+Plan.__index = Plan
+
+--- Runs the recorded ops. Raises what an op would have raised; an interrupt raises 'interrupted'.
+function Plan:run()
+  local rc = lib.ag_plan_run(self.raw)
+  if rc ~= 0 then status.raise(rc, 2) end
+end
+
+--- Runs the recorded ops; faults of the data are values.
+---@return boolean? ok
+---@return string? err
+---@return string? code 'value', 'capacity', 'memory', 'interrupted'
+function Plan:try()
+  return status.check(lib.ag_plan_run(self.raw), true)
+end
+
+--- Runs fn once with its ops recorded instead of executed, and returns the plan. An error in fn is passed on; nothing stays recorded.
+---@param backend ag.Backend
+---@param fn function
+---@return ag.Plan plan with fields ops and barriers (counts)
+function M.capture(backend, fn)
+  check.type(fn, 'capture: fn', 'function')
+  status.raise(lib.ag_capture_begin(backend), 2)
+  local ok, err = pcall(fn)
+  if not ok then
+    lib.ag_capture_abort(backend)
+    error(err, 0)
+  end
+  status.raise(lib.ag_capture_end(out, backend), 2)
+  local raw = ffi.gc(out[0], lib.ag_plan_free)
+  return setmetatable({raw = raw, ops = lib.ag_plan_size(raw), barriers = lib.ag_plan_barriers(raw)}, Plan)
+end
+
+return M

@@ -1,0 +1,98 @@
+-- The code predictor: after the talker has chosen code group 0 of a frame, a small decoder chooses groups 1 .. G - 1, one after the other, from
+-- the talker's hidden state and the codes so far (reference, section 4). Its cache lives for one frame.
+
+local Backbone = require 'argent.nn.backbone'
+local Linear = require 'argent.nn.linear'
+local ops = require 'argent.ops'
+local tensor = require 'argent.tensor'
+
+---@class ag.CodePredictor
+---@field backbone ag.Backbone
+---@field embeddings ag.Tensor[] G - 1 tables [book, D], of the talker's width; embeddings[g] is that of group g
+---@field heads nn.Linear[] heads[g] gives the logits of group g
+local CodePredictor = {}
+CodePredictor.__index = CodePredictor
+
+---@param backend ag.Backend
+---@param cfg table cfg.predictor of qwen3_tts.config
+---@param width integer the talker's hidden size
+---@param scope ag.Scope 'talker.code_predictor.'
+---@param dtype string of the linear weights
+function CodePredictor.load(backend, cfg, width, scope, dtype)
+  local H, model = cfg.hidden_size, scope:scope('model.')
+  local self = setmetatable({
+    backend = backend, cfg = cfg, width = width, embeddings = {}, heads = {},
+    -- Only where the widths differ; it is applied to every input, the talker's hidden state included.
+    projection = H ~= width and Linear.load(scope:scope('small_to_mtp_projection.'), H, width, dtype, 'required') or nil,
+    backbone = Backbone.load(backend, cfg, model, dtype),
+  }, CodePredictor)
+  for g = 1, cfg.num_code_groups - 1 do
+    self.embeddings[g] = model:get(('codec_embedding.%d.weight'):format(g - 1), {cfg.vocab_size, width})
+    self.heads[g] = Linear.load(scope:scope(('lm_head.%d.'):format(g - 1)), cfg.vocab_size, H, dtype, 'none')
+  end
+  return self
+end
+
+--- Scratch and session for `rows` frames side by side.
+---@return table state with logits [G - 1, rows, book], kept for whoever wants to look
+function CodePredictor:state(rows)
+  local be, D, H = self.backend, self.width, self.cfg.hidden_size
+  local function zeros(...) return tensor.zeros(be, {...}) end
+  local s = {
+    rows = rows,
+    session = self.backbone:session {rows = rows, capacity = self.cfg.num_code_groups, chunk = 2},
+    pair = zeros(rows, 2, D), pair_in = self.projection and zeros(rows, 2, H), pair_out = zeros(rows, 2, H),
+    one = zeros(rows, 1, D), one_in = self.projection and zeros(rows, 1, H), one_out = zeros(rows, 1, H),
+    logits = zeros(self.cfg.num_code_groups - 1, rows, self.cfg.vocab_size),
+  }
+  s.last = s.one_out:view(rows, H)
+  return s
+end
+
+function CodePredictor:pass(state, x, projected, out)
+  if self.projection then
+    self.projection:forward(projected, x)
+    x = projected
+  end
+  self.backbone:step(state.session, out, x)
+end
+
+--- The ops that draw groups 1 .. G - 1 of a frame. Leaves the sum of the embeddings of all G codes in `sum`.
+---@param state table of :state(rows)
+---@param sum ag.Tensor [rows, D]
+---@param hidden ag.Tensor [rows, D] the talker's, after its final norm
+---@param codec_embedding ag.Tensor the talker's table, for group 0
+---@param codes ag.Tensor i32 [rows, G]; column 1 is read, the others are written
+---@param draw fun(codes: ag.Tensor, logits: ag.Tensor, group: integer) draws one id per row
+function CodePredictor:frame(state, sum, hidden, codec_embedding, codes, draw)
+  local one = state.one:select(2, 1)
+  local first = state.pair:select(2, 2)
+  ops.fill(state.session.positions, 0)
+  ops.copy(state.pair:select(2, 1), hidden)
+  ops.embedding(first, codec_embedding, codes:select(2, 1), 0)
+  ops.copy(sum, first)
+  self:pass(state, state.pair, state.pair_in, state.pair_out)
+  -- The hidden state of position 0 is not used.
+  ops.copy(state.last, state.pair_out:select(2, 2))
+  for g = 1, self.cfg.num_code_groups - 1 do
+    if g > 1 then self:pass(state, state.one, state.one_in, state.one_out) end
+    local logits = state.logits:select(1, g)
+    self.heads[g]:forward(logits, state.last)
+    draw(codes:select(2, g + 1), logits, g)
+    ops.embedding(one, self.embeddings[g], codes:select(2, g + 1), 0)
+    ops.add(sum, sum, one, 1)
+  end
+end
+
+--- Sums of the embeddings of all groups of given frames: the codec side of reference frames.
+---@param codec_embedding ag.Tensor the talker's table
+---@param codes ag.Tensor i32 [F, G]
+---@return ag.Tensor [F, D]
+function CodePredictor:frame_embeddings(codec_embedding, codes)
+  local out = tensor.zeros(self.backend, {#codes, self.width})
+  ops.embedding(out, codec_embedding, codes:select(2, 1), 0)
+  for g, table in ipairs(self.embeddings) do ops.embedding(out, table, codes:select(2, g + 1), 1) end
+  return out
+end
+
+return CodePredictor

@@ -1,0 +1,144 @@
+-- The codec decoder: codes [F, G] -> samples (reference, section 8). Split residual codebooks, a causal convolution, a sliding-window
+-- transformer, upsampling by transposed convolutions and ConvNeXt blocks, then the waveform decoder of snakes and dilated
+-- convolutions. Everything looks back only, so codes may come in chunks of any size: a stream is exactly the one pass.
+
+local Backbone = require 'argent.nn.backbone'
+local Linear = require 'argent.nn.linear'
+local codebook = require 'argent.qwen3_tts.codebook'
+local layers = require 'argent.qwen3_tts.codec_layers'
+local ops = require 'argent.ops'
+local tensor = require 'argent.tensor'
+
+local NORM_EPS = 1e-6     -- of the ConvNeXt LayerNorm; not in the config
+local DILATIONS = {1, 3, 9}
+
+---@class ag.CodecDecoder
+---@field rate integer samples a second
+---@field samples_per_frame integer
+local CodecDecoder = {}
+CodecDecoder.__index = CodecDecoder
+
+local function load_quantizer(backend, cfg, scope)
+  local G, dim = cfg.num_quantizers, cfg.codebook_dim / 2
+  local function books(part, n)
+    local scopes = {}
+    for i = 1, n do scopes[i] = scope:scope(('%s.vq.layers.%d._codebook.'):format(part, i - 1)) end
+    return codebook.stack(backend, scopes, 'embedding_sum', cfg.codebook_size, dim)
+  end
+  local function project(part)
+    return scope:get(part .. '.output_proj.weight', {cfg.codebook_dim, dim, 1}, 'f32'):view(cfg.codebook_dim, dim)
+  end
+  return {first = books('rvq_first', 1), rest = books('rvq_rest', G - 1), first_proj = project 'rvq_first',
+    rest_proj = project 'rvq_rest', dim = dim}
+end
+
+local function load_convnext(backend, scope, C)
+  local hidden = 4 * C
+  return {
+    dwconv = layers.depthwise(backend, scope:scope('dwconv.conv.'), C, 7),
+    norm = {w = scope:get('norm.weight', {C}, 'f32'), b = scope:get('norm.bias', {C}, 'f32')},
+    pwconv1 = Linear.load(scope:scope('pwconv1.'), hidden, C, 'f32', 'required'),
+    pwconv2 = Linear.load(scope:scope('pwconv2.'), C, hidden, 'f32', 'required'),
+    gamma = scope:get('gamma', {C}, 'f32'), channels = C,
+  }
+end
+
+local function load_wave_block(backend, scope, channels, rate)
+  local outs, units = channels / 2, {}
+  for i, dilation in ipairs(DILATIONS) do
+    local s = scope:scope(('block.%d.'):format(i + 1))
+    units[i] = {
+      act1 = layers.snake(backend, s:scope('act1.'), outs),
+      conv1 = layers.conv(backend, s:scope('conv1.conv.'), outs, outs, 7, dilation),
+      act2 = layers.snake(backend, s:scope('act2.'), outs),
+      conv2 = layers.conv(backend, s:scope('conv2.conv.'), outs, outs, 1),
+    }
+  end
+  return {
+    act = layers.snake(backend, scope:scope('block.0.'), channels),
+    up = layers.upsampling_conv(backend, scope:scope('block.1.conv.'), outs, channels, rate),
+    units = units, channels = outs,
+  }
+end
+
+--- Takes `decoder.*` of the speech tokenizer, all in f32.
+---@param backend ag.Backend
+---@param cfg table cfg.codec of qwen3_tts.config
+---@param scope ag.Scope 'decoder.'
+function CodecDecoder.load(backend, cfg, scope)
+  local L, H, D = cfg.latent_dim, cfg.transformer.hidden_size, cfg.decoder_dim
+  local pre, wave = scope:scope('pre_transformer.'), scope:scope('decoder.')
+  local self = setmetatable({
+    backend = backend, cfg = cfg, rate = cfg.sample_rate, samples_per_frame = cfg.samples_per_frame,
+    groups = cfg.num_quantizers,
+    quantizer = load_quantizer(backend, cfg, scope:scope('quantizer.')),
+    pre_conv = layers.conv(backend, scope:scope('pre_conv.conv.'), L, cfg.codebook_dim, 3),
+    input_proj = Linear.load(pre:scope('input_proj.'), H, L, 'f32', 'required'),
+    transformer = Backbone.load(backend, cfg.transformer, pre, 'f32'),
+    output_proj = Linear.load(pre:scope('output_proj.'), L, H, 'f32', 'required'),
+    upsample = {}, blocks = {},
+    first = layers.conv(backend, wave:scope('0.conv.'), D, L, 7),
+  }, CodecDecoder)
+  for i, ratio in ipairs(cfg.upsampling_ratios) do
+    local s = scope:scope(('upsample.%d.'):format(i - 1))
+    self.upsample[i] = {
+      up = layers.upsampling_linear(backend, s:scope('0.conv.'), L, L, ratio),
+      convnext = load_convnext(backend, s:scope('1.'), L),
+    }
+  end
+  local n = #cfg.upsample_rates
+  for i, rate in ipairs(cfg.upsample_rates) do
+    self.blocks[i] = load_wave_block(backend, wave:scope(i .. '.'), D / 2 ^ (i - 1), rate)
+  end
+  local C = D / 2 ^ n
+  self.last_act = layers.snake(backend, wave:scope((n + 1) .. '.'), C)
+  self.last = layers.conv(backend, wave:scope((n + 2) .. '.conv.'), 1, C, 7)
+  return self
+end
+
+--- Refuses codes that are not whole frames of this codec.
+---@param codes ag.Tensor i32 [F, G]
+---@return boolean? ok
+---@return string? err
+---@return string? code 'value'
+function CodecDecoder:check_codes(codes)
+  local shape = codes.shape
+  if codes.dtype ~= 'i32' or #shape ~= 2 or shape[2] ~= self.groups then
+    return nil, ('codes: expected i32 [frames, %d], got %s [%s]'):format(self.groups, codes.dtype,
+      table.concat(shape, ', ')), 'value'
+  end
+  local host, size = codes:host(), self.cfg.codebook_size
+  for i = 0, shape[1] * shape[2] - 1 do
+    if host[i] < 0 or host[i] >= size then
+      return nil, ('codes: frame %d, group %d is %d, outside 0 .. %d'):format(math.floor(i / shape[2]), i % shape[2],
+        host[i], size - 1), 'value'
+    end
+  end
+  return true
+end
+
+--- A decoder of one stream of codes.
+---@param chunk? integer most frames that one pass takes (default 8): more is faster and needs more scratch
+---@return ag.CodecStream
+function CodecDecoder:stream(chunk)
+  return require('argent.qwen3_tts.codec_stream').new(self, chunk)
+end
+
+--- Decodes whole utterances.
+---@param codes ag.Tensor|integer[][] i32 [F, G], or a table of frames
+---@param opts? {tap: fun(name: string, x: ag.Tensor)?} tap sees every stage of each chunk, [T, channels], named as in the checkpoint
+---@return ag.Tensor? samples f32 [F * samples_per_frame] in [-1, 1]
+---@return string? err
+---@return string? code 'value'
+function CodecDecoder:decode(codes, opts)
+  if not tensor.is(codes) then codes = tensor.from(self.backend, codes, 'i32') end
+  if #codes == 0 then return tensor.zeros(self.backend, {0}) end
+  self.pooled = self.pooled or self:stream()
+  local stream = self.pooled
+  stream:reset()
+  return stream:push(codes, opts)
+end
+
+CodecDecoder.norm_eps = NORM_EPS
+
+return CodecDecoder

@@ -1,0 +1,117 @@
+-- The causal layers of the codec, time first: x [T, C]. A layer that looks back keeps the rows it still needs in a small state tensor, so
+-- that a stream of chunks is exactly the one pass over all of them. `stage(name, ...)` is the decoder's business; here are the parts.
+
+local ops = require 'argent.ops'
+local tensor = require 'argent.tensor'
+
+local M = {}
+
+-- [a, b, c] -> [a, c, b], packed: the channels of one tap lie together, as the kernels walk them.
+local function pack(backend, w)
+  local s = w.shape
+  local out = tensor.zeros(backend, {s[1], s[3], s[2]})
+  ops.copy(out, w:transpose(2, 3))
+  return out
+end
+
+---@class ag.CausalConv
+local CausalConv = {}
+CausalConv.__index = CausalConv
+
+--- A convolution of stride 1 with (K - 1) * dilation rows of past.
+---@param scope ag.Scope with weight [O, C, K] and bias [O]
+function M.conv(backend, scope, outs, channels, taps, dilation)
+  dilation = dilation or 1
+  return setmetatable({
+    weight = pack(backend, scope:get('weight', {outs, channels, taps}, 'f32')),
+    bias = scope:get('bias', {outs}, 'f32'),
+    past = (taps - 1) * dilation, channels = channels, outs = outs, dilation = dilation, step = 1,
+    forward_op = function(self, out, window) ops.conv1d(out, window, self.weight, self.bias, self.dilation, 1) end,
+  }, CausalConv)
+end
+
+--- One filter per channel.
+---@param scope ag.Scope with weight [C, 1, K] and bias [C]
+function M.depthwise(backend, scope, channels, taps)
+  local w = scope:get('weight', {channels, 1, taps}, 'f32'):view(channels, taps)
+  return setmetatable({
+    weight = w:transpose(1, 2):contiguous(), bias = scope:get('bias', {channels}, 'f32'),
+    past = taps - 1, channels = channels, outs = channels, step = 1,
+    forward_op = function(self, out, window) ops.depthwise_conv1d(out, window, self.weight, self.bias) end,
+  }, CausalConv)
+end
+
+-- The bias of one step of a transposed convolution, once for each of the `rate` rows it makes.
+local function repeated(backend, bias, rate)
+  local out = tensor.zeros(backend, {rate, #bias})
+  for j = 1, rate do out:select(1, j):copy(bias) end
+  return out:view(-1)
+end
+
+--- A transposed convolution of K = 2 * rate taps and stride `rate`, its right end cut: y[t r + j] = b + W[j] x[t] + W[j + r] x[t - 1]. As a
+--- convolution of two taps it makes rate * O outputs a row, which are `rate` rows of O.
+---@param scope ag.Scope with weight [C, O, 2 * rate] and bias [O]
+function M.upsampling_conv(backend, scope, outs, channels, rate)
+  local w = scope:get('weight', {channels, outs, 2 * rate}, 'f32')
+  local packed = tensor.zeros(backend, {rate, outs, 2, channels})
+  ops.copy(packed:select(3, 1), w:narrow(3, rate + 1, rate):transpose(1, 3))
+  ops.copy(packed:select(3, 2), w:narrow(3, 1, rate):transpose(1, 3))
+  return setmetatable({
+    weight = packed:view(rate * outs, 2, channels), bias = repeated(backend, scope:get('bias', {outs}, 'f32'), rate),
+    past = 1, channels = channels, outs = outs, step = rate,
+    forward_op = function(self, out, window) ops.conv1d(out, window, self.weight, self.bias, 1, 1) end,
+  }, CausalConv)
+end
+
+--- A transposed convolution of K = rate taps and stride `rate`: no overlap, nothing to remember, a linear layer.
+---@param scope ag.Scope with weight [C, O, rate] and bias [O]
+function M.upsampling_linear(backend, scope, outs, channels, rate)
+  local w = scope:get('weight', {channels, outs, rate}, 'f32')
+  local packed = tensor.zeros(backend, {rate, outs, channels})
+  ops.copy(packed, w:transpose(1, 3))
+  return setmetatable({
+    weight = packed:view(rate * outs, channels), bias = repeated(backend, scope:get('bias', {outs}, 'f32'), rate),
+    past = 0, channels = channels, outs = outs, step = rate,
+    forward_op = function(self, out, window) ops.linear(out, window, self.weight, self.bias) end,
+  }, CausalConv)
+end
+
+--- The rows a stream of this layer carries from chunk to chunk, zero at the start (the left padding).
+function CausalConv:state(backend)
+  return tensor.zeros(backend, {self.past, self.channels})
+end
+
+--- out [T * step, outs] from T new rows. They are written by `fill(rows)` into the window behind the past ones.
+---@param out ag.Tensor
+---@param state ag.Tensor of :state()
+---@param work ag.Tensor flat scratch of at least (past + T) * channels
+---@param T integer
+---@param fill fun(rows: ag.Tensor) writes [T, channels]
+function CausalConv:forward(out, state, work, T, fill)
+  local past, C = self.past, self.channels
+  local window = work:narrow(1, 1, (past + T) * C):view(past + T, C)
+  if past > 0 then ops.copy(window:narrow(1, 1, past), state) end
+  fill(window:narrow(1, past + 1, T))
+  self:forward_op(out:view(T, -1), window)
+  if past > 0 then ops.copy(state, window:narrow(1, T + 1, past)) end
+end
+
+---@class ag.Snake x + sin(alpha x)^2 / beta per channel; the files hold log alpha and log beta
+local Snake = {}
+Snake.__index = Snake
+
+function M.snake(backend, scope, channels)
+  local function host(name) return (scope:get(name, {channels}, 'f32'):host()) end
+  local alpha, beta, a, ib = host 'alpha', host 'beta', {}, {}
+  for c = 0, channels - 1 do
+    a[c + 1] = math.exp(alpha[c])
+    ib[c + 1] = 1 / (math.exp(beta[c]) + 1e-9)
+  end
+  return setmetatable({alpha = tensor.from(backend, a), inv_beta = tensor.from(backend, ib)}, Snake)
+end
+
+function Snake:forward(out, x)
+  ops.snake(out, x, self.alpha, self.inv_beta)
+end
+
+return M

@@ -1,0 +1,62 @@
+-- Qwen3-TTS from a model directory in the released layout. `open` reads the config, assembles the networks and returns what speaks.
+
+local Backend = require 'argent.backend'
+local CodePredictor = require 'argent.qwen3_tts.code_predictor'
+local CodecDecoder = require 'argent.qwen3_tts.codec_decoder'
+local Lane = require 'argent.qwen3_tts.lane'
+local Pool = require 'argent.pool'
+local Synthesizer = require 'argent.qwen3_tts.synthesizer'
+local Talker = require 'argent.qwen3_tts.talker'
+local Tokenizer = require 'argent.text.tokenizer'
+local check = require 'argent.check'
+local config = require 'argent.qwen3_tts.config'
+local weights = require 'argent.weights'
+
+local M = {}
+
+local DTYPES = {'f32', 'bf16'}
+
+--- Opens a model directory.
+---@param dir string
+---@param opts? {backend: ag.Backend?, dtype: string?} backend: default CPU, one thread per core; dtype of the linear weights of talker and
+---predictor: 'bf16' (default) or 'f32' (the reference mode). The codec is f32.
+---@return ag.Synthesizer?
+---@return string? err one line: file, place, fact
+---@return string? code
+function M.open(dir, opts)
+  check.type(dir, 'open: directory', 'string')
+  opts = check.options(opts, 'open', {'backend', 'dtype'})
+  local dtype = check.one_of(opts.dtype or 'bf16', 'open: dtype', DTYPES)
+  local backend, err, code = opts.backend, nil, nil
+  if not backend then
+    backend, err, code = Backend.open 'cpu'
+    if not backend then return nil, err, code end
+  end
+  local cfg, tokenizer, w, cw
+  cfg, err = config.read(dir)
+  if not cfg then return nil, err, 'format' end
+  tokenizer, err = Tokenizer.open(dir)
+  if not tokenizer then return nil, err, 'format' end
+  w, err, code = weights.open(dir, {backend = backend})
+  if not w then return nil, err, code or 'format' end
+  cw, err, code = weights.open(dir .. '/speech_tokenizer', {backend = backend})
+  if not cw then return nil, err, code or 'format' end
+
+  local tts
+  tts, err, code = weights.build(function()
+    local talker = Talker.load(backend, cfg.talker, w:scope 'talker.', dtype)
+    local predictor = CodePredictor.load(backend, cfg.predictor, cfg.talker.hidden_size,
+      w:scope 'talker.code_predictor.', dtype)
+    local codec = CodecDecoder.load(backend, cfg.codec, cw:scope 'decoder.')
+    return setmetatable({
+      dir = dir, cfg = cfg, backend = backend, dtype = dtype, tokenizer = tokenizer, weights = w, codec_weights = cw,
+      talker = talker, predictor = predictor, codec = codec,
+      lanes = Pool.new(function() return Lane.new(talker, predictor) end),
+      streams = Pool.new(function() return codec:stream() end),
+    }, Synthesizer)
+  end)
+  if not tts then return nil, err, code or 'format' end
+  return tts
+end
+
+return M

@@ -1,0 +1,85 @@
+-- The talker: an ordinary Qwen3 decoder over rows that are the sum of a text side and a codec side (reference, sections 3 and 5). Its hidden state after
+-- the final norm gives the logits of code group 0 and is what the code predictor continues from.
+
+local Backbone = require 'argent.nn.backbone'
+local Linear = require 'argent.nn.linear'
+local ops = require 'argent.ops'
+local tensor = require 'argent.tensor'
+
+---@class ag.Talker
+---@field backbone ag.Backbone
+---@field text_embedding ag.Tensor [text_vocab, Dt]
+---@field codec_embedding ag.Tensor [vocab, D]
+---@field head nn.Linear D -> vocab
+local Talker = {}
+Talker.__index = Talker
+
+--- Takes `talker.*` but for the code predictor.
+---@param backend ag.Backend
+---@param cfg table cfg.talker of qwen3_tts.config
+---@param scope ag.Scope 'talker.'
+---@param dtype string of the linear weights
+function Talker.load(backend, cfg, scope, dtype)
+  local D, Dt = cfg.hidden_size, cfg.text_hidden_size
+  local model, projection = scope:scope('model.'), scope:scope('text_projection.')
+  return setmetatable({
+    backend = backend,
+    cfg = cfg,
+    -- Looked up, never multiplied: as stored, so that the table stays in the mapped file.
+    text_embedding = model:get('text_embedding.weight', {cfg.text_vocab_size, Dt}),
+    codec_embedding = model:get('codec_embedding.weight', {cfg.vocab_size, D}),
+    fc1 = Linear.load(projection:scope('linear_fc1.'), Dt, Dt, dtype, 'required'),
+    fc2 = Linear.load(projection:scope('linear_fc2.'), D, Dt, dtype, 'required'),
+    backbone = Backbone.load(backend, cfg, model, dtype),
+    head = Linear.load(scope:scope('codec_head.'), cfg.vocab_size, D, dtype, 'none'),
+  }, Talker)
+end
+
+--- Text vectors: fc2(silu(fc1(embedding))).
+---@param ids integer[]
+---@return ag.Tensor [#ids, D]
+function Talker:text_vectors(ids)
+  local be, n, Dt = self.backend, #ids, self.cfg.text_hidden_size
+  local e, h = tensor.zeros(be, {n, Dt}), tensor.zeros(be, {n, Dt})
+  ops.embedding(e, self.text_embedding, tensor.from(be, ids, 'i32'), 0)
+  self.fc1:forward(h, e)
+  ops.silu(h, h)
+  local out = tensor.zeros(be, {n, self.cfg.hidden_size})
+  self.fc2:forward(out, h)
+  return out
+end
+
+--- The rows of a prompt (qwen3_tts.prompt) as vectors.
+---@param prompt argent.Prompt
+---@param reference? {speaker: ag.Tensor?, frames: ag.Tensor?} speaker [D]; frames [F, D]: sums of the embeddings of each reference frame
+---@return ag.Tensor [rows, D]
+function Talker:prompt_rows(prompt, reference)
+  local text, codec, where = {}, {}, {}
+  for i, row in ipairs(prompt.rows) do
+    text[i] = row.text
+    if row.codec and row.codec.id then
+      codec[#codec + 1] = row.codec.id
+      where[#where + 1] = i
+    end
+  end
+  local x = self:text_vectors(text)
+  if #codec > 0 then
+    local e = tensor.zeros(self.backend, {#codec, self.cfg.hidden_size})
+    ops.embedding(e, self.codec_embedding, tensor.from(self.backend, codec, 'i32'), 0)
+    for j, i in ipairs(where) do
+      local row = x:narrow(1, i, 1)
+      ops.add(row, row, e:narrow(1, j, 1), 1)
+    end
+  end
+  for i, row in ipairs(prompt.rows) do
+    local c = row.codec
+    local source = c and (c.speaker and reference.speaker:view(1, -1) or c.frame and reference.frames:narrow(1, c.frame + 1, 1))
+    if source then
+      local at = x:narrow(1, i, 1)
+      ops.add(at, at, source, 1)
+    end
+  end
+  return x
+end
+
+return Talker

@@ -1,0 +1,383 @@
+-- Tensors: the Lua face of ag_tensor. Names and 1-based indices follow torch7; ids, codes and positions held in tensors are
+-- values and stay 0-based. Arithmetic here is for scripts and the REPL; models call argent.ops with their own outputs.
+
+local ffi = require 'ffi'
+local lib = require 'argent.ffi'
+local check = require 'argent.check'
+local status = require 'argent.status'
+
+local M = {}
+
+local MAX_DIMS = lib.AG_MAX_DIMS
+local dims, strides = ffi.new('int64_t[?]', MAX_DIMS), ffi.new('int64_t[?]', MAX_DIMS)
+local out = ffi.new('ag_tensor *[1]')
+
+local dtypes = {f32 = lib.AG_F32, bf16 = lib.AG_BF16, f16 = lib.AG_F16, i32 = lib.AG_I32}
+local host_type = {
+  f32 = ffi.typeof('float[?]'), bf16 = ffi.typeof('uint16_t[?]'), f16 = ffi.typeof('uint16_t[?]'),
+  i32 = ffi.typeof('int32_t[?]'),
+}
+local size_of = {f32 = 4, bf16 = 2, f16 = 2, i32 = 4}
+
+--- Takes over the one reference that a C function returned.
+---@param raw ffi.cdata* ag_tensor *
+---@return ag.Tensor
+function M.own(raw)
+  return ffi.gc(raw, lib.ag_tensor_free)
+end
+
+--- The C constant of a dtype name; raises for others.
+function M.dtype(name, level)
+  return dtypes[name] or dtypes[check.one_of(name, 'dtype', {'f32', 'bf16', 'f16', 'i32'}, (level or 0) + 1)]
+end
+
+local function fill_dims(shape, level)
+  check.type(shape, 'shape', 'table', level + 1)
+  check.int(#shape, 'number of dimensions', 0, MAX_DIMS, level + 1)
+  for i, n in ipairs(shape) do dims[i - 1] = check.int(n, 'shape', 0, 2 ^ 53, level + 1) end
+  return #shape
+end
+
+-- Dead tensors are a few bytes to Lua and may be most of the memory to us: so the collector runs whenever this many bytes have been asked
+-- for since it last did, and when memory ran out.
+local COLLECT_EVERY = 256 * 2 ^ 20
+local asked = 0
+
+local function create(make, level, bytes)
+  asked = asked + (bytes or 0)
+  if asked > COLLECT_EVERY then
+    asked = 0
+    collectgarbage()
+  end
+  local rc = make()
+  if rc == lib.AG_ENOMEM then
+    collectgarbage()
+    collectgarbage()
+    rc = make()
+  end
+  status.raise(rc, level + 1)
+  return M.own(out[0])
+end
+
+--- A zeroed tensor.
+---@param backend ag.Backend
+---@param shape integer[]
+---@param dtype? string 'f32' (default), 'bf16', 'f16', 'i32'
+---@return ag.Tensor
+function M.zeros(backend, shape, dtype)
+  local kind, n = M.dtype(dtype or 'f32', 1), fill_dims(shape, 1)
+  local bytes = size_of[dtype or 'f32']
+  for _, d in ipairs(shape) do bytes = bytes * d end
+  return create(function() return lib.ag_tensor_new(out, backend, kind, n, dims) end, 2, bytes)
+end
+
+--- A tensor that can grow in its first dimension without moving: addresses for `shape`, memory for `rows` rows of it.
+--- `t:commit(rows)` adds more.
+function M.reserve(backend, shape, dtype, rows)
+  local kind, n = M.dtype(dtype or 'f32', 1), fill_dims(shape, 1)
+  check.int(rows, 'rows', 0, shape[1], 1)
+  return create(function() return lib.ag_tensor_reserve(out, backend, kind, n, dims, rows) end, 2)
+end
+
+-- The shape of nested tables, and their numbers in order.
+local function flatten(v, depth, shape, flat, level)
+  if type(v) == 'number' then
+    if depth <= #shape then error('values: nested tables of unequal depth', level + 1) end
+    flat[#flat + 1] = v
+    return
+  end
+  check.type(v, 'values', 'table', level)
+  if shape[depth] == nil then
+    if #flat > 0 then error('values: nested tables of unequal depth', level + 1) end
+    shape[depth] = #v
+  elseif shape[depth] ~= #v then
+    error(('values: rows of %d and %d elements'):format(shape[depth], #v), level + 1)
+  end
+  for i = 1, #v do flatten(v[i], depth + 1, shape, flat, level + 1) end
+end
+
+--- A tensor with the numbers of (nested) tables.
+---@param backend ag.Backend
+---@param values number[]|table
+---@param dtype? string 'f32' (default), 'bf16', 'f16', 'i32'
+---@return ag.Tensor
+function M.from(backend, values, dtype)
+  dtype = dtype or 'f32'
+  M.dtype(dtype, 1)
+  local shape, flat = {}, {}
+  if type(values) == 'number' then values = {values} end
+  flatten(values, 1, shape, flat, 3)
+  if dtype == 'i32' then
+    for _, v in ipairs(flat) do check.int(v, 'values', nil, nil, 1) end
+  end
+  local host = dtype == 'i32' and host_type.i32(#flat + 1) or host_type.f32(#flat + 1)
+  for i, v in ipairs(flat) do host[i - 1] = v end
+  local t = M.zeros(backend, shape, dtype == 'i32' and 'i32' or 'f32')
+  status.raise(lib.ag_tensor_write(t, host, #flat * 4), 2)
+  return (dtype == 'f32' or dtype == 'i32') and t or t:to(dtype)
+end
+
+---@class ag.Tensor
+---@field shape integer[]
+---@field dtype string
+---@field backend ag.Backend
+local Tensor = {}
+
+local function view(t, shape, stride, offset, level)
+  for i = 1, #shape do
+    dims[i - 1] = shape[i]
+    strides[i - 1] = stride[i]
+  end
+  return create(function() return lib.ag_tensor_view(out, t, #shape, dims, strides, offset) end, (level or 2) + 1)
+end
+
+local function read_dims(t, get)
+  get(t, dims)
+  local r = {}
+  for i = 1, lib.ag_tensor_ndim(t) do r[i] = tonumber(dims[i - 1]) end
+  return r
+end
+
+--- Number of elements.
+---@return integer
+function Tensor:count()
+  local n = 1
+  for _, d in ipairs(self.shape) do n = n * d end
+  return n
+end
+
+--- The part first .. first + length - 1 of dimension dim (both 1-based), sharing memory.
+function Tensor:narrow(dim, first, length)
+  local shape, stride = self.shape, self.stride
+  check.int(dim, 'narrow: dim', 1, #shape)
+  check.int(length, 'narrow: length', 0, shape[dim])
+  check.int(first, 'narrow: first', 1, shape[dim] - length + 1)
+  shape[dim] = length
+  return view(self, shape, stride, (first - 1) * stride[dim])
+end
+
+--- Index i of dimension dim; the result has one dimension less and shares memory.
+function Tensor:select(dim, i)
+  local shape, stride = self.shape, self.stride
+  check.int(dim, 'select: dim', 1, #shape)
+  check.int(i, 'select: index', 1, shape[dim])
+  local offset = (i - 1) * stride[dim]
+  table.remove(shape, dim)
+  table.remove(stride, dim)
+  return view(self, shape, stride, offset)
+end
+
+--- The same elements in another shape; one dimension may be -1. Only for contiguous tensors.
+function Tensor:view(...)
+  local shape = type(...) == 'table' and {unpack((...))} or {...}
+  if not self.contiguous_p then error('view: the tensor is not contiguous; use contiguous()', 2) end
+  check.int(#shape, 'view: number of dimensions', 0, MAX_DIMS)
+  local known, free = 1, nil
+  for i, d in ipairs(shape) do
+    check.int(d, 'view: shape', -1, 2 ^ 53)
+    if d == -1 then
+      if free then error('view: more than one -1', 2) end
+      free = i
+    else
+      known = known * d
+    end
+  end
+  local count = self:count()
+  if free then
+    if known == 0 or count % known ~= 0 then error(('view: %d elements do not fill the shape'):format(count), 2) end
+    shape[free] = count / known
+    known = count
+  end
+  if known ~= count then error(('view: %d elements, the shape holds %d'):format(count, known), 2) end
+  local stride, step = {}, 1
+  for i = #shape, 1, -1 do
+    stride[i] = step
+    step = step * math.max(shape[i], 1)
+  end
+  return view(self, shape, stride, 0)
+end
+
+--- Dimensions a and b exchanged, sharing memory.
+function Tensor:transpose(a, b)
+  local shape, stride = self.shape, self.stride
+  check.int(a, 'transpose: dim', 1, #shape)
+  check.int(b, 'transpose: dim', 1, #shape)
+  shape[a], shape[b] = shape[b], shape[a]
+  stride[a], stride[b] = stride[b], stride[a]
+  return view(self, shape, stride, 0)
+end
+
+--- The tensor itself when its elements lie in order, else a copy that does.
+function Tensor:contiguous()
+  return self.contiguous_p and self or self:clone()
+end
+
+--- A contiguous copy.
+function Tensor:clone()
+  local t = M.zeros(self.backend, self.shape, self.dtype)
+  status.raise(lib.ag_copy(t, self), 2)
+  return t
+end
+
+--- A copy in another dtype (the tensor itself when it has it already).
+function Tensor:to(dtype)
+  M.dtype(dtype)
+  if dtype == self.dtype then return self end
+  local t = M.zeros(self.backend, self.shape, dtype)
+  status.raise(lib.ag_copy(t, self), 2)
+  return t
+end
+
+--- Copies the elements of src (same shape, any float dtype) into this tensor.
+function Tensor:copy(src)
+  if not M.is(src) then check.type(src, 'copy: source', 'tensor') end
+  status.raise(lib.ag_copy(self, src), 2)
+  return self
+end
+
+--- Sets every element.
+function Tensor:fill(value)
+  status.raise(lib.ag_fill(self, check.number(value, 'fill: value')), 2)
+  return self
+end
+
+--- Writes the numbers of a flat Lua table, in order, into a contiguous f32 or i32 tensor; as many as it has elements.
+function Tensor:set(values)
+  local n, dtype = self:count(), self.dtype
+  check.type(values, 'set: values', 'table')
+  if #values ~= n then error(('set: %d values for %d elements'):format(#values, n), 2) end
+  check.one_of(dtype, 'set: dtype', {'f32', 'i32'})
+  local host = host_type[dtype](n + 1)
+  for i = 1, n do
+    host[i - 1] = dtype == 'i32' and check.int(values[i], 'set: value') or check.number(values[i], 'set: value')
+  end
+  status.raise(lib.ag_tensor_write(self, host, n * 4), 2)
+  return self
+end
+
+--- The elements as a host array (float for every float dtype, int32_t for i32) and their count.
+---@return ffi.cdata* array
+---@return integer n
+function Tensor:host()
+  local t = self:contiguous()
+  if t.dtype == 'bf16' or t.dtype == 'f16' then t = t:to('f32') end
+  local n = t:count()
+  local host = host_type[t.dtype](n + 1)
+  status.raise(lib.ag_tensor_read(t, host, n * size_of[t.dtype]), 2)
+  return host, n
+end
+
+--- Nested Lua tables of numbers (a number for a tensor of rank 0).
+function Tensor:totable()
+  local host = self:host()
+  local shape, at = self.shape, 0
+  local function level(d)
+    if d > #shape then
+      at = at + 1
+      return host[at - 1]
+    end
+    local r = {}
+    for i = 1, shape[d] do r[i] = level(d + 1) end
+    return r
+  end
+  return level(1)
+end
+
+--- The number in a tensor of one element.
+function Tensor:item()
+  local n = self:count()
+  if n ~= 1 then error(('item: the tensor has %d elements'):format(n), 2) end
+  return (self:host())[0]
+end
+
+--- Commits memory for the first `rows` rows of a reserved tensor. Running out is `nil, err, 'capacity'|'memory'`.
+function Tensor:commit(rows)
+  return status.check(lib.ag_tensor_commit(self, check.int(rows, 'commit: rows', 0, 2 ^ 53)), true)
+end
+
+--- Gives the memory back now; every later use of the tensor is an error. Views of it keep theirs.
+function Tensor:release()
+  lib.ag_tensor_release(self)
+end
+
+local fields = {
+  shape = function(t) return read_dims(t, lib.ag_tensor_shape) end,
+  stride = function(t) return read_dims(t, lib.ag_tensor_stride) end,
+  dtype = function(t) return ffi.string(lib.ag_dtype_name(lib.ag_tensor_dtype(t))) end,
+  contiguous_p = function(t) return lib.ag_tensor_contiguous(t) ~= 0 end,
+  released = function(t) return lib.ag_tensor_released(t) ~= 0 end,
+  backend = function(t)
+    local be = lib.ag_tensor_backend(t)
+    if be == nil then error('the tensor has been released', 3) end
+    return be
+  end,
+}
+
+local function same_or(t, other, what)
+  if type(other) ~= 'number' and not M.is(other) then
+    error(('%s: expected a tensor or a number, got %s'):format(what, check.show(other)), 3)
+  end
+  return M.zeros(t.backend, t.shape)
+end
+
+local function affine(t, scale, shift)
+  local r = M.zeros(t.backend, t.shape)
+  status.raise(lib.ag_affine(r, t, scale, shift), 3)
+  return r
+end
+
+local function sum(a, b, alpha)
+  local r = same_or(a, b, 'add')
+  status.raise(lib.ag_add(r, a, b, alpha), 3)
+  return r
+end
+
+local meta = {
+  __index = function(t, key)
+    local method = Tensor[key]
+    if method then return method end
+    local field = fields[key]
+    if field then return field(t) end
+    error(("a tensor has no field '%s'"):format(tostring(key)), 2)
+  end,
+  __len = function(t)
+    return lib.ag_tensor_ndim(t) > 0 and t.shape[1] or 0
+  end,
+  __tostring = function(t)
+    if t.released then return 'tensor (released)' end
+    return ('tensor [%s] %s on %s'):format(table.concat(t.shape, ', '), t.dtype, t.backend.kind)
+  end,
+  __add = function(a, b)
+    if type(a) == 'number' then a, b = b, a end
+    return type(b) == 'number' and affine(a, 1, b) or sum(a, b, 1)
+  end,
+  __sub = function(a, b)
+    if type(a) == 'number' then return affine(b, -1, a) end
+    return type(b) == 'number' and affine(a, 1, -b) or sum(a, b, -1)
+  end,
+  __mul = function(a, b)
+    if type(a) == 'number' then a, b = b, a end
+    if type(b) == 'number' then return affine(a, b, 0) end
+    local r = same_or(a, b, 'mul')
+    status.raise(lib.ag_mul(r, a, b), 2)
+    return r
+  end,
+  __div = function(a, b)
+    if not M.is(a) or type(b) ~= 'number' then error('a tensor can be divided by a number', 2) end
+    return affine(a, 1 / b, 0)
+  end,
+  __unm = function(a)
+    return affine(a, -1, 0)
+  end,
+}
+
+ffi.metatype('ag_tensor', meta)
+
+local tensor_type = ffi.typeof('ag_tensor *')
+
+--- Whether v is a tensor.
+function M.is(v)
+  return type(v) == 'cdata' and ffi.istype(tensor_type, v)
+end
+
+return M

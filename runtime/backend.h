@@ -1,0 +1,73 @@
+/* backend.h: what a backend is: memory slots, a way to run or record an op, and plans. CPU: backend_cpu.c and plan.c. */
+#ifndef ARGENT_BACKEND_H
+#define ARGENT_BACKEND_H
+
+#include "argent.h"
+#include "tensor.h"
+
+#include <stddef.h>
+
+enum agi_op {
+#define AG_OP(name, ...) AGI_OP_##name,
+#include "ops.def"
+#undef AG_OP
+    AGI_OPS
+};
+
+extern const char *const agi_op_names[AGI_OPS];
+
+/* One validated call. `args` is the op's argument struct (ops.h), copied when it is recorded. */
+enum { AGI_MAX_ACCESS = 12 };
+typedef struct {
+    enum agi_op op;
+    const void *args;
+    size_t args_size;
+    double work;     /* multiply-adds or bytes, roughly: small eager ops stay on the calling thread */
+    int64_t scratch; /* bytes that each worker needs */
+    int n_access;
+    struct {
+        const ag_tensor *t;
+        bool write;
+    } access[AGI_MAX_ACCESS];
+} agi_call;
+
+typedef struct {
+    int (*alloc)(ag_backend *be, int64_t bytes, char **out); /* zeroed, 64-byte aligned */
+    void (*free)(ag_backend *be, char *data, int64_t bytes);
+    int (*reserve)(ag_backend *be, int64_t bytes, char **out);
+    int (*commit)(ag_backend *be, char *data, int64_t from, int64_t to); /* zeroed */
+    void (*unreserve)(ag_backend *be, char *data, int64_t bytes);
+    int (*upload)(ag_backend *be, char *dst, const void *src, int64_t bytes);
+    int (*download)(ag_backend *be, void *dst, const char *src, int64_t bytes);
+    int (*sync)(ag_backend *be);
+    int (*run)(ag_backend *be, const agi_call *call);
+    int (*record)(ag_backend *be, ag_plan *plan, const agi_call *call);
+    int (*plan_run)(ag_plan *plan);
+    void (*plan_free)(ag_plan *plan); /* what record and plan_run made; not the plan itself */
+    void (*destroy)(ag_backend *be);
+} agi_backend_slots;
+
+struct ag_backend {
+    int refs;
+    const char *kind;
+    const agi_backend_slots *slots;
+    int64_t live;       /* bytes */
+    ag_plan *recording; /* between ag_capture_begin and _end */
+};
+
+/* A plan keeps references to the buffers its ops touch; `impl` belongs to the backend. */
+struct ag_plan {
+    ag_backend *be;
+    int size, barriers;
+    agi_buffer **buffers;
+    int n_buffers, cap_buffers;
+    void *impl;
+};
+
+void agi_backend_retain(ag_backend *be);
+/* Runs or records a validated call; every ag_<op> ends here. */
+int agi_dispatch(ag_backend *be, const agi_call *call);
+
+int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa);
+
+#endif

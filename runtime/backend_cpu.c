@@ -1,0 +1,168 @@
+/* backend_cpu.c: host memory, the worker team, and the choice of instruction set. Recording and replay are in plan.c. */
+#include "backend_cpu.h"
+#include "error.h"
+#include "../kernels/cpu/isa.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* From here on memory comes from mmap, which gives zero pages without touching them and may use huge ones. */
+enum { MAP_THRESHOLD = 4 << 20 };
+
+static int cpu_alloc(ag_backend *be, int64_t bytes, char **out)
+{
+    (void)be;
+    void *p = NULL;
+    if (bytes >= MAP_THRESHOLD) {
+        p = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED) p = NULL;
+        else madvise(p, (size_t)bytes, MADV_HUGEPAGE);
+    } else if (posix_memalign(&p, 64, (size_t)bytes) == 0) {
+        memset(p, 0, (size_t)bytes);
+    } else {
+        p = NULL;
+    }
+    if (!p) return agi_fail(AG_ENOMEM, "out of memory: %lld bytes", (long long)bytes);
+    *out = p;
+    return AG_OK;
+}
+
+static void cpu_free(ag_backend *be, char *data, int64_t bytes)
+{
+    (void)be;
+    if (bytes >= MAP_THRESHOLD) munmap(data, (size_t)bytes);
+    else free(data);
+}
+
+static int cpu_reserve(ag_backend *be, int64_t bytes, char **out)
+{
+    (void)be;
+    void *p = mmap(NULL, (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) return agi_fail(AG_ENOMEM, "cannot reserve %lld bytes of addresses", (long long)bytes);
+    *out = p;
+    return AG_OK;
+}
+
+static int cpu_commit(ag_backend *be, char *data, int64_t from, int64_t to)
+{
+    (void)be;
+    int64_t page = sysconf(_SC_PAGESIZE);
+    from = from / page * page;
+    if (mprotect(data + from, (size_t)(to - from), PROT_READ | PROT_WRITE) != 0)
+        return agi_fail(AG_ENOMEM, "out of memory: cannot commit %lld bytes", (long long)(to - from));
+    return AG_OK;
+}
+
+static void cpu_unreserve(ag_backend *be, char *data, int64_t bytes)
+{
+    (void)be;
+    munmap(data, (size_t)bytes);
+}
+
+static int cpu_upload(ag_backend *be, char *dst, const void *src, int64_t bytes)
+{
+    (void)be;
+    memcpy(dst, src, (size_t)bytes);
+    return AG_OK;
+}
+
+static int cpu_download(ag_backend *be, void *dst, const char *src, int64_t bytes)
+{
+    (void)be;
+    memcpy(dst, src, (size_t)bytes);
+    return AG_OK;
+}
+
+static int cpu_sync(ag_backend *be)
+{
+    (void)be;
+    return AG_OK;
+}
+
+static void cpu_destroy(ag_backend *be)
+{
+    agi_team_free(agi_cpu_team(be));
+    free(be);
+}
+
+static const agi_backend_slots cpu_slots = {
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .reserve = cpu_reserve,
+    .commit = cpu_commit,
+    .unreserve = cpu_unreserve,
+    .upload = cpu_upload,
+    .download = cpu_download,
+    .sync = cpu_sync,
+    .run = agi_cpu_run,
+    .record = agi_cpu_record,
+    .plan_run = agi_cpu_plan_run,
+    .plan_free = agi_cpu_plan_free,
+    .destroy = cpu_destroy,
+};
+
+agi_team *agi_cpu_team(ag_backend *be)
+{
+    return ((agi_backend_cpu *)be)->team;
+}
+
+const char *ag_backend_isa(const ag_backend *be)
+{
+    return ((const agi_backend_cpu *)be)->isa->name;
+}
+
+int ag_backend_threads(const ag_backend *be)
+{
+    return agi_team_threads(((const agi_backend_cpu *)be)->team);
+}
+
+int ag_isa_supported(const char *isa)
+{
+    return isa && agi_isa_find(isa) != NULL;
+}
+
+/* The instruction set by name; NULL or "auto" asks ARGENT_ISA, then takes the best. */
+static const agi_isa *choose_isa(const char *name)
+{
+    const char *asked = "isa";
+    if (!name || !strcmp(name, "auto")) {
+        asked = "ARGENT_ISA";
+        name = getenv("ARGENT_ISA");
+        if (!name || !*name || !strcmp(name, "auto")) return agi_isa_best();
+    }
+    const agi_isa *isa = agi_isa_find(name);
+    if (!isa)
+        agi_fail(AG_EUNSUPPORTED, "%s=%s: not one of plain, avx2, avx512, or this CPU lacks it (best here: %s)", asked, name,
+                 agi_isa_best()->name);
+    return isa;
+}
+
+int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa_name)
+{
+    enum { MOST_THREADS = 256 };
+    *out = NULL;
+    if (threads < 0 || threads > MOST_THREADS)
+        return agi_fail(AG_EINVAL, "backend: threads must be 0 to %d, got %d", MOST_THREADS, threads);
+    if (threads == 0) {
+        cpu_set_t set;
+        threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+        if (threads > MOST_THREADS) threads = MOST_THREADS;
+    }
+    const agi_isa *isa = choose_isa(isa_name);
+    if (!isa) return AG_EUNSUPPORTED;
+    agi_backend_cpu *be = calloc(1, sizeof *be);
+    if (!be) return agi_fail(AG_ENOMEM, "backend: out of memory");
+    be->base = (ag_backend){.refs = 1, .kind = "cpu", .slots = &cpu_slots};
+    be->isa = isa;
+    int rc = agi_team_new(&be->team, threads, isa);
+    if (rc) {
+        free(be);
+        return rc;
+    }
+    *out = &be->base;
+    return AG_OK;
+}

@@ -1,0 +1,29 @@
+/* backend_cpu.h: the CPU backend from the inside; shared by backend_cpu.c and plan.c. */
+#ifndef ARGENT_BACKEND_CPU_H
+#define ARGENT_BACKEND_CPU_H
+
+#include "backend.h"
+#include "team.h"
+
+typedef struct {
+    ag_backend base; /* first: an ag_backend * of kind "cpu" is one of these */
+    agi_team *team;
+    const struct agi_isa *isa;
+} agi_backend_cpu;
+
+agi_team *agi_cpu_team(ag_backend *be);
+
+/* Every op has one kernel. All workers call it with the same arguments, each does its share, and it returns AG_OK or what
+ * agi_fail returned. The order in which a kernel sums must not depend on the worker count. */
+typedef int agi_cpu_kernel(const void *args, agi_worker *w);
+#define AG_OP(name, ...) agi_cpu_kernel agi_cpu_##name;
+#include "ops.def"
+#undef AG_OP
+
+/* plan.c */
+int agi_cpu_run(ag_backend *be, const agi_call *call);
+int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call);
+int agi_cpu_plan_run(ag_plan *plan);
+void agi_cpu_plan_free(ag_plan *plan);
+
+#endif

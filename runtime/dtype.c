@@ -1,0 +1,49 @@
+/* dtype.c: the table of element types, and f16 in plain C (the fast paths convert in registers). */
+#include "argent.h"
+#include "dtype.h"
+
+#include <math.h>
+#include <stddef.h>
+
+static const struct {
+    const char *name;
+    int64_t size;
+} dtypes[AG_DTYPES] = {
+    [AG_F32] = {"f32", 4}, [AG_BF16] = {"bf16", 2}, [AG_F16] = {"f16", 2}, [AG_I32] = {"i32", 4}};
+
+bool agi_dtype_valid(int dtype)
+{
+    return dtype >= 0 && dtype < AG_DTYPES;
+}
+
+int64_t agi_dtype_size(int dtype)
+{
+    return dtypes[dtype].size;
+}
+
+const char *ag_dtype_name(int dtype)
+{
+    return agi_dtype_valid(dtype) ? dtypes[dtype].name : NULL;
+}
+
+float agi_f32_from_f16(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, mantissa = h & 0x3ffu;
+    if (exponent == 31) return agi_f32_from_bits(sign | 0x7f800000u | (mantissa << 13));
+    if (exponent) return agi_f32_from_bits(sign | ((exponent + 112) << 23) | (mantissa << 13));
+    float tiny = ldexpf((float)mantissa, -24); /* subnormal or zero: exact in f32 */
+    return sign ? -tiny : tiny;
+}
+
+uint16_t agi_f16_from_f32(float f)
+{
+    uint32_t u = agi_bits_from_f32(f), sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
+    if (a > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
+    if (a >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and above round to infinity */
+    if (a < 0x38800000u) { /* below 2^-14: a multiple of 2^-24, rounded to even by the FPU */
+        float scaled = ldexpf(agi_f32_from_bits(a), 24);
+        return (uint16_t)(sign | (uint32_t)lrintf(scaled));
+    }
+    uint32_t rounded = a + 0xfffu + ((a >> 13) & 1u);
+    return (uint16_t)(sign | ((rounded - 0x38000000u) >> 13));
+}

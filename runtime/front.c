@@ -1,0 +1,166 @@
+/* front.c: see front.h. */
+#include "front.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+agi_front agi_front_begin(enum agi_op op)
+{
+    return (agi_front){.op = agi_op_names[op], .call = {.op = op}};
+}
+
+bool agi_bad(agi_front *f, const char *fmt, ...)
+{
+    char text[AGI_MESSAGE];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    f->rc = agi_fail(AG_EINVAL, "%s: %s", f->op, text);
+    return false;
+}
+
+static bool dtype_fits(int dtype, int wanted)
+{
+    switch (wanted) {
+    case AGI_ANY: return true;
+    case AGI_ANY_FLOAT: return dtype != AG_I32;
+    case AGI_WEIGHT: return dtype == AG_F32 || dtype == AG_BF16;
+    default: return dtype == wanted;
+    }
+}
+
+static const char *dtype_text(int wanted)
+{
+    switch (wanted) {
+    case AGI_ANY_FLOAT: return "f32, bf16 or f16";
+    case AGI_WEIGHT: return "f32 or bf16";
+    default: return ag_dtype_name(wanted);
+    }
+}
+
+static bool take(agi_front *f, const char *name, ag_tensor *t, int dtype, bool write, bool committed)
+{
+    int64_t lo, hi;
+    if (!t) return agi_bad(f, "%s is missing", name);
+    if (!t->buf) return agi_bad(f, "%s has been released", name);
+    if (!dtype_fits(t->dtype, dtype))
+        return agi_bad(f, "%s is %s, expected %s", name, ag_dtype_name(t->dtype), dtype_text(dtype));
+    if (f->be && t->buf->be != f->be) return agi_bad(f, "%s is on another backend than %s", name, f->names[0]);
+    if (write && t->buf->kind == AGI_MAPPED) return agi_bad(f, "%s is a mapped file, read only", name);
+    agi_tensor_extent(t, &lo, &hi);
+    if (committed && hi > t->buf->bytes) {
+        f->rc = agi_fail(AG_ECAPACITY, "%s: %s is not committed that far", f->op, name);
+        return false;
+    }
+    f->be = t->buf->be;
+    f->names[f->call.n_access] = name;
+    f->call.access[f->call.n_access].t = t;
+    f->call.access[f->call.n_access++].write = write;
+    return true;
+}
+
+bool agi_in(agi_front *f, const char *name, ag_tensor *t, int dtype)
+{
+    return take(f, name, t, dtype, false, true);
+}
+
+bool agi_out(agi_front *f, const char *name, ag_tensor *t, int dtype)
+{
+    return take(f, name, t, dtype, true, true);
+}
+
+bool agi_opt(agi_front *f, const char *name, ag_tensor *t, int dtype)
+{
+    return !t || take(f, name, t, dtype, false, true);
+}
+
+bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out)
+{
+    if (!take(f, name, t, AG_F32, written, false) || !agi_ndim(f, name, t, 4)) return false;
+    if (t->shape[3] > 1 && t->stride[3] != 1) return agi_bad(f, "%s: its last dimension must be contiguous", name);
+    *out = (agi_cache){(float *)(void *)agi_tensor_data(t), t->stride[0], t->stride[1], t->stride[2], &t->buf->bytes, t->buf->data};
+    return true;
+}
+
+bool agi_ndim(agi_front *f, const char *name, const ag_tensor *t, int ndim)
+{
+    char a[AGI_SHAPE_TEXT];
+    return t->ndim == ndim || agi_bad(f, "%s %s: expected %d dimensions", name, agi_shape_text(t, a), ndim);
+}
+
+bool agi_equal(agi_front *f, const char *an, const ag_tensor *a, const char *bn, const ag_tensor *b, int64_t x, int64_t y)
+{
+    char as[AGI_SHAPE_TEXT], bs[AGI_SHAPE_TEXT];
+    return x == y || agi_bad(f, "%s %s and %s %s: %lld != %lld", an, agi_shape_text(a, as), bn, agi_shape_text(b, bs),
+                             (long long)x, (long long)y);
+}
+
+bool agi_same_shape(agi_front *f, const char *an, const ag_tensor *a, const char *bn, const ag_tensor *b)
+{
+    char as[AGI_SHAPE_TEXT], bs[AGI_SHAPE_TEXT];
+    bool same = a->ndim == b->ndim;
+    for (int i = 0; same && i < a->ndim; i++) same = a->shape[i] == b->shape[i];
+    return same || agi_bad(f, "%s %s and %s %s: the shapes differ", an, agi_shape_text(a, as), bn, agi_shape_text(b, bs));
+}
+
+bool agi_vector(agi_front *f, const char *name, const ag_tensor *t, int64_t n)
+{
+    char s[AGI_SHAPE_TEXT];
+    if (!t) return true;
+    if (t->ndim == 1 && t->shape[0] == n && (n <= 1 || t->stride[0] == 1)) return true;
+    return agi_bad(f, "%s %s: expected a contiguous [%lld]", name, agi_shape_text(t, s), (long long)n);
+}
+
+bool agi_fold(agi_front *f, const char *name, const ag_tensor *t, agi_rows *rows, int64_t *n)
+{
+    char s[AGI_SHAPE_TEXT];
+    *n = t->ndim ? t->shape[t->ndim - 1] : 1;
+    rows->p = agi_tensor_data(t);
+    rows->rows = 1;
+    rows->stride = *n;
+    if (*n > 1 && t->stride[t->ndim - 1] != 1)
+        return agi_bad(f, "%s %s: its last dimension must be contiguous", name, agi_shape_text(t, s));
+    bool first = true;
+    for (int i = t->ndim - 2; i >= 0; i--) {
+        if (t->shape[i] == 1) continue;
+        if (first) rows->stride = t->stride[i];
+        else if (t->shape[i] && t->stride[i] != rows->stride * rows->rows)
+            return agi_bad(f, "%s %s: its rows do not have one stride; use contiguous()", name, agi_shape_text(t, s));
+        rows->rows *= t->shape[i];
+        first = false;
+    }
+    return true;
+}
+
+static bool same_elements(const ag_tensor *a, const ag_tensor *b)
+{
+    bool same = a->offset == b->offset && a->ndim == b->ndim && a->dtype == b->dtype;
+    for (int i = 0; same && i < a->ndim; i++)
+        same = a->shape[i] == b->shape[i] && (a->shape[i] <= 1 || a->stride[i] == b->stride[i]);
+    return same;
+}
+
+bool agi_apart(agi_front *f, const ag_tensor *out, bool elementwise)
+{
+    for (int i = 0; i < f->call.n_access; i++) {
+        const ag_tensor *t = f->call.access[i].t;
+        if (t == out || !agi_tensor_overlap(t, out) || (elementwise && same_elements(t, out))) continue;
+        return agi_bad(f, "out overlaps %s", f->names[i]);
+    }
+    return true;
+}
+
+bool agi_range(agi_front *f, const char *name, int64_t v, int64_t lo, int64_t hi)
+{
+    return (v >= lo && v <= hi) ||
+           agi_bad(f, "%s is %lld, expected %lld to %lld", name, (long long)v, (long long)lo, (long long)hi);
+}
+
+int agi_front_run(agi_front *f, const void *args, size_t size, double work)
+{
+    f->call.args = args;
+    f->call.args_size = size;
+    f->call.work = work;
+    return agi_dispatch(f->be, &f->call);
+}

@@ -1,0 +1,149 @@
+/* ops.h: the argument structs that validated ops hand to kernels. Kernels trust them: shapes agree, strides are in
+ * elements, memory is committed (but for attention caches, whose `committed` is read when the op runs). `rows of n`
+ * is {pointer, rows, stride}. */
+#ifndef ARGENT_OPS_H
+#define ARGENT_OPS_H
+
+#include "argent.h"
+
+typedef struct {
+    char *p;
+    int64_t rows, stride;
+} agi_rows;
+
+/* ---- elementwise and movement ---- */
+typedef struct {
+    char *out, *x;
+    int out_dtype, x_dtype, ndim;
+    int64_t shape[AG_MAX_DIMS], out_stride[AG_MAX_DIMS], x_stride[AG_MAX_DIMS];
+} agi_copy_args;
+
+typedef struct {
+    char *out;
+    int dtype, ndim;
+    int64_t shape[AG_MAX_DIMS], stride[AG_MAX_DIMS];
+    double value;
+} agi_fill_args;
+
+/* b_stride 0: the same row is added to every row of a. */
+typedef struct {
+    float *out, *a, *b;
+    int64_t rows, n, out_stride, a_stride, b_stride;
+    float alpha;
+} agi_add_args;
+typedef agi_add_args agi_mul_args; /* alpha unused */
+
+/* out = f(x): affine (p = scale, q = shift), clamp (p = lo, q = hi), silu, gelu. */
+typedef struct {
+    float *out, *x;
+    int64_t rows, n, out_stride, x_stride;
+    float p, q;
+} agi_unary_args;
+typedef agi_unary_args agi_affine_args, agi_clamp_args, agi_silu_args, agi_gelu_args;
+
+typedef struct {
+    float *out, *gate, *up;
+    int64_t rows, n, out_stride, gate_stride, up_stride;
+} agi_silu_mul_args;
+
+typedef struct {
+    float *out, *x, *alpha, *inv_beta;
+    int64_t rows, n, out_stride, x_stride;
+} agi_snake_args;
+
+typedef struct {
+    float *x;
+    int64_t rows, n, stride, keep;
+} agi_carry_args;
+
+/* n elements x[i * stride]; limit_stride 0: one limit for all; limit NULL: none. */
+typedef struct {
+    int32_t *x, *limit;
+    int64_t n, stride, limit_stride;
+    int32_t by;
+} agi_advance_args;
+
+/* ---- products ---- */
+/* See agi_dot in kernels/cpu/isa.h for the sum; w_dtype AG_F32 or AG_BF16. */
+typedef struct {
+    float *out, *x, *bias;
+    void *w;
+    int w_dtype;
+    int64_t rows, outs, k, out_stride, x_stride, w_stride, taps, x_tap;
+} agi_linear_args;
+typedef agi_linear_args agi_conv1d_args;
+
+typedef struct {
+    float *out, *x, *w, *bias;
+    int64_t rows, n, taps, out_stride, x_stride;
+} agi_depthwise_conv1d_args;
+
+/* ---- norms ---- */
+typedef struct {
+    float *out, *x, *w, *add, *scale; /* add, scale may be NULL */
+    int64_t rows, n, out_stride, x_stride, add_stride;
+    float eps;
+} agi_rms_norm_args;
+
+typedef struct {
+    float *out, *x, *w, *b;
+    int64_t rows, n, out_stride, x_stride;
+    float eps;
+} agi_layer_norm_args;
+
+/* ---- tokens ---- */
+typedef struct {
+    float *out;
+    char *table;
+    int32_t *ids;
+    int table_dtype, accumulate;
+    int64_t rows, n, groups, vocab; /* groups 1 for a plain table */
+    int64_t out_stride, table_stride, group_stride, ids_row, ids_group;
+} agi_embedding_args;
+
+typedef struct {
+    int32_t *out, *key, *seen; /* seen may be NULL */
+    float *logits, *params;
+    int64_t rows, vocab, out_stride, logits_stride, key_stride, params_stride, seen_stride;
+    int32_t group, suppress_from, eos, minimum;
+} agi_sample_args;
+
+/* ---- attention ---- */
+typedef struct {
+    float *out, *inv_freq;
+    int32_t *pos;
+    int64_t rows, steps, half, pos_stride; /* out is contiguous [rows, steps, 2 * half] */
+} agi_rope_angles_args;
+
+/* [R, T, H, d] tensors: element (r, t, h, c) at r * row + t * step + h * head + c. */
+typedef struct {
+    float *p;
+    int64_t row, step, head;
+} agi_heads;
+
+/* [capacity, R, K, d]: slot * slot_stride + r * row + h * head + c; only the first committed bytes of the buffer exist. */
+typedef struct {
+    float *p;
+    int64_t slot, row, head;
+    const int64_t *committed; /* of the buffer, in bytes from `base` */
+    const char *base;
+} agi_cache;
+
+typedef struct {
+    agi_heads q, k, v;
+    agi_cache k_cache, v_cache;
+    float *angles, *q_norm, *k_norm; /* angles contiguous [R, T, d]; norms may be NULL */
+    int32_t *pos;
+    int64_t rows, steps, q_heads, kv_heads, d, capacity, pos_stride;
+    float eps;
+} agi_rope_append_args;
+
+typedef struct {
+    agi_heads out, q;
+    agi_cache k_cache, v_cache;
+    int32_t *pos;
+    int64_t rows, steps, q_heads, kv_heads, d, capacity, window, pos_stride;
+    float scale;
+} agi_attention_args;
+
+#endif

@@ -1,0 +1,374 @@
+/* tensor.c: buffers (refcounted memory of a backend) and tensors (shapes over them). No arithmetic on elements here. */
+#include "tensor.h"
+#include "backend.h"
+#include "error.h"
+#include "size.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- buffers ---- */
+
+void agi_buffer_retain(agi_buffer *b)
+{
+    b->refs++;
+}
+
+void agi_buffer_free(agi_buffer *b)
+{
+    if (!b || --b->refs > 0) return;
+    ag_backend *be = b->be;
+    if (b->kind == AGI_HEAP && b->data) be->slots->free(be, b->data, b->bytes);
+    if (b->kind == AGI_RESERVED && b->data) be->slots->unreserve(be, b->data, b->reserved);
+    if (b->kind == AGI_MAPPED && b->drop) b->drop(b->owner);
+    if (b->kind != AGI_MAPPED) be->live -= b->bytes;
+    free(b);
+    ag_backend_free(be);
+}
+
+static agi_buffer *buffer_new(ag_backend *be, int kind)
+{
+    agi_buffer *b = calloc(1, sizeof *b);
+    if (!b) return NULL;
+    b->be = be;
+    b->refs = 1;
+    b->kind = kind == AGI_HEAP ? AGI_HEAP : kind == AGI_RESERVED ? AGI_RESERVED : AGI_MAPPED;
+    agi_backend_retain(be);
+    return b;
+}
+
+/* ---- shapes ---- */
+
+bool agi_shape_count(int ndim, const int64_t *shape, int64_t *count)
+{
+    int64_t n = 1, bound = 1; /* `bound` ignores zeros, so that [0, 2^62, 2^62] is refused as its strides would overflow */
+    for (int i = 0; i < ndim; i++) {
+        if (shape[i] < 0 || !agi_mul(bound, shape[i] ? shape[i] : 1, &bound)) return false;
+        n *= shape[i];
+    }
+    if (!agi_mul(bound, 8, &bound)) return false;
+    *count = n;
+    return true;
+}
+
+int64_t agi_tensor_count(const ag_tensor *t)
+{
+    int64_t n = 1;
+    for (int i = 0; i < t->ndim; i++) n *= t->shape[i];
+    return n;
+}
+
+const char *agi_shape_text(const ag_tensor *t, char buf[AGI_SHAPE_TEXT])
+{
+    int n = snprintf(buf, AGI_SHAPE_TEXT, "[");
+    for (int i = 0; i < t->ndim && n < AGI_SHAPE_TEXT - 24; i++)
+        n += snprintf(buf + n, (size_t)(AGI_SHAPE_TEXT - n), i ? ",%lld" : "%lld", (long long)t->shape[i]);
+    snprintf(buf + n, (size_t)(AGI_SHAPE_TEXT - n), "]");
+    return buf;
+}
+
+void agi_tensor_extent(const ag_tensor *t, int64_t *lo, int64_t *hi)
+{
+    int64_t size = agi_dtype_size(t->dtype), last = t->offset;
+    *lo = *hi = t->offset * size;
+    for (int i = 0; i < t->ndim; i++) {
+        if (t->shape[i] == 0) return;
+        last += (t->shape[i] - 1) * t->stride[i];
+    }
+    *hi = (last + 1) * size;
+}
+
+bool agi_tensor_overlap(const ag_tensor *a, const ag_tensor *b)
+{
+    int64_t alo, ahi, blo, bhi;
+    if (a->buf != b->buf) return false;
+    agi_tensor_extent(a, &alo, &ahi);
+    agi_tensor_extent(b, &blo, &bhi);
+    return alo < bhi && blo < ahi;
+}
+
+/* ---- tensors ---- */
+
+/* A shell with checked, contiguous shape and no buffer yet. */
+static int tensor_shell(ag_tensor **out, int dtype, int ndim, const int64_t *shape, int64_t *bytes)
+{
+    *out = NULL;
+    if (!agi_dtype_valid(dtype)) return agi_fail(AG_EINVAL, "tensor: unknown dtype %d", dtype);
+    if (ndim < 0 || ndim > AG_MAX_DIMS)
+        return agi_fail(AG_EINVAL, "tensor: %d dimensions; at most %d", ndim, AG_MAX_DIMS);
+    int64_t count;
+    if (!agi_shape_count(ndim, shape, &count))
+        return agi_fail(AG_EINVAL, "tensor: the shape is negative or its size overflows");
+    ag_tensor *t = calloc(1, sizeof *t);
+    if (!t) return agi_fail(AG_ENOMEM, "tensor: out of memory");
+    t->refs = 1;
+    t->dtype = dtype;
+    t->ndim = ndim;
+    int64_t stride = 1;
+    for (int i = ndim - 1; i >= 0; i--) {
+        t->shape[i] = shape[i];
+        t->stride[i] = stride;
+        stride *= shape[i] ? shape[i] : 1;
+    }
+    *bytes = count * agi_dtype_size(dtype);
+    *out = t;
+    return AG_OK;
+}
+
+int ag_tensor_new(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape)
+{
+    ag_tensor *t;
+    int64_t bytes;
+    *out = NULL;
+    if (!be) return agi_fail(AG_EINVAL, "tensor: no backend");
+    int rc = tensor_shell(&t, dtype, ndim, shape, &bytes);
+    if (rc) return rc;
+    t->buf = buffer_new(be, AGI_HEAP);
+    if (!t->buf) {
+        free(t);
+        return agi_fail(AG_ENOMEM, "tensor: out of memory");
+    }
+    if (bytes > 0 && (rc = be->slots->alloc(be, bytes, &t->buf->data)) != AG_OK) {
+        ag_tensor_free(t);
+        return rc;
+    }
+    t->buf->bytes = t->buf->reserved = bytes;
+    be->live += bytes;
+    *out = t;
+    return AG_OK;
+}
+
+int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape, int64_t rows)
+{
+    ag_tensor *t;
+    int64_t bytes;
+    *out = NULL;
+    if (!be) return agi_fail(AG_EINVAL, "tensor: no backend");
+    if (ndim < 1) return agi_fail(AG_EINVAL, "tensor: a reserved tensor needs a dimension to grow in");
+    int rc = tensor_shell(&t, dtype, ndim, shape, &bytes);
+    if (rc) return rc;
+    t->buf = buffer_new(be, AGI_RESERVED);
+    if (!t->buf) {
+        free(t);
+        return agi_fail(AG_ENOMEM, "tensor: out of memory");
+    }
+    if (bytes > 0) {
+        rc = be->slots->reserve(be, bytes, &t->buf->data);
+        if (rc == AG_OK) t->buf->reserved = bytes;
+    }
+    if (rc == AG_OK) rc = ag_tensor_commit(t, rows);
+    if (rc) {
+        ag_tensor_free(t);
+        return rc;
+    }
+    *out = t;
+    return AG_OK;
+}
+
+int ag_tensor_commit(ag_tensor *t, int64_t rows)
+{
+    if (!t || !t->buf || t->buf->kind != AGI_RESERVED || t->offset != 0)
+        return agi_fail(AG_EINVAL, "commit: not a reserved tensor");
+    if (rows < 0 || rows > t->shape[0])
+        return agi_fail(AG_ECAPACITY, "commit: %lld rows of at most %lld", (long long)rows, (long long)t->shape[0]);
+    agi_buffer *b = t->buf;
+    int64_t bytes = rows * t->stride[0] * agi_dtype_size(t->dtype);
+    if (bytes <= b->bytes) return AG_OK;
+    int rc = b->be->slots->commit(b->be, b->data, b->bytes, bytes);
+    if (rc) return rc;
+    b->be->live += bytes - b->bytes;
+    b->bytes = bytes;
+    return AG_OK;
+}
+
+int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape, void *data,
+                    void *owner, void (*drop)(void *owner))
+{
+    ag_tensor *t;
+    int64_t bytes;
+    int rc = tensor_shell(&t, dtype, ndim, shape, &bytes);
+    if (rc == AG_OK && !(t->buf = buffer_new(be, AGI_MAPPED))) {
+        free(t);
+        rc = agi_fail(AG_ENOMEM, "tensor: out of memory");
+    }
+    if (rc) {
+        *out = NULL;
+        drop(owner);
+        return rc;
+    }
+    t->buf->data = data;
+    t->buf->bytes = t->buf->reserved = bytes;
+    t->buf->owner = owner;
+    t->buf->drop = drop;
+    *out = t;
+    return AG_OK;
+}
+
+int ag_tensor_view(ag_tensor **out, ag_tensor *t, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset)
+{
+    *out = NULL;
+    if (!t || !t->buf) return agi_fail(AG_EINVAL, "view: the tensor has been released");
+    if (ndim < 0 || ndim > AG_MAX_DIMS) return agi_fail(AG_EINVAL, "view: %d dimensions; at most %d", ndim, AG_MAX_DIMS);
+    int64_t count, last;
+    if (!agi_shape_count(ndim, shape, &count)) return agi_fail(AG_EINVAL, "view: the shape is negative or overflows");
+    if (offset < 0 || !agi_add(t->offset, offset, &last)) return agi_fail(AG_EINVAL, "view: bad offset");
+    int64_t start = last, lo, hi;
+    for (int i = 0; i < ndim; i++) {
+        int64_t step;
+        if (stride[i] < 0 || !agi_mul(shape[i] ? shape[i] - 1 : 0, stride[i], &step) || !agi_add(last, step, &last))
+            return agi_fail(AG_EINVAL, "view: strides overflow");
+    }
+    /* A view stays inside what its parent can touch: a view of a view cannot grow back. */
+    agi_tensor_extent(t, &lo, &hi);
+    int64_t size = agi_dtype_size(t->dtype);
+    if (count > 0 && (start < lo / size || last >= hi / size))
+        return agi_fail(AG_EINVAL, "view: reaches beyond the tensor it is a view of");
+    ag_tensor *v = calloc(1, sizeof *v);
+    if (!v) return agi_fail(AG_ENOMEM, "view: out of memory");
+    v->refs = 1;
+    v->dtype = t->dtype;
+    v->ndim = ndim;
+    v->buf = t->buf;
+    v->offset = count > 0 ? start : t->offset;
+    for (int i = 0; i < ndim; i++) {
+        v->shape[i] = shape[i];
+        v->stride[i] = stride[i];
+    }
+    agi_buffer_retain(v->buf);
+    *out = v;
+    return AG_OK;
+}
+
+void ag_tensor_release(ag_tensor *t)
+{
+    if (!t || !t->buf) return;
+    agi_buffer_free(t->buf);
+    t->buf = NULL;
+}
+
+void ag_tensor_free(ag_tensor *t)
+{
+    if (!t || --t->refs > 0) return;
+    ag_tensor_release(t);
+    free(t);
+}
+
+int ag_tensor_ndim(const ag_tensor *t)
+{
+    return t->ndim;
+}
+
+int ag_tensor_dtype(const ag_tensor *t)
+{
+    return t->dtype;
+}
+
+int ag_tensor_released(const ag_tensor *t)
+{
+    return t->buf == NULL;
+}
+
+int ag_tensor_contiguous(const ag_tensor *t)
+{
+    int64_t stride = 1;
+    for (int i = t->ndim - 1; i >= 0; i--) {
+        if (t->shape[i] == 0) return 1;
+        if (t->shape[i] != 1 && t->stride[i] != stride) return 0;
+        stride *= t->shape[i];
+    }
+    return 1;
+}
+
+void ag_tensor_shape(const ag_tensor *t, int64_t *shape)
+{
+    memcpy(shape, t->shape, (size_t)t->ndim * sizeof *shape);
+}
+
+void ag_tensor_stride(const ag_tensor *t, int64_t *stride)
+{
+    memcpy(stride, t->stride, (size_t)t->ndim * sizeof *stride);
+}
+
+ag_backend *ag_tensor_backend(const ag_tensor *t)
+{
+    return t->buf ? t->buf->be : NULL;
+}
+
+/* ---- host access ---- */
+
+/* What ag_tensor_write and _read share: the tensor is usable and is exactly `bytes` contiguous bytes. */
+static int host_copy_check(const char *what, const ag_tensor *t, int64_t bytes)
+{
+    int64_t lo, hi;
+    if (!t || !t->buf) return agi_fail(AG_EINVAL, "%s: the tensor has been released", what);
+    if (t->buf->be->recording) return agi_fail(AG_EINVAL, "%s: not while a plan is being captured", what);
+    if (!ag_tensor_contiguous(t)) return agi_fail(AG_EINVAL, "%s: the tensor is not contiguous", what);
+    agi_tensor_extent(t, &lo, &hi);
+    if (hi - lo != bytes)
+        return agi_fail(AG_EINVAL, "%s: %lld bytes for a tensor of %lld", what, (long long)bytes, (long long)(hi - lo));
+    if (hi > t->buf->bytes) return agi_fail(AG_ECAPACITY, "%s: the tensor is not committed that far", what);
+    return AG_OK;
+}
+
+int ag_tensor_write(ag_tensor *t, const void *src, int64_t bytes)
+{
+    int rc = host_copy_check("write", t, bytes);
+    if (rc || bytes == 0) return rc;
+    if (t->buf->kind == AGI_MAPPED) return agi_fail(AG_EINVAL, "write: the tensor is a mapped file, read only");
+    return t->buf->be->slots->upload(t->buf->be, agi_tensor_data(t), src, bytes);
+}
+
+int ag_tensor_read(const ag_tensor *t, void *dst, int64_t bytes)
+{
+    int rc = host_copy_check("read", t, bytes);
+    if (rc || bytes == 0) return rc;
+    return t->buf->be->slots->download(t->buf->be, dst, agi_tensor_data(t), bytes);
+}
+
+const void *ag_tensor_host(const ag_tensor *t)
+{
+    if (!t || !t->buf || strcmp(t->buf->be->kind, "cpu") != 0) return NULL;
+    return agi_tensor_data(t);
+}
+
+/* Exponent bits all ones: infinite or NaN, whatever the dtype. */
+static int64_t count_nonfinite(const char *p, int64_t n, int dtype)
+{
+    int64_t bad = 0;
+    if (dtype == AG_F32) {
+        const uint32_t *u = (const uint32_t *)(const void *)p;
+        for (int64_t i = 0; i < n; i++) bad += (u[i] & 0x7f800000u) == 0x7f800000u;
+    } else {
+        const uint16_t *h = (const uint16_t *)(const void *)p;
+        const uint16_t mask = dtype == AG_BF16 ? 0x7f80 : 0x7c00;
+        for (int64_t i = 0; i < n; i++) bad += (h[i] & mask) == mask;
+    }
+    return bad;
+}
+
+double ag_tensor_count_nonfinite(const ag_tensor *t)
+{
+    enum { CHUNK = 1 << 16 };
+    if (!t || !t->buf) return agi_fail(AG_EINVAL, "count_nonfinite: the tensor has been released");
+    int64_t left = agi_tensor_count(t), size = agi_dtype_size(t->dtype), bad = 0, lo, hi;
+    if (t->dtype == AG_I32 || left == 0) return 0;
+    if (!ag_tensor_contiguous(t)) return agi_fail(AG_EINVAL, "count_nonfinite: the tensor is not contiguous");
+    agi_tensor_extent(t, &lo, &hi);
+    if (hi > t->buf->bytes) return agi_fail(AG_ECAPACITY, "count_nonfinite: not committed that far");
+    const char *host = ag_tensor_host(t), *p = agi_tensor_data(t);
+    if (host) return (double)count_nonfinite(host, left, t->dtype);
+    char *chunk = malloc((size_t)(CHUNK * size));
+    if (!chunk) return agi_fail(AG_ENOMEM, "count_nonfinite: out of memory");
+    for (int rc; left > 0; left -= CHUNK, p += CHUNK * size) {
+        int64_t n = left < CHUNK ? left : CHUNK;
+        if ((rc = t->buf->be->slots->download(t->buf->be, chunk, p, n * size)) != AG_OK) {
+            free(chunk);
+            return rc;
+        }
+        bad += count_nonfinite(chunk, n, t->dtype);
+    }
+    free(chunk);
+    return (double)bad;
+}
