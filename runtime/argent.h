@@ -1,12 +1,14 @@
 /*
  * argent.h: the one public header of the Argent runtime.
  *
- * The text between the marks is also what lua/argent/ffi.lua feeds to ffi.cdef, so it holds nothing that needs a
- * preprocessor. The prototypes of the ops (ag_linear, ag_rms_norm, ...) come from ops.def, which is the list of them.
+ * The text between the marks is also what lua/argent/ffi.lua feeds to ffi.cdef, so it holds nothing
+ * that needs a preprocessor. The prototypes of the ops (ag_linear, ag_rms_norm, ...) come from
+ * ops.def, which is the list of them.
  *
- * Functions that can fail return AG_OK or a negative AG_E* and leave a one-line message for ag_last_error(). A result is
- * the first parameter and is NULL after a failure. Shapes are in elements, slowest dimension first. Nothing here prints,
- * exits, or leaves by longjmp. One backend is driven by one thread at a time; its worker team is its own affair.
+ * Functions that can fail return AG_OK or a negative AG_E* and leave a one-line message for
+ * ag_last_error(). A result is the first parameter and is NULL after a failure. Shapes are in
+ * elements, slowest dimension first. Nothing here prints, exits, or leaves by longjmp. One backend
+ * is driven by one thread at a time; its worker team is its own affair.
  */
 #ifndef ARGENT_H
 #define ARGENT_H
@@ -39,29 +41,36 @@ const char *ag_version(void);
 const char *ag_cdef(void);       /* this section and the prototypes of the ops, as text */
 const char *ag_last_error(void); /* thread-local; valid until the next failing call */
 const char *ag_dtype_name(int dtype);
-void ag_interrupt(int on); /* async-signal-safe: ops and plans return AG_EINTERRUPTED until it is called with 0 */
+void ag_interrupt(
+    int on); /* async-signal-safe: ops and plans return AG_EINTERRUPTED until it is called with 0 */
 int ag_interrupted(void);
 
-/* Backends. kind: "cpu". threads: 0 = one per core of this process. isa: NULL or "auto" = the best this CPU has (or what
- * ARGENT_ISA says), else "plain", "avx2", "avx512". One reference is returned. */
+/* Backends. kind: "cpu". threads: 0 = one per core of this process. isa: NULL or "auto" = the
+ * best this CPU has (or what ARGENT_ISA says), else "plain", "avx2", "avx512". One reference is
+ * returned. */
 int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa);
 void ag_backend_free(ag_backend *be);
 const char *ag_backend_kind(const ag_backend *be);
 const char *ag_backend_isa(const ag_backend *be);
 int ag_backend_threads(const ag_backend *be);
-double ag_backend_live_bytes(const ag_backend *be); /* allocated or committed; mapped files do not count */
+double
+ag_backend_live_bytes(const ag_backend *be); /* allocated or committed; mapped files do not count */
 int ag_backend_sync(ag_backend *be);
 int ag_isa_supported(const char *isa); /* 1 when this CPU and this build have it */
 
-/* Tensors. A new tensor is zeroed, contiguous, and owns its memory; a view shares it. At most AG_MAX_DIMS dims; sizes of
- * zero are legal. ag_tensor_reserve reserves addresses for `shape` and commits memory for the first `rows` of dim 0; ag_tensor_commit
- * adds more later without moving (a failure leaves it as it was). Strides are in elements. */
+/* Tensors. A new tensor is zeroed, contiguous, and owns its memory; a view shares it. At most
+ * AG_MAX_DIMS dims; sizes of zero are legal. ag_tensor_reserve reserves addresses for `shape`
+ * and commits memory for the first `rows` of dim 0; ag_tensor_commit adds more later without
+ * moving (a failure leaves it as it was). Strides are in elements. */
 int ag_tensor_new(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape);
-int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape, int64_t rows);
+int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
+                      int64_t rows);
 int ag_tensor_commit(ag_tensor *t, int64_t rows);
-int ag_tensor_view(ag_tensor **out, ag_tensor *t, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset);
-void ag_tensor_free(ag_tensor *t);    /* drops one reference; accepts NULL */
-void ag_tensor_release(ag_tensor *t); /* gives the memory back at once and leaves an empty shell that ops refuse */
+int ag_tensor_view(ag_tensor **out, ag_tensor *t, int ndim, const int64_t *shape,
+                   const int64_t *stride, int64_t offset);
+void ag_tensor_free(ag_tensor *t); /* drops one reference; accepts NULL */
+void ag_tensor_release(
+    ag_tensor *t); /* gives the memory back at once and leaves an empty shell that ops refuse */
 int ag_tensor_ndim(const ag_tensor *t);
 int ag_tensor_dtype(const ag_tensor *t);
 int ag_tensor_released(const ag_tensor *t);
@@ -72,12 +81,17 @@ ag_backend *ag_tensor_backend(const ag_tensor *t);          /* borrowed */
 /* Copies `bytes` bytes (all of a contiguous tensor) to or from host memory; synchronises. */
 int ag_tensor_write(ag_tensor *t, const void *src, int64_t bytes);
 int ag_tensor_read(const ag_tensor *t, void *dst, int64_t bytes);
-/* Host address of a CPU tensor's first element, NULL elsewhere. For specs and for writing sound; not for kernels. */
+/* Replaces every NaN by the one that LuaJIT takes for a number: others, which a file may hold, are
+ * tagged values to it, and reading them from Lua ends in a crash. */
+void ag_canonical_nan(float *x, int64_t n);
+/* Host address of a CPU tensor's first element, NULL elsewhere. For specs and for writing sound;
+ * not for kernels. */
 const void *ag_tensor_host(const ag_tensor *t);
 /* How many elements are NaN or infinite; negative after a failure. */
 double ag_tensor_count_nonfinite(const ag_tensor *t);
 
-/* Plans. Between begin and end ops are recorded, not run. A plan keeps the memory of its tensors. */
+/* Plans. Between begin and end ops are recorded, not run. A plan keeps the memory of its
+ * tensors. */
 int ag_capture_begin(ag_backend *be);
 int ag_capture_end(ag_plan **out, ag_backend *be);
 void ag_capture_abort(ag_backend *be);
@@ -86,24 +100,28 @@ int ag_plan_size(const ag_plan *plan);     /* ops */
 int ag_plan_barriers(const ag_plan *plan); /* ops that wait for earlier ones */
 void ag_plan_free(ag_plan *plan);
 
-/* safetensors files: strict, mapped read-only. Tensors made from a file keep it mapped. Names and dtypes are borrowed from the file. */
+/* safetensors files: strict, mapped read-only. Tensors made from a file keep it mapped. Names
+ * and dtypes are borrowed from the file. */
 int ag_file_open(ag_file **out, const char *path);
 void ag_file_free(ag_file *f);
 int ag_file_count(const ag_file *f);
 int ag_file_find(const ag_file *f, const char *name); /* index, or -1 */
 const char *ag_file_name(const ag_file *f, int i);
-const char *ag_file_dtype(const ag_file *f, int i); /* as the file says: "BF16", "F32", "I64", ... */
+const char *ag_file_dtype(const ag_file *f,
+                          int i); /* as the file says: "BF16", "F32", "I64", ... */
 int ag_file_ndim(const ag_file *f, int i);
 void ag_file_shape(const ag_file *f, int i, int64_t *shape);
 double ag_file_bytes(const ag_file *f, int i);
-/* Tensor i in a dtype of the caller's choice (AG_F32, AG_BF16, AG_F16 from any of these; AG_I32 from I32 alone; -1: as stored). On the
- * CPU an unconverted, aligned tensor shares the mapping. */
+/* Tensor i in a dtype of the caller's choice (AG_F32, AG_BF16, AG_F16 from any of these; AG_I32
+ * from I32 alone; -1: as stored). On the CPU an unconverted, aligned tensor shares the mapping. */
 int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype);
 int ag_file_metadata_count(const ag_file *f);
-const char *ag_file_metadata(const ag_file *f, int i, int value); /* key (value = 0) or value (1) of entry i */
-/* Writes a safetensors file: n contiguous tensors, names sorted by the caller; atomic (temporary name, then rename). */
-int ag_file_save(const char *path, int n, const char *const *names, ag_tensor *const *tensors, int meta,
-                 const char *const *keys, const char *const *values);
+const char *ag_file_metadata(const ag_file *f, int i,
+                             int value); /* key (value = 0) or value (1) of entry i */
+/* Writes a safetensors file: n contiguous tensors, names sorted by the caller; atomic (temporary
+ * name, then rename). */
+int ag_file_save(const char *path, int n, const char *const *names, ag_tensor *const *tensors,
+                 int meta, const char *const *keys, const char *const *values);
 /* cdef: end */
 
 #define AG_OP(name, ...) int ag_##name(__VA_ARGS__);

@@ -1,4 +1,5 @@
-/* backend.c: what all backends share: references, capture, and the door through which every validated op goes. */
+/* backend.c: what all backends share: references, capture, and the door through which every
+ * validated op goes. */
 #include "backend.h"
 #include "error.h"
 
@@ -19,30 +20,18 @@ int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *
     return agi_backend_cpu_new(out, threads, isa);
 }
 
-void agi_backend_retain(ag_backend *be)
-{
-    be->refs++;
-}
+void agi_backend_retain(ag_backend *be) { be->refs++; }
 
 void ag_backend_free(ag_backend *be)
 {
     if (be && --be->refs == 0) be->slots->destroy(be);
 }
 
-const char *ag_backend_kind(const ag_backend *be)
-{
-    return be->kind;
-}
+const char *ag_backend_kind(const ag_backend *be) { return be->kind; }
 
-double ag_backend_live_bytes(const ag_backend *be)
-{
-    return (double)be->live;
-}
+double ag_backend_live_bytes(const ag_backend *be) { return (double)be->live; }
 
-int ag_backend_sync(ag_backend *be)
-{
-    return be->slots->sync(be);
-}
+int ag_backend_sync(ag_backend *be) { return be->slots->sync(be); }
 
 /* ---- plans ---- */
 
@@ -105,20 +94,15 @@ void ag_capture_abort(ag_backend *be)
 int ag_plan_run(ag_plan *plan)
 {
     if (!plan) return agi_fail(AG_EINVAL, "plan: none");
-    if (plan->be->recording) return agi_fail(AG_EINVAL, "plan: cannot run while another is being captured");
+    if (plan->be->recording)
+        return agi_fail(AG_EINVAL, "plan: cannot run while another is being captured");
     if (ag_interrupted()) return agi_fail(AG_EINTERRUPTED, "interrupted");
     return plan->be->slots->plan_run(plan);
 }
 
-int ag_plan_size(const ag_plan *plan)
-{
-    return plan->size;
-}
+int ag_plan_size(const ag_plan *plan) { return plan->size; }
 
-int ag_plan_barriers(const ag_plan *plan)
-{
-    return plan->barriers;
-}
+int ag_plan_barriers(const ag_plan *plan) { return plan->barriers; }
 
 void ag_plan_free(ag_plan *plan)
 {

@@ -1,4 +1,5 @@
-/* backend.h: what a backend is: memory slots, a way to run or record an op, and plans. CPU: backend_cpu.c and plan.c. */
+/* backend.h: what a backend is: memory slots, a way to run or record an op, and plans. CPU:
+ * backend_cpu.c and plan.c. */
 #ifndef ARGENT_BACKEND_H
 #define ARGENT_BACKEND_H
 
@@ -22,7 +23,7 @@ typedef struct {
     enum agi_op op;
     const void *args;
     size_t args_size;
-    double work;     /* multiply-adds or bytes, roughly: small eager ops stay on the calling thread */
+    double work; /* multiply-adds or bytes, roughly: small eager ops stay on the calling thread */
     int64_t scratch; /* bytes that each worker needs */
     int n_access;
     struct {

@@ -1,4 +1,5 @@
-/* backend_cpu.c: host memory, the worker team, and the choice of instruction set. Recording and replay are in plan.c. */
+/* backend_cpu.c: host memory, the worker team, and the choice of instruction set. Recording and
+ * replay are in plan.c. */
 #include "backend_cpu.h"
 #include "error.h"
 #include "../kernels/cpu/isa.h"
@@ -10,7 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* From here on memory comes from mmap, which gives zero pages without touching them and may use huge ones. */
+/* From here on memory comes from mmap, which gives zero pages without touching them and may use
+ * huge ones. */
 enum { MAP_THRESHOLD = 4 << 20 };
 
 static int cpu_alloc(ag_backend *be, int64_t bytes, char **out)
@@ -41,8 +43,10 @@ static void cpu_free(ag_backend *be, char *data, int64_t bytes)
 static int cpu_reserve(ag_backend *be, int64_t bytes, char **out)
 {
     (void)be;
-    void *p = mmap(NULL, (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) return agi_fail(AG_ENOMEM, "cannot reserve %lld bytes of addresses", (long long)bytes);
+    void *p =
+        mmap(NULL, (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return agi_fail(AG_ENOMEM, "cannot reserve %lld bytes of addresses", (long long)bytes);
     *out = p;
     return AG_OK;
 }
@@ -53,7 +57,8 @@ static int cpu_commit(ag_backend *be, char *data, int64_t from, int64_t to)
     int64_t page = sysconf(_SC_PAGESIZE);
     from = from / page * page;
     if (mprotect(data + from, (size_t)(to - from), PROT_READ | PROT_WRITE) != 0)
-        return agi_fail(AG_ENOMEM, "out of memory: cannot commit %lld bytes", (long long)(to - from));
+        return agi_fail(AG_ENOMEM, "out of memory: cannot commit %lld bytes",
+                        (long long)(to - from));
     return AG_OK;
 }
 
@@ -105,10 +110,7 @@ static const agi_backend_slots cpu_slots = {
     .destroy = cpu_destroy,
 };
 
-agi_team *agi_cpu_team(ag_backend *be)
-{
-    return ((agi_backend_cpu *)be)->team;
-}
+agi_team *agi_cpu_team(ag_backend *be) { return ((agi_backend_cpu *)be)->team; }
 
 const char *ag_backend_isa(const ag_backend *be)
 {
@@ -120,10 +122,7 @@ int ag_backend_threads(const ag_backend *be)
     return agi_team_threads(((const agi_backend_cpu *)be)->team);
 }
 
-int ag_isa_supported(const char *isa)
-{
-    return isa && agi_isa_find(isa) != NULL;
-}
+int ag_isa_supported(const char *isa) { return isa && agi_isa_find(isa) != NULL; }
 
 /* The instruction set by name; NULL or "auto" asks ARGENT_ISA, then takes the best. */
 static const agi_isa *choose_isa(const char *name)
@@ -136,8 +135,9 @@ static const agi_isa *choose_isa(const char *name)
     }
     const agi_isa *isa = agi_isa_find(name);
     if (!isa)
-        agi_fail(AG_EUNSUPPORTED, "%s=%s: not one of plain, avx2, avx512, or this CPU lacks it (best here: %s)", asked, name,
-                 agi_isa_best()->name);
+        agi_fail(AG_EUNSUPPORTED,
+                 "%s=%s: not one of plain, avx2, avx512, or this CPU lacks it (best here: %s)",
+                 asked, name, agi_isa_best()->name);
     return isa;
 }
 
@@ -146,7 +146,8 @@ int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa_name)
     enum { MOST_THREADS = 256 };
     *out = NULL;
     if (threads < 0 || threads > MOST_THREADS)
-        return agi_fail(AG_EINVAL, "backend: threads must be 0 to %d, got %d", MOST_THREADS, threads);
+        return agi_fail(AG_EINVAL, "backend: threads must be 0 to %d, got %d", MOST_THREADS,
+                        threads);
     if (threads == 0) {
         cpu_set_t set;
         threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;

@@ -13,8 +13,9 @@ typedef struct {
 
 agi_team *agi_cpu_team(ag_backend *be);
 
-/* Every op has one kernel. All workers call it with the same arguments, each does its share, and it returns AG_OK or what
- * agi_fail returned. The order in which a kernel sums must not depend on the worker count. */
+/* Every op has one kernel. All workers call it with the same arguments, each does its share, and
+ * it returns AG_OK or what agi_fail returned. The order in which a kernel sums must not depend
+ * on the worker count. */
 typedef int agi_cpu_kernel(const void *args, agi_worker *w);
 #define AG_OP(name, ...) agi_cpu_kernel agi_cpu_##name;
 #include "ops.def"

@@ -11,24 +11,16 @@ static const struct {
 } dtypes[AG_DTYPES] = {
     [AG_F32] = {"f32", 4}, [AG_BF16] = {"bf16", 2}, [AG_F16] = {"f16", 2}, [AG_I32] = {"i32", 4}};
 
-bool agi_dtype_valid(int dtype)
-{
-    return dtype >= 0 && dtype < AG_DTYPES;
-}
+bool agi_dtype_valid(int dtype) { return dtype >= 0 && dtype < AG_DTYPES; }
 
-int64_t agi_dtype_size(int dtype)
-{
-    return dtypes[dtype].size;
-}
+int64_t agi_dtype_size(int dtype) { return dtypes[dtype].size; }
 
-const char *ag_dtype_name(int dtype)
-{
-    return agi_dtype_valid(dtype) ? dtypes[dtype].name : NULL;
-}
+const char *ag_dtype_name(int dtype) { return agi_dtype_valid(dtype) ? dtypes[dtype].name : NULL; }
 
 float agi_f32_from_f16(uint16_t h)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, mantissa = h & 0x3ffu;
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u,
+             mantissa = h & 0x3ffu;
     if (exponent == 31) return agi_f32_from_bits(sign | 0x7f800000u | (mantissa << 13));
     if (exponent) return agi_f32_from_bits(sign | ((exponent + 112) << 23) | (mantissa << 13));
     float tiny = ldexpf((float)mantissa, -24); /* subnormal or zero: exact in f32 */

@@ -24,10 +24,7 @@ static inline uint32_t agi_bits_from_f32(float f)
     return u;
 }
 
-static inline float agi_f32_from_bf16(uint16_t h)
-{
-    return agi_f32_from_bits((uint32_t)h << 16);
-}
+static inline float agi_f32_from_bf16(uint16_t h) { return agi_f32_from_bits((uint32_t)h << 16); }
 
 /* Round to nearest, ties to even; NaN stays a quiet NaN. */
 static inline uint16_t agi_bf16_from_f32(float f)

@@ -18,22 +18,10 @@ int agi_fail(int code, const char *fmt, ...)
     return code;
 }
 
-const char *ag_last_error(void)
-{
-    return message;
-}
+const char *ag_last_error(void) { return message; }
 
-void ag_interrupt(int on)
-{
-    interrupted = on != 0;
-}
+void ag_interrupt(int on) { interrupted = on != 0; }
 
-int ag_interrupted(void)
-{
-    return interrupted;
-}
+int ag_interrupted(void) { return interrupted; }
 
-const char *ag_version(void)
-{
-    return AGI_VERSION;
-}
+const char *ag_version(void) { return AGI_VERSION; }

@@ -4,7 +4,8 @@
 
 enum { AGI_MESSAGE = 512 };
 
-/* Formats the message of this thread and returns `code`, so that a failing function ends in `return agi_fail(...)`. */
+/* Formats the message of this thread and returns `code`, so that a failing function ends in
+ * `return agi_fail(...)`. */
 int agi_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 agi_front agi_front_begin(enum agi_op op)
 {
@@ -39,15 +40,19 @@ static const char *dtype_text(int wanted)
     }
 }
 
-static bool take(agi_front *f, const char *name, ag_tensor *t, int dtype, bool write, bool committed)
+static bool take(agi_front *f, const char *name, ag_tensor *t, int dtype, bool write,
+                 bool committed)
 {
     int64_t lo, hi;
     if (!t) return agi_bad(f, "%s is missing", name);
     if (!t->buf) return agi_bad(f, "%s has been released", name);
     if (!dtype_fits(t->dtype, dtype))
-        return agi_bad(f, "%s is %s, expected %s", name, ag_dtype_name(t->dtype), dtype_text(dtype));
-    if (f->be && t->buf->be != f->be) return agi_bad(f, "%s is on another backend than %s", name, f->names[0]);
-    if (write && t->buf->kind == AGI_MAPPED) return agi_bad(f, "%s is a mapped file, read only", name);
+        return agi_bad(f, "%s is %s, expected %s", name, ag_dtype_name(t->dtype),
+                       dtype_text(dtype));
+    if (f->be && t->buf->be != f->be)
+        return agi_bad(f, "%s is on another backend than %s", name, f->names[0]);
+    if (write && t->buf->kind == AGI_MAPPED)
+        return agi_bad(f, "%s is a mapped file, read only", name);
     agi_tensor_extent(t, &lo, &hi);
     if (committed && hi > t->buf->bytes) {
         f->rc = agi_fail(AG_ECAPACITY, "%s: %s is not committed that far", f->op, name);
@@ -78,30 +83,40 @@ bool agi_opt(agi_front *f, const char *name, ag_tensor *t, int dtype)
 bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out)
 {
     if (!take(f, name, t, AG_F32, written, false) || !agi_ndim(f, name, t, 4)) return false;
-    if (t->shape[3] > 1 && t->stride[3] != 1) return agi_bad(f, "%s: its last dimension must be contiguous", name);
-    *out = (agi_cache){(float *)(void *)agi_tensor_data(t), t->stride[0], t->stride[1], t->stride[2], &t->buf->bytes, t->buf->data};
+    if (t->shape[3] > 1 && t->stride[3] != 1)
+        return agi_bad(f, "%s: its last dimension must be contiguous", name);
+    *out = (agi_cache){(float *)(void *)agi_tensor_data(t),
+                       t->stride[0],
+                       t->stride[1],
+                       t->stride[2],
+                       &t->buf->bytes,
+                       t->buf->data};
     return true;
 }
 
 bool agi_ndim(agi_front *f, const char *name, const ag_tensor *t, int ndim)
 {
     char a[AGI_SHAPE_TEXT];
-    return t->ndim == ndim || agi_bad(f, "%s %s: expected %d dimensions", name, agi_shape_text(t, a), ndim);
+    return t->ndim == ndim ||
+           agi_bad(f, "%s %s: expected %d dimensions", name, agi_shape_text(t, a), ndim);
 }
 
-bool agi_equal(agi_front *f, const char *an, const ag_tensor *a, const char *bn, const ag_tensor *b, int64_t x, int64_t y)
+bool agi_equal(agi_front *f, const char *an, const ag_tensor *a, const char *bn, const ag_tensor *b,
+               int64_t x, int64_t y)
 {
     char as[AGI_SHAPE_TEXT], bs[AGI_SHAPE_TEXT];
-    return x == y || agi_bad(f, "%s %s and %s %s: %lld != %lld", an, agi_shape_text(a, as), bn, agi_shape_text(b, bs),
-                             (long long)x, (long long)y);
+    return x == y || agi_bad(f, "%s %s and %s %s: %lld != %lld", an, agi_shape_text(a, as), bn,
+                             agi_shape_text(b, bs), (long long)x, (long long)y);
 }
 
-bool agi_same_shape(agi_front *f, const char *an, const ag_tensor *a, const char *bn, const ag_tensor *b)
+bool agi_same_shape(agi_front *f, const char *an, const ag_tensor *a, const char *bn,
+                    const ag_tensor *b)
 {
     char as[AGI_SHAPE_TEXT], bs[AGI_SHAPE_TEXT];
     bool same = a->ndim == b->ndim;
     for (int i = 0; same && i < a->ndim; i++) same = a->shape[i] == b->shape[i];
-    return same || agi_bad(f, "%s %s and %s %s: the shapes differ", an, agi_shape_text(a, as), bn, agi_shape_text(b, bs));
+    return same || agi_bad(f, "%s %s and %s %s: the shapes differ", an, agi_shape_text(a, as), bn,
+                           agi_shape_text(b, bs));
 }
 
 bool agi_vector(agi_front *f, const char *name, const ag_tensor *t, int64_t n)
@@ -109,7 +124,8 @@ bool agi_vector(agi_front *f, const char *name, const ag_tensor *t, int64_t n)
     char s[AGI_SHAPE_TEXT];
     if (!t) return true;
     if (t->ndim == 1 && t->shape[0] == n && (n <= 1 || t->stride[0] == 1)) return true;
-    return agi_bad(f, "%s %s: expected a contiguous [%lld]", name, agi_shape_text(t, s), (long long)n);
+    return agi_bad(f, "%s %s: expected a contiguous [%lld]", name, agi_shape_text(t, s),
+                   (long long)n);
 }
 
 bool agi_fold(agi_front *f, const char *name, const ag_tensor *t, agi_rows *rows, int64_t *n)
@@ -120,13 +136,15 @@ bool agi_fold(agi_front *f, const char *name, const ag_tensor *t, agi_rows *rows
     rows->rows = 1;
     rows->stride = *n;
     if (*n > 1 && t->stride[t->ndim - 1] != 1)
-        return agi_bad(f, "%s %s: its last dimension must be contiguous", name, agi_shape_text(t, s));
+        return agi_bad(f, "%s %s: its last dimension must be contiguous", name,
+                       agi_shape_text(t, s));
     bool first = true;
     for (int i = t->ndim - 2; i >= 0; i--) {
         if (t->shape[i] == 1) continue;
         if (first) rows->stride = t->stride[i];
         else if (t->shape[i] && t->stride[i] != rows->stride * rows->rows)
-            return agi_bad(f, "%s %s: its rows do not have one stride; use contiguous()", name, agi_shape_text(t, s));
+            return agi_bad(f, "%s %s: its rows do not have one stride; use contiguous()", name,
+                           agi_shape_text(t, s));
         rows->rows *= t->shape[i];
         first = false;
     }
@@ -145,7 +163,9 @@ bool agi_apart(agi_front *f, const ag_tensor *out, bool elementwise)
 {
     for (int i = 0; i < f->call.n_access; i++) {
         const ag_tensor *t = f->call.access[i].t;
-        if (t == out || !agi_tensor_overlap(t, out) || (elementwise && same_elements(t, out))) continue;
+        bool itself = !strcmp(f->names[i], "out");
+        if (itself || !agi_tensor_overlap(t, out) || (elementwise && same_elements(t, out)))
+            continue;
         return agi_bad(f, "out overlaps %s", f->names[i]);
     }
     return true;
@@ -153,8 +173,8 @@ bool agi_apart(agi_front *f, const ag_tensor *out, bool elementwise)
 
 bool agi_range(agi_front *f, const char *name, int64_t v, int64_t lo, int64_t hi)
 {
-    return (v >= lo && v <= hi) ||
-           agi_bad(f, "%s is %lld, expected %lld to %lld", name, (long long)v, (long long)lo, (long long)hi);
+    return (v >= lo && v <= hi) || agi_bad(f, "%s is %lld, expected %lld to %lld", name,
+                                           (long long)v, (long long)lo, (long long)hi);
 }
 
 int agi_front_run(agi_front *f, const void *args, size_t size, double work)

@@ -1,5 +1,6 @@
-/* front.h: the checks that the fronts of the ops (ops_*.c) are made of. Each records the first fault with the op's and the
- * argument's name and returns false, so that a front is one `if (!(... && ...)) return f.rc;`. */
+/* front.h: the checks that the fronts of the ops (ops_*.c) are made of. Each records the first
+ * fault with the op's and the argument's name and returns false, so that a front is one `if
+ * (!(... && ...)) return f.rc;`. */
 #ifndef ARGENT_FRONT_H
 #define ARGENT_FRONT_H
 
@@ -18,19 +19,23 @@ typedef struct {
 enum { AGI_ANY_FLOAT = -1, AGI_WEIGHT = -2, AGI_ANY = -3 }; /* f32 bf16 f16; f32 bf16; all */
 
 agi_front agi_front_begin(enum agi_op op);
-/* A tensor the op reads, writes, or both: not NULL, not released, of the dtype, on the same backend, committed. */
+/* A tensor the op reads, writes, or both: not NULL, not released, of the dtype, on the same
+ * backend, committed. */
 bool agi_in(agi_front *f, const char *name, ag_tensor *t, int dtype);
 bool agi_out(agi_front *f, const char *name, ag_tensor *t, int dtype);
 /* Like agi_in, but NULL is fine. */
 bool agi_opt(agi_front *f, const char *name, ag_tensor *t, int dtype);
-/* An attention cache: the kernel checks what is committed when it runs. written: the op appends to it. */
+/* An attention cache: the kernel checks what is committed when it runs. written: the op appends
+ * to it. */
 bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out);
 
 bool agi_ndim(agi_front *f, const char *name, const ag_tensor *t, int ndim);
 /* Says both shapes when a and b differ somewhere. */
-bool agi_same_shape(agi_front *f, const char *an, const ag_tensor *a, const char *bn, const ag_tensor *b);
+bool agi_same_shape(agi_front *f, const char *an, const ag_tensor *a, const char *bn,
+                    const ag_tensor *b);
 /* "op: a [..] and b [..]: x != y" unless x == y. */
-bool agi_equal(agi_front *f, const char *an, const ag_tensor *a, const char *bn, const ag_tensor *b, int64_t x, int64_t y);
+bool agi_equal(agi_front *f, const char *an, const ag_tensor *a, const char *bn, const ag_tensor *b,
+               int64_t x, int64_t y);
 /* A vector of n contiguous elements. NULL passes. */
 bool agi_vector(agi_front *f, const char *name, const ag_tensor *t, int64_t n);
 /* Folds all dims but the last into rows of one stride; the last must be contiguous. */
@@ -39,7 +44,8 @@ bool agi_fold(agi_front *f, const char *name, const ag_tensor *t, agi_rows *rows
 bool agi_apart(agi_front *f, const ag_tensor *out, bool elementwise);
 /* An integer argument in range. */
 bool agi_range(agi_front *f, const char *name, int64_t v, int64_t lo, int64_t hi);
-bool agi_bad(agi_front *f, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* records a fault, false */
+bool agi_bad(agi_front *f, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3))); /* records a fault, false */
 
 int agi_front_run(agi_front *f, const void *args, size_t size, double work);
 

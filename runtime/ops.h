@@ -1,6 +1,6 @@
-/* ops.h: the argument structs that validated ops hand to kernels. Kernels trust them: shapes agree, strides are in
- * elements, memory is committed (but for attention caches, whose `committed` is read when the op runs). `rows of n`
- * is {pointer, rows, stride}. */
+/* ops.h: the argument structs that validated ops hand to kernels. Kernels trust them: shapes
+ * agree, strides are in elements, memory is committed (but for attention caches, whose
+ * `committed` is read when the op runs). `rows of n` is {pointer, rows, stride}. */
 #ifndef ARGENT_OPS_H
 #define ARGENT_OPS_H
 
@@ -121,7 +121,8 @@ typedef struct {
     int64_t row, step, head;
 } agi_heads;
 
-/* [capacity, R, K, d]: slot * slot_stride + r * row + h * head + c; only the first committed bytes of the buffer exist. */
+/* [capacity, R, K, d]: slot * slot_stride + r * row + h * head + c; only the first committed
+ * bytes of the buffer exist. */
 typedef struct {
     float *p;
     int64_t slot, row, head;

@@ -2,16 +2,14 @@
 #include "front.h"
 #include "../kernels/cpu/scratch.h"
 
-static float *f32(const ag_tensor *t)
-{
-    return t ? (float *)(void *)agi_tensor_data(t) : NULL;
-}
+static float *f32(const ag_tensor *t) { return t ? (float *)(void *)agi_tensor_data(t) : NULL; }
 
 /* [R, T, H, d] with contiguous d. */
 static bool heads(agi_front *f, const char *name, const ag_tensor *t, agi_heads *out)
 {
     if (!agi_ndim(f, name, t, 4)) return false;
-    if (t->shape[3] > 1 && t->stride[3] != 1) return agi_bad(f, "%s: its last dimension must be contiguous", name);
+    if (t->shape[3] > 1 && t->stride[3] != 1)
+        return agi_bad(f, "%s: its last dimension must be contiguous", name);
     *out = (agi_heads){f32(t), t->stride[0], t->stride[1], t->stride[2]};
     return true;
 }
@@ -19,14 +17,16 @@ static bool heads(agi_front *f, const char *name, const ag_tensor *t, agi_heads 
 /* pos [R] for the rows of t. */
 static bool positions(agi_front *f, const ag_tensor *pos, const char *name, const ag_tensor *t)
 {
-    return agi_ndim(f, "pos", pos, 1) && agi_equal(f, "pos", pos, name, t, pos->shape[0], t->shape[0]);
+    return agi_ndim(f, "pos", pos, 1) &&
+           agi_equal(f, "pos", pos, name, t, pos->shape[0], t->shape[0]);
 }
 
 int ag_rope_angles(ag_tensor *out, ag_tensor *pos, ag_tensor *inv_freq)
 {
     agi_front f = agi_front_begin(AGI_OP_rope_angles);
-    if (!(agi_in(&f, "pos", pos, AG_I32) && agi_in(&f, "inv_freq", inv_freq, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
-          agi_ndim(&f, "out", out, 3) && agi_ndim(&f, "inv_freq", inv_freq, 1) &&
+    if (!(agi_in(&f, "pos", pos, AG_I32) && agi_in(&f, "inv_freq", inv_freq, AG_F32) &&
+          agi_out(&f, "out", out, AG_F32) && agi_ndim(&f, "out", out, 3) &&
+          agi_ndim(&f, "inv_freq", inv_freq, 1) &&
           agi_vector(&f, "inv_freq", inv_freq, inv_freq->shape[0]) &&
           agi_equal(&f, "out", out, "inv_freq", inv_freq, out->shape[2], 2 * inv_freq->shape[0]) &&
           positions(&f, pos, "out", out)))
@@ -35,38 +35,46 @@ int ag_rope_angles(ag_tensor *out, ag_tensor *pos, ag_tensor *inv_freq)
         agi_bad(&f, "out must be contiguous");
         return f.rc;
     }
-    agi_rope_angles_args a = {f32(out), f32(inv_freq), (int32_t *)(void *)agi_tensor_data(pos), out->shape[0], out->shape[1],
-                              inv_freq->shape[0], pos->stride[0]};
+    agi_rope_angles_args a = {f32(out),      f32(inv_freq), (int32_t *)(void *)agi_tensor_data(pos),
+                              out->shape[0], out->shape[1], inv_freq->shape[0],
+                              pos->stride[0]};
     return agi_front_run(&f, &a, sizeof a, (double)agi_tensor_count(out) * 16);
 }
 
 /* The caches agree with each other and with q and k in rows, heads and width. */
 static bool caches_fit(agi_front *f, const ag_tensor *kc, const ag_tensor *vc, const ag_tensor *q)
 {
-    return agi_same_shape(f, "k_cache", kc, "v_cache", vc) && agi_equal(f, "k_cache", kc, "q", q, kc->shape[1], q->shape[0]) &&
+    return agi_same_shape(f, "k_cache", kc, "v_cache", vc) &&
+           agi_equal(f, "k_cache", kc, "q", q, kc->shape[1], q->shape[0]) &&
            agi_equal(f, "k_cache", kc, "q", q, kc->shape[3], q->shape[3]);
 }
 
-int ag_rope_append(ag_tensor *q, ag_tensor *k, ag_tensor *v, ag_tensor *angles, ag_tensor *pos, ag_tensor *k_cache,
-                   ag_tensor *v_cache, ag_tensor *opt_q_norm, ag_tensor *opt_k_norm, double eps)
+int ag_rope_append(ag_tensor *q, ag_tensor *k, ag_tensor *v, ag_tensor *angles, ag_tensor *pos,
+                   ag_tensor *k_cache, ag_tensor *v_cache, ag_tensor *opt_q_norm,
+                   ag_tensor *opt_k_norm, double eps)
 {
     agi_front f = agi_front_begin(AGI_OP_rope_append);
     agi_rope_append_args a = {0};
-    if (!(agi_in(&f, "k", k, AG_F32) && agi_in(&f, "v", v, AG_F32) && agi_in(&f, "angles", angles, AG_F32) &&
-          agi_in(&f, "pos", pos, AG_I32) && agi_opt(&f, "q_norm", opt_q_norm, AG_F32) &&
-          agi_opt(&f, "k_norm", opt_k_norm, AG_F32) && agi_out(&f, "q", q, AG_F32) &&
-          agi_cache_arg(&f, "k_cache", k_cache, true, &a.k_cache) &&
-          agi_cache_arg(&f, "v_cache", v_cache, true, &a.v_cache) && heads(&f, "q", q, &a.q) && heads(&f, "k", k, &a.k) &&
-          heads(&f, "v", v, &a.v) && agi_same_shape(&f, "k", k, "v", v) && caches_fit(&f, k_cache, v_cache, q) &&
-          agi_equal(&f, "q", q, "k", k, q->shape[0], k->shape[0]) && agi_equal(&f, "q", q, "k", k, q->shape[1], k->shape[1]) &&
+    if (!(agi_in(&f, "k", k, AG_F32) && agi_in(&f, "v", v, AG_F32) &&
+          agi_in(&f, "angles", angles, AG_F32) && agi_in(&f, "pos", pos, AG_I32) &&
+          agi_opt(&f, "q_norm", opt_q_norm, AG_F32) && agi_opt(&f, "k_norm", opt_k_norm, AG_F32) &&
+          agi_out(&f, "q", q, AG_F32) && agi_cache_arg(&f, "k_cache", k_cache, true, &a.k_cache) &&
+          agi_cache_arg(&f, "v_cache", v_cache, true, &a.v_cache) && heads(&f, "q", q, &a.q) &&
+          heads(&f, "k", k, &a.k) && heads(&f, "v", v, &a.v) &&
+          agi_same_shape(&f, "k", k, "v", v) && caches_fit(&f, k_cache, v_cache, q) &&
+          agi_equal(&f, "q", q, "k", k, q->shape[0], k->shape[0]) &&
+          agi_equal(&f, "q", q, "k", k, q->shape[1], k->shape[1]) &&
           agi_equal(&f, "q", q, "k", k, q->shape[3], k->shape[3]) &&
-          agi_equal(&f, "k_cache", k_cache, "k", k, k_cache->shape[2], k->shape[2]) && agi_ndim(&f, "angles", angles, 3) &&
+          agi_equal(&f, "k_cache", k_cache, "k", k, k_cache->shape[2], k->shape[2]) &&
+          agi_ndim(&f, "angles", angles, 3) &&
           agi_equal(&f, "angles", angles, "q", q, angles->shape[0], q->shape[0]) &&
           agi_equal(&f, "angles", angles, "q", q, angles->shape[1], q->shape[1]) &&
-          agi_equal(&f, "angles", angles, "q", q, angles->shape[2], q->shape[3]) && positions(&f, pos, "q", q) &&
-          agi_vector(&f, "q_norm", opt_q_norm, q->shape[3]) && agi_vector(&f, "k_norm", opt_k_norm, q->shape[3])))
+          agi_equal(&f, "angles", angles, "q", q, angles->shape[2], q->shape[3]) &&
+          positions(&f, pos, "q", q) && agi_vector(&f, "q_norm", opt_q_norm, q->shape[3]) &&
+          agi_vector(&f, "k_norm", opt_k_norm, q->shape[3])))
         return f.rc;
-    if (!ag_tensor_contiguous(angles) || q->shape[3] % 2 || agi_tensor_overlap(q, k) || agi_tensor_overlap(q, v)) {
+    if (!ag_tensor_contiguous(angles) || q->shape[3] % 2 || agi_tensor_overlap(q, k) ||
+        agi_tensor_overlap(q, v)) {
         agi_bad(&f, "angles must be contiguous, the head width even, and q apart from k and v");
         return f.rc;
     }
@@ -85,15 +93,18 @@ int ag_rope_append(ag_tensor *q, ag_tensor *k, ag_tensor *v, ag_tensor *angles, 
     return agi_front_run(&f, &a, sizeof a, (double)agi_tensor_count(q) * 4);
 }
 
-int ag_attention(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tensor *v_cache, ag_tensor *pos, double scale, int32_t window)
+int ag_attention(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tensor *v_cache,
+                 ag_tensor *pos, double scale, int32_t window)
 {
     agi_front f = agi_front_begin(AGI_OP_attention);
     agi_attention_args a = {0};
-    if (!(agi_in(&f, "q", q, AG_F32) && agi_in(&f, "pos", pos, AG_I32) && agi_out(&f, "out", out, AG_F32) &&
+    if (!(agi_in(&f, "q", q, AG_F32) && agi_in(&f, "pos", pos, AG_I32) &&
+          agi_out(&f, "out", out, AG_F32) &&
           agi_cache_arg(&f, "k_cache", k_cache, false, &a.k_cache) &&
           agi_cache_arg(&f, "v_cache", v_cache, false, &a.v_cache) && heads(&f, "q", q, &a.q) &&
-          heads(&f, "out", out, &a.out) && agi_same_shape(&f, "out", out, "q", q) && caches_fit(&f, k_cache, v_cache, q) &&
-          positions(&f, pos, "q", q) && agi_range(&f, "window", window, 0, INT32_MAX) && agi_apart(&f, out, true)))
+          heads(&f, "out", out, &a.out) && agi_same_shape(&f, "out", out, "q", q) &&
+          caches_fit(&f, k_cache, v_cache, q) && positions(&f, pos, "q", q) &&
+          agi_range(&f, "window", window, 0, INT32_MAX) && agi_apart(&f, out, true)))
         return f.rc;
     a.rows = q->shape[0];
     a.steps = q->shape[1];
@@ -106,13 +117,16 @@ int ag_attention(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tensor *v_
     a.pos_stride = pos->stride[0];
     a.scale = (float)scale;
     if (a.kv_heads < 1 || a.q_heads % a.kv_heads) {
-        agi_bad(&f, "%lld query heads do not divide into %lld key heads", (long long)a.q_heads, (long long)a.kv_heads);
+        agi_bad(&f, "%lld query heads do not divide into %lld key heads", (long long)a.q_heads,
+                (long long)a.kv_heads);
         return f.rc;
     }
-    /* A ring must still hold the oldest key of the first of these queries after the last of them has been appended. */
+    /* A ring must still hold the oldest key of the first of these queries after the last of them
+     * has been appended. */
     if (window > 0 && window - 1 + a.steps > a.capacity) {
-        agi_bad(&f, "a window of %d and %lld steps need a capacity of %lld, k_cache has %lld", window, (long long)a.steps,
-                (long long)(window - 1 + a.steps), (long long)a.capacity);
+        agi_bad(&f, "a window of %d and %lld steps need a capacity of %lld, k_cache has %lld",
+                window, (long long)a.steps, (long long)(window - 1 + a.steps),
+                (long long)a.capacity);
         return f.rc;
     }
     f.call.scratch = agi_attention_scratch(window > 0 && window < a.capacity ? window : a.capacity);

@@ -2,15 +2,9 @@
 #include "front.h"
 #include "../kernels/cpu/scratch.h"
 
-static float *f32(const ag_tensor *t)
-{
-    return t ? (float *)(void *)agi_tensor_data(t) : NULL;
-}
+static float *f32(const ag_tensor *t) { return t ? (float *)(void *)agi_tensor_data(t) : NULL; }
 
-static int32_t *i32(const ag_tensor *t)
-{
-    return t ? (int32_t *)(void *)agi_tensor_data(t) : NULL;
-}
+static int32_t *i32(const ag_tensor *t) { return t ? (int32_t *)(void *)agi_tensor_data(t) : NULL; }
 
 /* ---- products ---- */
 
@@ -19,28 +13,44 @@ int ag_linear(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias)
     agi_front f = agi_front_begin(AGI_OP_linear);
     agi_rows rx, ro, rw;
     int64_t in, outs, wn;
-    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AGI_WEIGHT) && agi_opt(&f, "bias", opt_bias, AG_F32) &&
-          agi_out(&f, "out", out, AG_F32) && agi_ndim(&f, "w", w, 2) && agi_fold(&f, "x", x, &rx, &in) &&
+    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AGI_WEIGHT) &&
+          agi_opt(&f, "bias", opt_bias, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
+          agi_ndim(&f, "w", w, 2) && agi_fold(&f, "x", x, &rx, &in) &&
           agi_fold(&f, "w", w, &rw, &wn) && agi_fold(&f, "out", out, &ro, &outs) &&
-          agi_equal(&f, "x", x, "w", w, in, w->shape[1]) && agi_equal(&f, "out", out, "w", w, outs, w->shape[0]) &&
-          agi_equal(&f, "out", out, "x", x, ro.rows, rx.rows) && agi_vector(&f, "bias", opt_bias, outs) &&
-          agi_apart(&f, out, false)))
+          agi_equal(&f, "x", x, "w", w, in, w->shape[1]) &&
+          agi_equal(&f, "out", out, "w", w, outs, w->shape[0]) &&
+          agi_equal(&f, "out", out, "x", x, ro.rows, rx.rows) &&
+          agi_vector(&f, "bias", opt_bias, outs) && agi_apart(&f, out, false)))
         return f.rc;
-    agi_linear_args a = {.out = f32(out), .x = f32(x), .bias = f32(opt_bias), .w = rw.p, .w_dtype = w->dtype, .rows = rx.rows,
-                         .outs = outs, .k = in, .out_stride = ro.stride, .x_stride = rx.stride, .w_stride = rw.stride, .taps = 1};
+    agi_linear_args a = {.out = f32(out),
+                         .x = f32(x),
+                         .bias = f32(opt_bias),
+                         .w = rw.p,
+                         .w_dtype = w->dtype,
+                         .rows = rx.rows,
+                         .outs = outs,
+                         .k = in,
+                         .out_stride = ro.stride,
+                         .x_stride = rx.stride,
+                         .w_stride = rw.stride,
+                         .taps = 1};
     return agi_front_run(&f, &a, sizeof a, (double)rx.rows * (double)outs * (double)in);
 }
 
-int ag_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias, int32_t dilation, int32_t stride)
+int ag_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias, int32_t dilation,
+              int32_t stride)
 {
     agi_front f = agi_front_begin(AGI_OP_conv1d);
     agi_rows rx, ro;
     int64_t channels, outs;
-    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AGI_WEIGHT) && agi_opt(&f, "bias", opt_bias, AG_F32) &&
-          agi_out(&f, "out", out, AG_F32) && agi_ndim(&f, "x", x, 2) && agi_ndim(&f, "w", w, 3) &&
-          agi_ndim(&f, "out", out, 2) && agi_fold(&f, "x", x, &rx, &channels) && agi_fold(&f, "out", out, &ro, &outs) &&
-          agi_equal(&f, "x", x, "w", w, channels, w->shape[2]) && agi_equal(&f, "out", out, "w", w, outs, w->shape[0]) &&
-          agi_vector(&f, "bias", opt_bias, outs) && agi_range(&f, "dilation", dilation, 1, 1 << 20) &&
+    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AGI_WEIGHT) &&
+          agi_opt(&f, "bias", opt_bias, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
+          agi_ndim(&f, "x", x, 2) && agi_ndim(&f, "w", w, 3) && agi_ndim(&f, "out", out, 2) &&
+          agi_fold(&f, "x", x, &rx, &channels) && agi_fold(&f, "out", out, &ro, &outs) &&
+          agi_equal(&f, "x", x, "w", w, channels, w->shape[2]) &&
+          agi_equal(&f, "out", out, "w", w, outs, w->shape[0]) &&
+          agi_vector(&f, "bias", opt_bias, outs) &&
+          agi_range(&f, "dilation", dilation, 1, 1 << 20) &&
           agi_range(&f, "stride", stride, 1, 1 << 20) && agi_apart(&f, out, false)))
         return f.rc;
     int64_t taps = w->shape[1];
@@ -51,9 +61,19 @@ int ag_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias, i
     int64_t span = (taps - 1) * dilation + 1;
     int64_t rows = x->shape[0] < span ? 0 : (x->shape[0] - span) / stride + 1;
     if (!agi_equal(&f, "out", out, "x", x, out->shape[0], rows)) return f.rc;
-    agi_conv1d_args a = {.out = f32(out), .x = f32(x), .bias = f32(opt_bias), .w = agi_tensor_data(w), .w_dtype = w->dtype,
-                         .rows = rows, .outs = outs, .k = channels, .out_stride = ro.stride, .x_stride = rx.stride * stride,
-                         .w_stride = taps * channels, .taps = taps, .x_tap = rx.stride * dilation};
+    agi_conv1d_args a = {.out = f32(out),
+                         .x = f32(x),
+                         .bias = f32(opt_bias),
+                         .w = agi_tensor_data(w),
+                         .w_dtype = w->dtype,
+                         .rows = rows,
+                         .outs = outs,
+                         .k = channels,
+                         .out_stride = ro.stride,
+                         .x_stride = rx.stride * stride,
+                         .w_stride = taps * channels,
+                         .taps = taps,
+                         .x_tap = rx.stride * dilation};
     return agi_front_run(&f, &a, sizeof a, (double)rows * (double)outs * (double)(taps * channels));
 }
 
@@ -62,10 +82,12 @@ int ag_depthwise_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *o
     agi_front f = agi_front_begin(AGI_OP_depthwise_conv1d);
     agi_rows rx, ro;
     int64_t n;
-    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AG_F32) && agi_opt(&f, "bias", opt_bias, AG_F32) &&
-          agi_out(&f, "out", out, AG_F32) && agi_ndim(&f, "x", x, 2) && agi_ndim(&f, "w", w, 2) &&
-          agi_ndim(&f, "out", out, 2) && agi_fold(&f, "out", out, &ro, &n) && agi_fold(&f, "x", x, &rx, &n) &&
-          agi_equal(&f, "x", x, "w", w, n, w->shape[1]) && agi_equal(&f, "out", out, "x", x, out->shape[1], n) &&
+    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AG_F32) &&
+          agi_opt(&f, "bias", opt_bias, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
+          agi_ndim(&f, "x", x, 2) && agi_ndim(&f, "w", w, 2) && agi_ndim(&f, "out", out, 2) &&
+          agi_fold(&f, "out", out, &ro, &n) && agi_fold(&f, "x", x, &rx, &n) &&
+          agi_equal(&f, "x", x, "w", w, n, w->shape[1]) &&
+          agi_equal(&f, "out", out, "x", x, out->shape[1], n) &&
           agi_vector(&f, "bias", opt_bias, n) && agi_apart(&f, out, false)))
         return f.rc;
     int64_t taps = w->shape[0], rows = x->shape[0] - taps + 1;
@@ -74,33 +96,40 @@ int ag_depthwise_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *o
         return f.rc;
     }
     if (!agi_equal(&f, "out", out, "x", x, out->shape[0], rows < 0 ? 0 : rows)) return f.rc;
-    agi_depthwise_conv1d_args a = {f32(out), f32(x), f32(w), f32(opt_bias), out->shape[0], n, taps, ro.stride, rx.stride};
+    agi_depthwise_conv1d_args a = {f32(out), f32(x), f32(w),    f32(opt_bias), out->shape[0],
+                                   n,        taps,   ro.stride, rx.stride};
     return agi_front_run(&f, &a, sizeof a, (double)(a.rows * n * taps));
 }
 
 /* ---- norms ---- */
 
-int ag_rms_norm(ag_tensor *out, ag_tensor *x, ag_tensor *w, double eps, ag_tensor *opt_add, ag_tensor *opt_scale)
+int ag_rms_norm(ag_tensor *out, ag_tensor *x, ag_tensor *w, double eps, ag_tensor *opt_add,
+                ag_tensor *opt_scale)
 {
     agi_front f = agi_front_begin(AGI_OP_rms_norm);
     agi_rows rx, ro, ra = {0};
     int64_t n, add_n;
-    if (!((opt_add ? agi_out(&f, "x", x, AG_F32) : agi_in(&f, "x", x, AG_F32)) && agi_in(&f, "w", w, AG_F32) &&
-          agi_opt(&f, "add", opt_add, AG_F32) && agi_opt(&f, "scale", opt_scale, AG_F32) &&
-          agi_out(&f, "out", out, AG_F32) && agi_same_shape(&f, "out", out, "x", x) && agi_fold(&f, "out", out, &ro, &n) &&
-          agi_fold(&f, "x", x, &rx, &n) && agi_vector(&f, "w", w, n) && agi_vector(&f, "scale", opt_scale, n)))
+    if (!((opt_add ? agi_out(&f, "x", x, AG_F32) : agi_in(&f, "x", x, AG_F32)) &&
+          agi_in(&f, "w", w, AG_F32) && agi_opt(&f, "add", opt_add, AG_F32) &&
+          agi_opt(&f, "scale", opt_scale, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
+          agi_same_shape(&f, "out", out, "x", x) && agi_fold(&f, "out", out, &ro, &n) &&
+          agi_fold(&f, "x", x, &rx, &n) && agi_vector(&f, "w", w, n) &&
+          agi_vector(&f, "scale", opt_scale, n)))
         return f.rc;
     if (opt_scale && !opt_add) {
         agi_bad(&f, "scale is given without add");
         return f.rc;
     }
-    if (opt_add && !(agi_same_shape(&f, "add", opt_add, "x", x) && agi_fold(&f, "add", opt_add, &ra, &add_n))) return f.rc;
+    if (opt_add &&
+        !(agi_same_shape(&f, "add", opt_add, "x", x) && agi_fold(&f, "add", opt_add, &ra, &add_n)))
+        return f.rc;
     if (opt_add && agi_tensor_overlap(opt_add, x)) {
         agi_bad(&f, "add overlaps x");
         return f.rc;
     }
     if (!agi_apart(&f, out, !opt_add)) return f.rc;
-    agi_rms_norm_args a = {f32(out), f32(x), f32(w), f32(opt_add), f32(opt_scale), rx.rows, n, ro.stride, rx.stride, ra.stride, (float)eps};
+    agi_rms_norm_args a = {f32(out), f32(x),    f32(w),    f32(opt_add), f32(opt_scale), rx.rows,
+                           n,        ro.stride, rx.stride, ra.stride,    (float)eps};
     return agi_front_run(&f, &a, sizeof a, (double)(rx.rows * n));
 }
 
@@ -110,11 +139,12 @@ int ag_layer_norm(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *b, doub
     agi_rows rx, ro;
     int64_t n;
     if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AG_F32) && agi_in(&f, "b", b, AG_F32) &&
-          agi_out(&f, "out", out, AG_F32) && agi_same_shape(&f, "out", out, "x", x) && agi_fold(&f, "out", out, &ro, &n) &&
-          agi_fold(&f, "x", x, &rx, &n) && agi_vector(&f, "w", w, n) && agi_vector(&f, "b", b, n) &&
-          agi_apart(&f, out, true)))
+          agi_out(&f, "out", out, AG_F32) && agi_same_shape(&f, "out", out, "x", x) &&
+          agi_fold(&f, "out", out, &ro, &n) && agi_fold(&f, "x", x, &rx, &n) &&
+          agi_vector(&f, "w", w, n) && agi_vector(&f, "b", b, n) && agi_apart(&f, out, true)))
         return f.rc;
-    agi_layer_norm_args a = {f32(out), f32(x), f32(w), f32(b), rx.rows, n, ro.stride, rx.stride, (float)eps};
+    agi_layer_norm_args a = {f32(out), f32(x),    f32(w),    f32(b),    rx.rows,
+                             n,        ro.stride, rx.stride, (float)eps};
     return agi_front_run(&f, &a, sizeof a, (double)(rx.rows * n));
 }
 
@@ -125,12 +155,20 @@ int ag_embedding(ag_tensor *out, ag_tensor *table, ag_tensor *ids, int32_t accum
     agi_front f = agi_front_begin(AGI_OP_embedding);
     agi_rows ro;
     int64_t n;
-    if (!(agi_in(&f, "table", table, AGI_WEIGHT) && agi_in(&f, "ids", ids, AG_I32) && agi_out(&f, "out", out, AG_F32) &&
-          agi_ndim(&f, "out", out, 2) && agi_fold(&f, "out", out, &ro, &n) && agi_range(&f, "accumulate", accumulate, 0, 1) &&
+    if (!(agi_in(&f, "table", table, AGI_WEIGHT) && agi_in(&f, "ids", ids, AG_I32) &&
+          agi_out(&f, "out", out, AG_F32) && agi_ndim(&f, "out", out, 2) &&
+          agi_fold(&f, "out", out, &ro, &n) && agi_range(&f, "accumulate", accumulate, 0, 1) &&
           agi_apart(&f, out, false)))
         return f.rc;
-    agi_embedding_args a = {.out = f32(out), .table = agi_tensor_data(table), .ids = i32(ids), .table_dtype = table->dtype,
-                            .accumulate = accumulate, .rows = out->shape[0], .n = n, .groups = 1, .out_stride = ro.stride};
+    agi_embedding_args a = {.out = f32(out),
+                            .table = agi_tensor_data(table),
+                            .ids = i32(ids),
+                            .table_dtype = table->dtype,
+                            .accumulate = accumulate,
+                            .rows = out->shape[0],
+                            .n = n,
+                            .groups = 1,
+                            .out_stride = ro.stride};
     int grouped = table->ndim == 3;
     if (!(agi_ndim(&f, "table", table, 2 + grouped) && agi_ndim(&f, "ids", ids, 1 + grouped) &&
           agi_equal(&f, "out", out, "table", table, n, table->shape[1 + grouped]) &&
@@ -152,31 +190,50 @@ int ag_embedding(ag_tensor *out, ag_tensor *table, ag_tensor *ids, int32_t accum
     return agi_front_run(&f, &a, sizeof a, (double)(a.rows * n * a.groups));
 }
 
-int ag_sample(ag_tensor *out, ag_tensor *logits, ag_tensor *key, ag_tensor *params, ag_tensor *opt_seen, int32_t group,
-              int32_t suppress_from, int32_t eos, int32_t minimum)
+int ag_sample(ag_tensor *out, ag_tensor *logits, ag_tensor *key, ag_tensor *params,
+              ag_tensor *opt_seen, int32_t group, int32_t suppress_from, int32_t eos,
+              int32_t minimum)
 {
     agi_front f = agi_front_begin(AGI_OP_sample);
     agi_rows rl, rk, rp, rs = {0};
     int64_t vocab, n;
-    if (!(agi_in(&f, "logits", logits, AG_F32) && agi_in(&f, "key", key, AG_I32) && agi_in(&f, "params", params, AG_F32) &&
+    if (!(agi_in(&f, "logits", logits, AG_F32) && agi_in(&f, "key", key, AG_I32) &&
+          agi_in(&f, "params", params, AG_F32) &&
           (!opt_seen || agi_out(&f, "seen", opt_seen, AG_I32)) && agi_out(&f, "out", out, AG_I32) &&
-          agi_ndim(&f, "logits", logits, 2) && agi_ndim(&f, "key", key, 2) && agi_ndim(&f, "params", params, 2) &&
-          agi_ndim(&f, "out", out, 1) && agi_fold(&f, "logits", logits, &rl, &vocab) &&
+          agi_ndim(&f, "logits", logits, 2) && agi_ndim(&f, "key", key, 2) &&
+          agi_ndim(&f, "params", params, 2) && agi_ndim(&f, "out", out, 1) &&
+          agi_fold(&f, "logits", logits, &rl, &vocab) &&
           agi_equal(&f, "out", out, "logits", logits, out->shape[0], logits->shape[0]) &&
           agi_equal(&f, "key", key, "logits", logits, key->shape[0], logits->shape[0]) &&
           agi_equal(&f, "params", params, "logits", logits, params->shape[0], logits->shape[0]) &&
           agi_fold(&f, "key", key, &rk, &n) && agi_range(&f, "width of key", n, 4, 4) &&
           agi_fold(&f, "params", params, &rp, &n) && agi_range(&f, "width of params", n, 4, 4) &&
-          agi_range(&f, "vocabulary", vocab, 1, INT32_MAX) && agi_range(&f, "group", group, 0, 1 << 20) &&
-          agi_range(&f, "suppress_from", suppress_from, 0, INT32_MAX) && agi_range(&f, "eos", eos, -1, vocab - 1) &&
+          agi_range(&f, "vocabulary", vocab, 1, INT32_MAX) &&
+          agi_range(&f, "group", group, 0, 1 << 20) &&
+          agi_range(&f, "suppress_from", suppress_from, 0, INT32_MAX) &&
+          agi_range(&f, "eos", eos, -1, vocab - 1) &&
           agi_range(&f, "minimum", minimum, 0, INT32_MAX)))
         return f.rc;
-    if (opt_seen && !(agi_same_shape(&f, "seen", opt_seen, "logits", logits) && agi_fold(&f, "seen", opt_seen, &rs, &n))) return f.rc;
+    if (opt_seen && !(agi_same_shape(&f, "seen", opt_seen, "logits", logits) &&
+                      agi_fold(&f, "seen", opt_seen, &rs, &n)))
+        return f.rc;
     if (!agi_apart(&f, out, false)) return f.rc;
-    agi_sample_args a = {.out = i32(out), .key = i32(key), .seen = i32(opt_seen), .logits = f32(logits), .params = f32(params),
-                         .rows = logits->shape[0], .vocab = vocab, .out_stride = out->stride[0], .logits_stride = logits->stride[0],
-                         .key_stride = key->stride[0], .params_stride = params->stride[0], .seen_stride = opt_seen ? opt_seen->stride[0] : 0,
-                         .group = group, .suppress_from = suppress_from, .eos = eos, .minimum = minimum};
+    agi_sample_args a = {.out = i32(out),
+                         .key = i32(key),
+                         .seen = i32(opt_seen),
+                         .logits = f32(logits),
+                         .params = f32(params),
+                         .rows = logits->shape[0],
+                         .vocab = vocab,
+                         .out_stride = out->stride[0],
+                         .logits_stride = logits->stride[0],
+                         .key_stride = key->stride[0],
+                         .params_stride = params->stride[0],
+                         .seen_stride = opt_seen ? opt_seen->stride[0] : 0,
+                         .group = group,
+                         .suppress_from = suppress_from,
+                         .eos = eos,
+                         .minimum = minimum};
     f.call.scratch = agi_sample_scratch(vocab);
     return agi_front_run(&f, &a, sizeof a, (double)(a.rows * vocab) * 16);
 }

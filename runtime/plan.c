@@ -1,5 +1,6 @@
-/* plan.c: running ops on the CPU, one at a time or as a recorded list that the worker team walks. An op waits for the ones before
- * it only where it touches bytes that one of them writes, or writes bytes that one of them touches. */
+/* plan.c: running ops on the CPU, one at a time or as a recorded list that the worker team
+ * walks. An op waits for the ones before it only where it touches bytes that one of them writes,
+ * or writes bytes that one of them touches. */
 #include "backend_cpu.h"
 #include "error.h"
 
@@ -42,7 +43,8 @@ static void run_one(void *ctx, agi_worker *w)
 
 int agi_cpu_run(ag_backend *be, const agi_call *call)
 {
-    /* Below this much work, waking the others costs more than they save. Results are the same either way. */
+    /* Below this much work, waking the others costs more than they save. Results are the same
+     * either way. */
     const double solo = 20000;
     agi_team *team = agi_cpu_team(be);
     int rc = agi_team_scratch(team, call->scratch);
@@ -72,7 +74,8 @@ static bool must_wait(const cpu_plan *p, const agi_call *call)
         agi_tensor_extent(t, &lo, &hi);
         for (int j = 0; j < p->n_open; j++) {
             const range *r = &p->open[j];
-            if (r->buf == t->buf && (r->write || call->access[i].write) && lo < r->hi && r->lo < hi) return true;
+            if (r->buf == t->buf && (r->write || call->access[i].write) && lo < r->hi && r->lo < hi)
+                return true;
         }
     }
     return false;
@@ -83,10 +86,13 @@ int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call)
     int rc = agi_team_scratch(agi_cpu_team(be), call->scratch);
     if (rc) return rc;
     cpu_plan *p = plan->impl;
-    if (!p && !(p = plan->impl = calloc(1, sizeof *p))) return agi_fail(AG_ENOMEM, "capture: out of memory");
+    if (!p && !(p = plan->impl = calloc(1, sizeof *p)))
+        return agi_fail(AG_ENOMEM, "capture: out of memory");
     if (!grow((void **)&p->entries, &p->cap, p->n, sizeof *p->entries))
         return agi_fail(AG_ENOMEM, "capture: out of memory");
-    entry e = {.kernel = kernels[call->op], .args = malloc(call->args_size), .barrier = must_wait(p, call)};
+    entry e = {.kernel = kernels[call->op],
+               .args = malloc(call->args_size),
+               .barrier = must_wait(p, call)};
     if (!e.args) return agi_fail(AG_ENOMEM, "capture: out of memory");
     memcpy(e.args, call->args, call->args_size);
     if (e.barrier) {

@@ -1,4 +1,5 @@
-/* size.h: checked arithmetic. Every product or sum that comes from a shape or a file goes through here. */
+/* size.h: checked arithmetic. Every product or sum that comes from a shape or a file goes
+ * through here. */
 #ifndef ARGENT_SIZE_H
 #define ARGENT_SIZE_H
 

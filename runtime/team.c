@@ -11,8 +11,9 @@
 #include <stdlib.h>
 
 enum {
-    SPINS_BEFORE_YIELD = 2000, /* about 50 us: then a neighbour on the same core may be the one we wait for */
-    SPINS_BEFORE_PARK = 40000  /* about 1-2 ms without work: sleep until the next job */
+    SPINS_BEFORE_YIELD =
+        2000, /* about 50 us: then a neighbour on the same core may be the one we wait for */
+    SPINS_BEFORE_PARK = 40000 /* about 1-2 ms without work: sleep until the next job */
 };
 
 struct agi_team {
@@ -56,11 +57,13 @@ static inline void spin(int *n)
 bool agi_team_barrier(agi_worker *w)
 {
     agi_team *t = w->team;
-    if (w->count == 1) return atomic_load_explicit(&t->failed, memory_order_relaxed) || ag_interrupted();
+    if (w->count == 1)
+        return atomic_load_explicit(&t->failed, memory_order_relaxed) || ag_interrupted();
     unsigned next = ++w->phase;
     if (atomic_fetch_add_explicit(&t->arrived, 1, memory_order_acq_rel) == w->count - 1) {
         atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
-        /* Decided once, here: if each read the flags for itself, some would leave and the others wait for ever. */
+        /* Decided once, here: if each read the flags for itself, some would leave and the others
+         * wait for ever. */
         t->stop = atomic_load_explicit(&t->failed, memory_order_relaxed) || ag_interrupted();
         atomic_store_explicit(&t->phase, next, memory_order_release);
     } else {
@@ -86,7 +89,9 @@ static void *worker_main(void *arg)
     agi_team *t = w->team;
     for (unsigned seen = 0;;) {
         int n = 0;
-        while (atomic_load_explicit(&t->generation, memory_order_acquire) == seen && n < SPINS_BEFORE_PARK) spin(&n);
+        while (atomic_load_explicit(&t->generation, memory_order_acquire) == seen &&
+               n < SPINS_BEFORE_PARK)
+            spin(&n);
         if (atomic_load_explicit(&t->generation, memory_order_acquire) == seen) {
             pthread_mutex_lock(&t->lock);
             atomic_fetch_add(&t->parked, 1);
@@ -103,7 +108,9 @@ static void *worker_main(void *arg)
 
 static void start_job(agi_team *t)
 {
-    atomic_fetch_add(&t->generation, 1); /* sequentially consistent, as the read of `parked` below must come after it */
+    atomic_fetch_add(
+        &t->generation,
+        1); /* sequentially consistent, as the read of `parked` below must come after it */
     if (atomic_load(&t->parked) > 0) {
         pthread_mutex_lock(&t->lock);
         pthread_cond_broadcast(&t->wake);
@@ -140,7 +147,8 @@ int agi_team_scratch(agi_team *t, int64_t bytes)
         if (w->scratch_bytes >= bytes) continue;
         void *p;
         if (posix_memalign(&p, 64, (size_t)bytes) != 0)
-            return agi_fail(AG_ENOMEM, "out of memory: %lld bytes of scratch for each worker", (long long)bytes);
+            return agi_fail(AG_ENOMEM, "out of memory: %lld bytes of scratch for each worker",
+                            (long long)bytes);
         free(w->scratch);
         w->scratch = p;
         w->scratch_bytes = bytes;
@@ -148,10 +156,7 @@ int agi_team_scratch(agi_team *t, int64_t bytes)
     return AG_OK;
 }
 
-int agi_team_threads(const agi_team *t)
-{
-    return t->threads;
-}
+int agi_team_threads(const agi_team *t) { return t->threads; }
 
 void agi_team_free(agi_team *t)
 {
@@ -182,7 +187,8 @@ int agi_team_new(agi_team **out, int threads, const struct agi_isa *isa)
         return agi_fail(AG_ENOMEM, "out of memory");
     }
     t->solo = (agi_worker){.count = 1, .isa = isa, .team = t};
-    for (int i = 0; i < threads; i++) t->workers[i] = (agi_worker){.index = i, .count = threads, .isa = isa, .team = t};
+    for (int i = 0; i < threads; i++)
+        t->workers[i] = (agi_worker){.index = i, .count = threads, .isa = isa, .team = t};
     /* Ctrl-C belongs to the thread that runs the script. */
     sigset_t all, old;
     sigfillset(&all);

@@ -1,4 +1,5 @@
-/* tensor.c: buffers (refcounted memory of a backend) and tensors (shapes over them). No arithmetic on elements here. */
+/* tensor.c: buffers (refcounted memory of a backend) and tensors (shapes over them). No
+ * arithmetic on elements here. */
 #include "tensor.h"
 #include "backend.h"
 #include "error.h"
@@ -11,10 +12,7 @@
 
 /* ---- buffers ---- */
 
-void agi_buffer_retain(agi_buffer *b)
-{
-    b->refs++;
-}
+void agi_buffer_retain(agi_buffer *b) { b->refs++; }
 
 void agi_buffer_free(agi_buffer *b)
 {
@@ -43,7 +41,10 @@ static agi_buffer *buffer_new(ag_backend *be, int kind)
 
 bool agi_shape_count(int ndim, const int64_t *shape, int64_t *count)
 {
-    int64_t n = 1, bound = 1; /* `bound` ignores zeros, so that [0, 2^62, 2^62] is refused as its strides would overflow */
+    int64_t
+        n = 1,
+        bound =
+            1; /* `bound` ignores zeros, so that [0, 2^62, 2^62] is refused as its strides would overflow */
     for (int i = 0; i < ndim; i++) {
         if (shape[i] < 0 || !agi_mul(bound, shape[i] ? shape[i] : 1, &bound)) return false;
         n *= shape[i];
@@ -64,7 +65,8 @@ const char *agi_shape_text(const ag_tensor *t, char buf[AGI_SHAPE_TEXT])
 {
     int n = snprintf(buf, AGI_SHAPE_TEXT, "[");
     for (int i = 0; i < t->ndim && n < AGI_SHAPE_TEXT - 24; i++)
-        n += snprintf(buf + n, (size_t)(AGI_SHAPE_TEXT - n), i ? ",%lld" : "%lld", (long long)t->shape[i]);
+        n += snprintf(buf + n, (size_t)(AGI_SHAPE_TEXT - n), i ? ",%lld" : "%lld",
+                      (long long)t->shape[i]);
     snprintf(buf + n, (size_t)(AGI_SHAPE_TEXT - n), "]");
     return buf;
 }
@@ -140,13 +142,15 @@ int ag_tensor_new(ag_tensor **out, ag_backend *be, int dtype, int ndim, const in
     return AG_OK;
 }
 
-int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape, int64_t rows)
+int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
+                      int64_t rows)
 {
     ag_tensor *t;
     int64_t bytes;
     *out = NULL;
     if (!be) return agi_fail(AG_EINVAL, "tensor: no backend");
-    if (ndim < 1) return agi_fail(AG_EINVAL, "tensor: a reserved tensor needs a dimension to grow in");
+    if (ndim < 1)
+        return agi_fail(AG_EINVAL, "tensor: a reserved tensor needs a dimension to grow in");
     int rc = tensor_shell(&t, dtype, ndim, shape, &bytes);
     if (rc) return rc;
     t->buf = buffer_new(be, AGI_RESERVED);
@@ -172,7 +176,8 @@ int ag_tensor_commit(ag_tensor *t, int64_t rows)
     if (!t || !t->buf || t->buf->kind != AGI_RESERVED || t->offset != 0)
         return agi_fail(AG_EINVAL, "commit: not a reserved tensor");
     if (rows < 0 || rows > t->shape[0])
-        return agi_fail(AG_ECAPACITY, "commit: %lld rows of at most %lld", (long long)rows, (long long)t->shape[0]);
+        return agi_fail(AG_ECAPACITY, "commit: %lld rows of at most %lld", (long long)rows,
+                        (long long)t->shape[0]);
     agi_buffer *b = t->buf;
     int64_t bytes = rows * t->stride[0] * agi_dtype_size(t->dtype);
     if (bytes <= b->bytes) return AG_OK;
@@ -183,20 +188,22 @@ int ag_tensor_commit(ag_tensor *t, int64_t rows)
     return AG_OK;
 }
 
-int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape, void *data,
-                    void *owner, void (*drop)(void *owner))
+int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
+                    void *data, void *owner, void (*drop)(void *owner))
 {
     ag_tensor *t;
     int64_t bytes;
+    *out = NULL;
     int rc = tensor_shell(&t, dtype, ndim, shape, &bytes);
-    if (rc == AG_OK && !(t->buf = buffer_new(be, AGI_MAPPED))) {
-        free(t);
-        rc = agi_fail(AG_ENOMEM, "tensor: out of memory");
-    }
     if (rc) {
-        *out = NULL;
         drop(owner);
         return rc;
+    }
+    t->buf = buffer_new(be, AGI_MAPPED);
+    if (!t->buf) {
+        free(t);
+        drop(owner);
+        return agi_fail(AG_ENOMEM, "tensor: out of memory");
     }
     t->buf->data = data;
     t->buf->bytes = t->buf->reserved = bytes;
@@ -206,18 +213,23 @@ int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const 
     return AG_OK;
 }
 
-int ag_tensor_view(ag_tensor **out, ag_tensor *t, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset)
+int ag_tensor_view(ag_tensor **out, ag_tensor *t, int ndim, const int64_t *shape,
+                   const int64_t *stride, int64_t offset)
 {
     *out = NULL;
     if (!t || !t->buf) return agi_fail(AG_EINVAL, "view: the tensor has been released");
-    if (ndim < 0 || ndim > AG_MAX_DIMS) return agi_fail(AG_EINVAL, "view: %d dimensions; at most %d", ndim, AG_MAX_DIMS);
+    if (ndim < 0 || ndim > AG_MAX_DIMS)
+        return agi_fail(AG_EINVAL, "view: %d dimensions; at most %d", ndim, AG_MAX_DIMS);
     int64_t count, last;
-    if (!agi_shape_count(ndim, shape, &count)) return agi_fail(AG_EINVAL, "view: the shape is negative or overflows");
-    if (offset < 0 || !agi_add(t->offset, offset, &last)) return agi_fail(AG_EINVAL, "view: bad offset");
+    if (!agi_shape_count(ndim, shape, &count))
+        return agi_fail(AG_EINVAL, "view: the shape is negative or overflows");
+    if (offset < 0 || !agi_add(t->offset, offset, &last))
+        return agi_fail(AG_EINVAL, "view: bad offset");
     int64_t start = last, lo, hi;
     for (int i = 0; i < ndim; i++) {
         int64_t step;
-        if (stride[i] < 0 || !agi_mul(shape[i] ? shape[i] - 1 : 0, stride[i], &step) || !agi_add(last, step, &last))
+        if (stride[i] < 0 || !agi_mul(shape[i] ? shape[i] - 1 : 0, stride[i], &step) ||
+            !agi_add(last, step, &last))
             return agi_fail(AG_EINVAL, "view: strides overflow");
     }
     /* A view stays inside what its parent can touch: a view of a view cannot grow back. */
@@ -255,20 +267,11 @@ void ag_tensor_free(ag_tensor *t)
     free(t);
 }
 
-int ag_tensor_ndim(const ag_tensor *t)
-{
-    return t->ndim;
-}
+int ag_tensor_ndim(const ag_tensor *t) { return t->ndim; }
 
-int ag_tensor_dtype(const ag_tensor *t)
-{
-    return t->dtype;
-}
+int ag_tensor_dtype(const ag_tensor *t) { return t->dtype; }
 
-int ag_tensor_released(const ag_tensor *t)
-{
-    return t->buf == NULL;
-}
+int ag_tensor_released(const ag_tensor *t) { return t->buf == NULL; }
 
 int ag_tensor_contiguous(const ag_tensor *t)
 {
@@ -291,24 +294,26 @@ void ag_tensor_stride(const ag_tensor *t, int64_t *stride)
     memcpy(stride, t->stride, (size_t)t->ndim * sizeof *stride);
 }
 
-ag_backend *ag_tensor_backend(const ag_tensor *t)
-{
-    return t->buf ? t->buf->be : NULL;
-}
+ag_backend *ag_tensor_backend(const ag_tensor *t) { return t->buf ? t->buf->be : NULL; }
 
 /* ---- host access ---- */
 
-/* What ag_tensor_write and _read share: the tensor is usable and is exactly `bytes` contiguous bytes. */
+/* What ag_tensor_write and _read share: the tensor is usable and is exactly `bytes` contiguous
+ * bytes. */
 static int host_copy_check(const char *what, const ag_tensor *t, int64_t bytes)
 {
     int64_t lo, hi;
     if (!t || !t->buf) return agi_fail(AG_EINVAL, "%s: the tensor has been released", what);
-    if (t->buf->be->recording) return agi_fail(AG_EINVAL, "%s: not while a plan is being captured", what);
-    if (!ag_tensor_contiguous(t)) return agi_fail(AG_EINVAL, "%s: the tensor is not contiguous", what);
+    if (t->buf->be->recording)
+        return agi_fail(AG_EINVAL, "%s: not while a plan is being captured", what);
+    if (!ag_tensor_contiguous(t))
+        return agi_fail(AG_EINVAL, "%s: the tensor is not contiguous", what);
     agi_tensor_extent(t, &lo, &hi);
     if (hi - lo != bytes)
-        return agi_fail(AG_EINVAL, "%s: %lld bytes for a tensor of %lld", what, (long long)bytes, (long long)(hi - lo));
-    if (hi > t->buf->bytes) return agi_fail(AG_ECAPACITY, "%s: the tensor is not committed that far", what);
+        return agi_fail(AG_EINVAL, "%s: %lld bytes for a tensor of %lld", what, (long long)bytes,
+                        (long long)(hi - lo));
+    if (hi > t->buf->bytes)
+        return agi_fail(AG_ECAPACITY, "%s: the tensor is not committed that far", what);
     return AG_OK;
 }
 
@@ -316,7 +321,8 @@ int ag_tensor_write(ag_tensor *t, const void *src, int64_t bytes)
 {
     int rc = host_copy_check("write", t, bytes);
     if (rc || bytes == 0) return rc;
-    if (t->buf->kind == AGI_MAPPED) return agi_fail(AG_EINVAL, "write: the tensor is a mapped file, read only");
+    if (t->buf->kind == AGI_MAPPED)
+        return agi_fail(AG_EINVAL, "write: the tensor is a mapped file, read only");
     return t->buf->be->slots->upload(t->buf->be, agi_tensor_data(t), src, bytes);
 }
 
@@ -325,6 +331,15 @@ int ag_tensor_read(const ag_tensor *t, void *dst, int64_t bytes)
     int rc = host_copy_check("read", t, bytes);
     if (rc || bytes == 0) return rc;
     return t->buf->be->slots->download(t->buf->be, dst, agi_tensor_data(t), bytes);
+}
+
+void ag_canonical_nan(float *x, int64_t n)
+{
+    const uint32_t canonical = 0xffc00000u;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t u = agi_bits_from_f32(x[i]);
+        x[i] = agi_f32_from_bits((u & 0x7fffffffu) > 0x7f800000u ? canonical : u);
+    }
 }
 
 const void *ag_tensor_host(const ag_tensor *t)
@@ -354,9 +369,11 @@ double ag_tensor_count_nonfinite(const ag_tensor *t)
     if (!t || !t->buf) return agi_fail(AG_EINVAL, "count_nonfinite: the tensor has been released");
     int64_t left = agi_tensor_count(t), size = agi_dtype_size(t->dtype), bad = 0, lo, hi;
     if (t->dtype == AG_I32 || left == 0) return 0;
-    if (!ag_tensor_contiguous(t)) return agi_fail(AG_EINVAL, "count_nonfinite: the tensor is not contiguous");
+    if (!ag_tensor_contiguous(t))
+        return agi_fail(AG_EINVAL, "count_nonfinite: the tensor is not contiguous");
     agi_tensor_extent(t, &lo, &hi);
-    if (hi > t->buf->bytes) return agi_fail(AG_ECAPACITY, "count_nonfinite: not committed that far");
+    if (hi > t->buf->bytes)
+        return agi_fail(AG_ECAPACITY, "count_nonfinite: not committed that far");
     const char *host = ag_tensor_host(t), *p = agi_tensor_data(t);
     if (host) return (double)count_nonfinite(host, left, t->dtype);
     char *chunk = malloc((size_t)(CHUNK * size));

@@ -1,4 +1,5 @@
-/* tensor.h: buffers and tensors from the inside. A buffer is refcounted memory of one backend; a tensor is a shape over it. */
+/* tensor.h: buffers and tensors from the inside. A buffer is refcounted memory of one backend; a
+ * tensor is a shape over it. */
 #ifndef ARGENT_TENSOR_H
 #define ARGENT_TENSOR_H
 
@@ -32,17 +33,18 @@ struct ag_tensor {
 void agi_buffer_retain(agi_buffer *b);
 void agi_buffer_free(agi_buffer *b);
 
-/* A tensor over memory that somebody else keeps (a mapped file): drop(owner) is called when the last tensor goes, and
- * also when this function fails. */
-int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape, void *data,
-                    void *owner, void (*drop)(void *owner));
+/* A tensor over memory that somebody else keeps (a mapped file): drop(owner) is called when the
+ * last tensor goes, and also when this function fails. */
+int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
+                    void *data, void *owner, void (*drop)(void *owner));
 
 /* Elements of a shape and their bytes; false where that overflows or a dim is negative. */
 bool agi_shape_count(int ndim, const int64_t *shape, int64_t *count);
 
 static inline char *agi_tensor_data(const ag_tensor *t);
 
-/* First byte and one past the last byte that the tensor can touch, relative to its buffer. Equal for empty tensors. */
+/* First byte and one past the last byte that the tensor can touch, relative to its buffer. Equal
+ * for empty tensors. */
 void agi_tensor_extent(const ag_tensor *t, int64_t *lo, int64_t *hi);
 bool agi_tensor_overlap(const ag_tensor *a, const ag_tensor *b);
 int64_t agi_tensor_count(const ag_tensor *t);

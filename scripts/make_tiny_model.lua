@@ -1,5 +1,6 @@
--- Writes a tiny Qwen3-TTS model with random weights in the released layout: `argent run scripts/make_tiny_model.lua DIR [SEED]`. It is
--- untrained and makes noise; it is there so that a fresh clone can run the whole path from text to sound without a download.
+-- Writes a tiny Qwen3-TTS model with random weights in the released layout: `argent run
+-- scripts/make_tiny_model.lua DIR [SEED]`. It is untrained and makes noise; it is there so that a
+-- fresh clone can run the whole path from text to sound without a download.
 
 local ag = require 'argent'
 local json = require 'argent.json'
@@ -68,7 +69,8 @@ local function decoder_layers(prefix, layers, d, inner, heads, kv, hd)
   constant(prefix .. 'norm.weight', d, 1)
 end
 
--- A byte-level tokenizer: the 256 byte symbols, the merges that make 'assistant' one word, the added tokens.
+-- A byte-level tokenizer: the 256 byte symbols, the merges that make 'assistant' one word, the
+-- added tokens.
 local symbols, merges, words = {}, {}, {}
 do
   local function utf8(code)

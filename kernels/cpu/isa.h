@@ -1,18 +1,20 @@
 /*
- * isa.h: the hot loops of the CPU kernels, one table per instruction set. plain is the definition; avx2 and avx512 sum in
- * other orders and agree with it within rounding (spec/kernels_spec.lua states the bound).
+ * isa.h: the hot loops of the CPU kernels, one table per instruction set. plain is the definition;
+ * avx2 and avx512 sum in other orders and agree with it within rounding (spec/kernels_spec.lua
+ * states the bound).
  *
- * What each order must keep: an element's value depends on its own inputs only, never on how many rows, outputs or workers
- * there are, or on where a tile begins. Equality of batch and single row, of prefill and steps, of one pass and stream, of one
- * thread and two rests on it, bit for bit.
+ * What each order must keep: an element's value depends on its own inputs only, never on how many
+ * rows, outputs or workers there are, or on where a tile begins. Equality of batch and single row,
+ * of prefill and steps, of one pass and stream, of one thread and two rests on it, bit for bit.
  */
 #ifndef ARGENT_KERNELS_CPU_ISA_H
 #define ARGENT_KERNELS_CPU_ISA_H
 
 #include <stdint.h>
 
-/* out[r * out_stride + o] = bias[o] + sum over taps j < taps and c < k of x[r * x_stride + j * x_tap + c] * w[o * w_stride + j * k + c].
- * A linear layer has one tap; a convolution has K taps of C channels. Strides in elements; bias may be NULL. */
+/* out[r * out_stride + o] = bias[o] + sum over taps j < taps and c < k of x[r * x_stride + j *
+ * x_tap + c] * w[o * w_stride + j * k + c]. A linear layer has one tap; a convolution has K taps
+ * of C channels. Strides in elements; bias may be NULL. */
 typedef struct {
     float *out;
     const float *x;
@@ -31,10 +33,12 @@ typedef struct agi_isa {
 
     /* out = x / sqrt(mean(x^2) + eps) * w; out may be x. */
     void (*rms_norm)(float *out, const float *x, const float *w, int64_t n, float eps);
-    void (*layer_norm)(float *out, const float *x, const float *w, const float *b, int64_t n, float eps);
+    void (*layer_norm)(float *out, const float *x, const float *w, const float *b, int64_t n,
+                       float eps);
 
     /* s[i] = scale * q . (k + i * stride), i < n; d elements each. */
-    void (*scores)(float *s, const float *q, const float *k, int64_t stride, int64_t n, int64_t d, float scale);
+    void (*scores)(float *s, const float *q, const float *k, int64_t stride, int64_t n, int64_t d,
+                   float scale);
     /* s = e^(s - max s), returns the sum; the division is left to mix's caller. */
     float (*softmax)(float *s, int64_t n);
     /* out[c] += sum_i p[i] * v[i * stride + c], c < d, added in the order of i. */
@@ -45,7 +49,8 @@ typedef struct agi_isa {
     void (*gelu)(float *out, const float *x, int64_t n);
     void (*snake)(float *out, const float *x, const float *alpha, const float *inv_beta, int64_t n);
     /* out[c] = bias[c] + sum_{j < taps} x[j * x_stride + c] * w[j * n + c]; bias may be NULL. */
-    void (*depthwise)(float *out, const float *x, int64_t x_stride, const float *w, const float *bias, int64_t taps, int64_t n);
+    void (*depthwise)(float *out, const float *x, int64_t x_stride, const float *w,
+                      const float *bias, int64_t taps, int64_t n);
 } agi_isa;
 
 extern const agi_isa agi_isa_plain;

@@ -1,4 +1,5 @@
--- Backends: where tensors live and ops run. A backend is made once and passed around; nothing here is global.
+-- Backends: where tensors live and ops run. A backend is made once and passed around; nothing here
+-- is global.
 
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
@@ -11,8 +12,8 @@ local out = ffi.new('ag_backend *[1]')
 
 --- Opens a backend.
 ---@param kind string 'cpu'
----@param opts? {threads: integer?, isa: string?} threads: 0 or nil = one per core; isa: 'auto' (ARGENT_ISA, else the best),
----'plain', 'avx2', 'avx512'
+---@param opts? {threads: integer?, isa: string?} threads: 0 or nil = one per core; isa: 'auto'
+---(ARGENT_ISA, else the best), 'plain', 'avx2', 'avx512'
 ---@return ag.Backend?
 ---@return string? err
 ---@return string? code

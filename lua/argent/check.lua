@@ -1,5 +1,6 @@
--- Argument checks of the public functions. Misuse raises at the line of the function's caller: every check takes the
--- number of levels between itself and that line (default: the check is called by the public function directly).
+-- Argument checks of the public functions. Misuse raises at the line of the function's caller:
+-- every check takes the number of levels between itself and that line (default: the check is called
+-- by the public function directly).
 
 local M = {}
 
@@ -20,7 +21,8 @@ local function fail(level, fmt, ...)
   error(fmt:format(...), level + 3) -- fail, check, public function, its caller
 end
 
---- An integer in [lo, hi]; NaN, fractions and numbers that do not fit are refused, because FFI would bend them silently.
+--- An integer in [lo, hi]; NaN, fractions and numbers that do not fit are refused, because FFI
+--- would bend them silently.
 ---@param v any
 ---@param name string how the caller knows the argument
 ---@param lo? number default -2^31

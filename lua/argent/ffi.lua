@@ -1,10 +1,11 @@
--- The C library: finds it, declares what its own header text says, and returns it. Inside the `argent` executable the symbols
--- are there already; under a plain LuaJIT (busted, scripts) build/libargent.so beside this tree is opened, or the build
--- folder that ARGENT_BUILD names.
+-- The C library: finds it, declares what its own header text says, and returns it. Inside the
+-- `argent` executable the symbols are there already; under a plain LuaJIT (busted, scripts)
+-- build/libargent.so beside this tree is opened, or the build folder that ARGENT_BUILD names.
 
 local ffi = require 'ffi'
 
--- ffi.cdef is permanent for the process, while busted reloads modules; the guard is a declared type, not a module variable.
+-- ffi.cdef is permanent for the process, while busted reloads modules; the guard is a declared
+-- type, not a module variable.
 local function declared()
   return (pcall(ffi.typeof, 'ag_tensor *'))
 end

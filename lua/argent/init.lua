@@ -1,4 +1,5 @@
--- Argent: tensors, two backends and the primitives of speech models for LuaJIT. This file is the list of public names.
+-- Argent: tensors, two backends and the primitives of speech models for LuaJIT. This file is the
+-- list of public names.
 
 local lib = require 'argent.ffi'
 local ffi = require 'ffi'

@@ -1,5 +1,6 @@
--- The ops as Lua functions, made from the prototypes in the library's own header text: ops.linear(out, x, w, bias) and so on, in
--- the order of runtime/ops.def, which is their documentation. Optional tensors may be nil. Misuse raises at the caller's line.
+-- The ops as Lua functions, made from the prototypes in the library's own header text:
+-- ops.linear(out, x, w, bias) and so on, in the order of runtime/ops.def, which is their
+-- documentation. Optional tensors may be nil. Misuse raises at the caller's line.
 
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
@@ -9,7 +10,8 @@ local tensor = require 'argent.tensor'
 
 local M = {}
 
--- One argument of a prototype: its name, its kind, and the check that FFI does not do (see anchors: 1.9 arrives as 1).
+-- One argument of a prototype: its name, its kind, and the check that FFI does not do (see anchors:
+-- 1.9 arrives as 1).
 local function parse(declaration)
   local kind, name = declaration:match('^%s*(.-)%s*([%w_]+)%s*$')
   local optional = name:match('^opt_(.*)$')
@@ -44,7 +46,8 @@ local function wrap(op, declarations)
   return assert(loadstring(source, '=ops.' .. op))(lib, tensor.is, check.int, check.number, refuse, status.raise)
 end
 
--- The ops are the prototypes after the header's own functions: those whose first parameter is a tensor and which are not ag_tensor_*.
+-- The ops are the prototypes after the header's own functions: those whose first parameter is a
+-- tensor and which are not ag_tensor_*.
 for name, declarations in ffi.string(lib.ag_cdef()):gmatch('int ag_([%w_]+)%((ag_tensor %*[^%)]*)%);') do
   if not name:find('^tensor_') then M[name] = wrap(name, declarations) end
 end

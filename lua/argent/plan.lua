@@ -1,4 +1,5 @@
--- Plans: ops recorded once and replayed without Lua. What changes between runs lies in tensors that the ops read.
+-- Plans: ops recorded once and replayed without Lua. What changes between runs lies in tensors that
+-- the ops read.
 
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
@@ -27,7 +28,8 @@ function Plan:try()
   return status.check(lib.ag_plan_run(self.raw), true)
 end
 
---- Runs fn once with its ops recorded instead of executed, and returns the plan. An error in fn is passed on; nothing stays recorded.
+--- Runs fn once with its ops recorded instead of executed, and returns the plan. An error in fn is
+--- passed on; nothing stays recorded.
 ---@param backend ag.Backend
 ---@param fn function
 ---@return ag.Plan plan with fields ops and barriers (counts)

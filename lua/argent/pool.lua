@@ -1,4 +1,5 @@
--- Things that are dear to make and can be used again: taken, given back, and given back by the collector when their user forgot them.
+-- Things that are dear to make and can be used again: taken, given back, and given back by the
+-- collector when their user forgot them.
 
 local Pool = {}
 Pool.__index = Pool
@@ -8,7 +9,8 @@ function Pool.new(make)
   return setmetatable({make = make, free = {}, made = 0}, Pool)
 end
 
---- A thing and a function that gives it back (calling it twice is harmless). Keep the function as long as the thing.
+--- A thing and a function that gives it back (calling it twice is harmless). Keep the function as
+--- long as the thing.
 ---@return any thing
 ---@return userdata lease call lease() to give the thing back
 function Pool:take()

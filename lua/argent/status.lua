@@ -1,11 +1,13 @@
--- From C status codes to Lua errors: misuse raises at the caller's line, the world's faults become `nil, err, code`.
+-- From C status codes to Lua errors: misuse raises at the caller's line, the world's faults become
+-- `nil, err, code`.
 
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
 
 local M = {}
 
---- Short names of the world's faults, the third value of a `nil, err, code` return; the command maps them to exit codes.
+--- Short names of the world's faults, the third value of a `nil, err, code` return; the command
+--- maps them to exit codes.
 M.names = {
   [lib.AG_ENOMEM] = 'memory',
   [lib.AG_EIO] = 'io',
@@ -22,17 +24,19 @@ function M.message()
   return ffi.string(lib.ag_last_error())
 end
 
---- For ops and other calls whose faults are misuse or end a run: raises unless rc is AG_OK. An interrupt raises the plain string
---- 'interrupted', so that a command can tell it from a fault.
+--- For ops and other calls whose faults are misuse or end a run: raises unless rc is AG_OK. An
+--- interrupt raises the plain string 'interrupted', so that a command can tell it from a fault.
 ---@param rc integer
----@param level? integer levels up to the line to blame; 2 = the caller of the function that calls this
+---@param level? integer levels up to the line to blame; 2 = the caller of the function that calls
+---this
 function M.raise(rc, level)
   if rc == 0 then return end
   if rc == lib.AG_EINTERRUPTED then error('interrupted', 0) end
   error(M.message(), (level or 2) + 1)
 end
 
---- For loaders and constructors: `value` when rc is AG_OK, else nil, message, code name. Misuse (AG_EINVAL) raises.
+--- For loaders and constructors: `value` when rc is AG_OK, else nil, message, code name. Misuse
+--- (AG_EINVAL) raises.
 function M.check(rc, value, level)
   if rc == 0 then return value end
   if rc == lib.AG_EINVAL then error(M.message(), (level or 2) + 1) end
@@ -43,7 +47,8 @@ local Fault = {}
 Fault.__index = Fault
 Fault.__tostring = function(f) return f.message end
 
---- Raises one of the world's faults from inside an iterator, where `nil, err` has no place to go. tostring() gives the message.
+--- Raises one of the world's faults from inside an iterator, where `nil, err` has no place to go.
+--- tostring() gives the message.
 ---@param message string
 ---@param code? string
 function M.throw(message, code)

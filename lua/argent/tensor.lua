@@ -1,5 +1,6 @@
--- Tensors: the Lua face of ag_tensor. Names and 1-based indices follow torch7; ids, codes and positions held in tensors are
--- values and stay 0-based. Arithmetic here is for scripts and the REPL; models call argent.ops with their own outputs.
+-- Tensors: the Lua face of ag_tensor. Names and 1-based indices follow torch7; ids, codes and
+-- positions held in tensors are values and stay 0-based. Arithmetic here is for scripts and the
+-- REPL; models call argent.ops with their own outputs.
 
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
@@ -38,8 +39,8 @@ local function fill_dims(shape, level)
   return #shape
 end
 
--- Dead tensors are a few bytes to Lua and may be most of the memory to us: so the collector runs whenever this many bytes have been asked
--- for since it last did, and when memory ran out.
+-- Dead tensors are a few bytes to Lua and may be most of the memory to us: so the collector runs
+-- whenever this many bytes have been asked for since it last did, and when memory ran out.
 local COLLECT_EVERY = 256 * 2 ^ 20
 local asked = 0
 
@@ -71,8 +72,8 @@ function M.zeros(backend, shape, dtype)
   return create(function() return lib.ag_tensor_new(out, backend, kind, n, dims) end, 2, bytes)
 end
 
---- A tensor that can grow in its first dimension without moving: addresses for `shape`, memory for `rows` rows of it.
---- `t:commit(rows)` adds more.
+--- A tensor that can grow in its first dimension without moving: addresses for `shape`, memory for
+--- `rows` rows of it. `t:commit(rows)` adds more.
 function M.reserve(backend, shape, dtype, rows)
   local kind, n = M.dtype(dtype or 'f32', 1), fill_dims(shape, 1)
   check.int(rows, 'rows', 0, shape[1], 1)
@@ -241,7 +242,8 @@ function Tensor:fill(value)
   return self
 end
 
---- Writes the numbers of a flat Lua table, in order, into a contiguous f32 or i32 tensor; as many as it has elements.
+--- Writes the numbers of a flat Lua table, in order, into a contiguous f32 or i32 tensor; as many
+--- as it has elements.
 function Tensor:set(values)
   local n, dtype = self:count(), self.dtype
   check.type(values, 'set: values', 'table')
@@ -264,6 +266,7 @@ function Tensor:host()
   local n = t:count()
   local host = host_type[t.dtype](n + 1)
   status.raise(lib.ag_tensor_read(t, host, n * size_of[t.dtype]), 2)
+  if t.dtype == 'f32' then lib.ag_canonical_nan(host, n) end
   return host, n
 end
 
@@ -290,7 +293,8 @@ function Tensor:item()
   return (self:host())[0]
 end
 
---- Commits memory for the first `rows` rows of a reserved tensor. Running out is `nil, err, 'capacity'|'memory'`.
+--- Commits memory for the first `rows` rows of a reserved tensor. Running out is `nil, err,
+--- 'capacity'|'memory'`.
 function Tensor:commit(rows)
   return status.check(lib.ag_tensor_commit(self, check.int(rows, 'commit: rows', 0, 2 ^ 53)), true)
 end

@@ -1,5 +1,6 @@
--- Every network against the official PyTorch implementation, on the small checkpoints of spec/fixtures/golden (or of the folder that
--- ARGENT_GOLDEN names). Bounds: prompts and step inputs 1e-5 absolute; hidden states and logits 1e-4 relative; codes equal; sound 1e-4.
+-- Every network against the official PyTorch implementation, on the small checkpoints of
+-- spec/fixtures/golden (or of the folder that ARGENT_GOLDEN names). Bounds: prompts and step inputs
+-- 1e-5 absolute; hidden states and logits 1e-4 relative; codes equal; sound 1e-4.
 
 local ag = require 'argent'
 local cases = require 'support.cases'
@@ -68,7 +69,8 @@ for _, dtype in ipairs {'f32', 'bf16'} do
           local o, e = cases.options(case, reference), expected()
           local sound = assert(tts:say(o))
           assert.equal(case.frames, sound.stats.frames)
-          -- Where the last of the drawn ids is the end token the official loop says so; with max_frames Argent stops before that draw.
+          -- Where the last of the drawn ids is the end token the official loop says so; with
+          -- max_frames Argent stops before that draw.
           assert.is_true(sound.stats.ended == case.ended or case.frames == o.max_frames)
           assert.same(e.codes:totable(), sound.codes:totable())
           -- The official cut of an in-context reference can be one sample early (reference, 5.7).
@@ -92,7 +94,10 @@ for _, dtype in ipairs {'f32', 'bf16'} do
             local at = 0
             for _, part in ipairs(assert(stages[stage], stage)) do
               local want = x:narrow(2, at + 1, #part):transpose(1, 2):contiguous()
-              assert.is_true(compare.distance(want, part) <= 1e-4, stage)
+              -- Stages reach 10 before the last one scales them down, where f32 itself, the
+              -- official one included, is 1e-4 off.
+              local difference, scale = compare.distance(want, part)
+              assert.is_true(difference <= 1e-4 * math.max(1, scale), stage)
               at = at + #part
             end
             assert.equal(x.shape[2], at)

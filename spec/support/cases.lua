@@ -22,7 +22,8 @@ function M.options(case, reference)
   return o
 end
 
---- What the reference recording of a Base model is to the networks: its speaker vector and codes, nil for other kinds.
+--- What the reference recording of a Base model is to the networks: its speaker vector and codes,
+--- nil for other kinds.
 function M.reference(model, be)
   local names = {}
   for name in require('lfs').dir(model.dir) do names[#names + 1] = name:match('^analysis_(%d+)%.safetensors$') end

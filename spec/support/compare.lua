@@ -2,7 +2,8 @@
 
 local M = {}
 
---- Largest absolute difference and largest absolute expected value; fails when the counts differ or a value is NaN.
+--- Largest absolute difference and largest absolute expected value; fails when the counts differ or
+--- a value is NaN.
 ---@param expected ag.Tensor
 ---@param actual ag.Tensor
 ---@return number difference

@@ -60,7 +60,8 @@ local function summary(name, stats)
   return line .. (', seed %.0f'):format(stats.seed)
 end
 
--- Runs the stream into the writer. Errors that scripts would see as raised come back as nil, err, code.
+-- Runs the stream into the writer. Errors that scripts would see as raised come back as nil, err,
+-- code.
 local function speak(next_chunk, speech, writer)
   local progress = common.progress()
   local ok, err, code

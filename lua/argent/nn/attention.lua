@@ -1,5 +1,6 @@
--- Grouped-query attention over a cache, with rotary positions and, where the model has them, norms on queries and keys.
--- head_dim is always explicit: heads * head_dim is not hidden_size in these models.
+-- Grouped-query attention over a cache, with rotary positions and, where the model has them, norms
+-- on queries and keys. head_dim is always explicit: heads * head_dim is not hidden_size in these
+-- models.
 
 local Linear = require 'argent.nn.linear'
 local ops = require 'argent.ops'
@@ -31,7 +32,8 @@ function Attention.load(scope, cfg, dtype)
 end
 
 --- out [R, T, D] from the normalised x [R, T, D], appending T positions after pos [R] to the cache.
----@param ws table scratch with q [R, T, H * d], k, v [R, T, K * d], their views by head q4, k4, v4, and angles [R, T, d]
+---@param ws table scratch with q [R, T, H * d], k, v [R, T, K * d], their views by head q4, k4, v4,
+---and angles [R, T, d]
 ---@param cache {k: ag.Tensor, v: ag.Tensor} [capacity, R, K, d]
 function Attention:forward(out, x, ws, cache, pos)
   self.q:forward(ws.q, x)

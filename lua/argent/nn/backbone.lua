@@ -1,5 +1,6 @@
--- A stack of decoder layers and its final norm: the talker, the code predictor and the codec's transformer are three uses of it. One row
--- of one position is decode, more is prefill; both run the same ops and continue where the session stands.
+-- A stack of decoder layers and its final norm: the talker, the code predictor and the codec's
+-- transformer are three uses of it. One row of one position is decode, more is prefill; both run
+-- the same ops and continue where the session stands.
 
 local Block = require 'argent.nn.block'
 local Session = require 'argent.nn.session'
@@ -45,16 +46,17 @@ function Backbone.load(backend, cfg, scope, dtype)
   return self
 end
 
---- A session: rows sequences side by side (default 1), room for `capacity` positions at once (more is committed as needed, up to the
---- config's maximum), at most `chunk` positions in one pass (longer inputs are taken in several).
+--- A session: rows sequences side by side (default 1), room for `capacity` positions at once (more
+--- is committed as needed, up to the config's maximum), at most `chunk` positions in one pass
+--- (longer inputs are taken in several).
 ---@param opts? {rows: integer?, capacity: integer?, chunk: integer?}
 ---@return ag.Session
 function Backbone:session(opts)
   return Session.new(self, check.options(opts, 'session', {'rows', 'capacity', 'chunk'}))
 end
 
---- The ops of T positions, eager or recorded: out [R, T, D] = hidden states after the final norm, for x [R, T, D]. Room must
---- have been made (session:ensure) and the host told (session:advanced).
+--- The ops of T positions, eager or recorded: out [R, T, D] = hidden states after the final norm,
+--- for x [R, T, D]. Room must have been made (session:ensure) and the host told (session:advanced).
 ---@param row? integer only this row of the session; then R = 1
 function Backbone:step(session, out, x, row)
   local shape = x.shape
@@ -77,8 +79,10 @@ end
 
 --- Hidden states after the final norm for every position of x; the session moves on by as many.
 ---@param session ag.Session
----@param x ag.Tensor [T, hidden] for a session of one row or for one row of it, else [rows, T, hidden]
----@param opts? {row: integer?, out: ag.Tensor?} row: which row x is for (1-based); out: written instead of a new tensor
+---@param x ag.Tensor [T, hidden] for a session of one row or for one row of it, else [rows, T,
+---hidden]
+---@param opts? {row: integer?, out: ag.Tensor?} row: which row x is for (1-based); out: written
+---instead of a new tensor
 ---@return ag.Tensor? hidden of the shape of x
 ---@return string? err when the session is full
 ---@return string? code

@@ -1,5 +1,6 @@
--- One decoder layer, pre-norm: x += attention(norm x); x += mlp(norm x), each branch scaled where the model has LayerScale. The sum of a
--- branch is left to the norm that follows it (rms_norm takes the residual in), so a layer hands its MLP branch on.
+-- One decoder layer, pre-norm: x += attention(norm x); x += mlp(norm x), each branch scaled where
+-- the model has LayerScale. The sum of a branch is left to the norm that follows it (rms_norm takes
+-- the residual in), so a layer hands its MLP branch on.
 
 local Attention = require 'argent.nn.attention'
 local Mlp = require 'argent.nn.mlp'
@@ -24,8 +25,8 @@ function Block.load(scope, cfg, dtype)
   }, Block)
 end
 
---- Takes the residual stream ws.x [R, T, D] and the branch of the layer before (in ws.branch; nil for the first), leaves its own MLP
---- branch in ws.branch.
+--- Takes the residual stream ws.x [R, T, D] and the branch of the layer before (in ws.branch; nil
+--- for the first), leaves its own MLP branch in ws.branch.
 ---@param before? ag.Block whose branch has not been added yet
 function Block:forward(ws, cache, pos, before)
   ops.rms_norm(ws.n, ws.x, self.attn_norm, self.eps, before and ws.branch, before and before.mlp_scale)

@@ -1,5 +1,5 @@
--- Layers for any model. Each has `load(scope, ...)`, which takes its weights from a scope (argent.weights), and a forward that writes
--- into tensors it is given and allocates nothing.
+-- Layers for any model. Each has `load(scope, ...)`, which takes its weights from a scope
+-- (argent.weights), and a forward that writes into tensors it is given and allocates nothing.
 
 return {
   Linear = require 'argent.nn.linear',

@@ -1,11 +1,13 @@
--- A linear layer, y = W x + b, and the table lookup that is its transpose's cousin: both are a weight and a name.
+-- A linear layer, y = W x + b, and the table lookup that is its transpose's cousin: both are a
+-- weight and a name.
 
 local ops = require 'argent.ops'
 
 local Linear = {}
 Linear.__index = Linear
 
---- Takes `weight` [outs, ins], and `bias` [outs]: 'required', 'none', or nil = whenever it is there.
+--- Takes `weight` [outs, ins], and `bias` [outs]: 'required', 'none', or nil = whenever it is
+--- there.
 ---@param scope ag.Scope named like the layer, with its trailing dot: 'q_proj.'
 ---@param outs integer
 ---@param ins integer

@@ -1,6 +1,7 @@
--- The state of a backbone for a fixed number of rows: positions, the key and value caches, and scratch. Caches reserve addresses for the
--- config's maximum and commit memory in blocks, so they grow without moving and a plan made early stays valid. With a
--- sliding window the cache is a ring that never grows.
+-- The state of a backbone for a fixed number of rows: positions, the key and value caches, and
+-- scratch. Caches reserve addresses for the config's maximum and commit memory in blocks, so they
+-- grow without moving and a plan made early stays valid. With a sliding window the cache is a ring
+-- that never grows.
 
 local check = require 'argent.check'
 local ops = require 'argent.ops'
@@ -8,14 +9,16 @@ local tensor = require 'argent.tensor'
 
 local Session = {}
 
--- Positions a session grows by, and the most that one pass takes (longer inputs go in several): bounds the scratch.
+-- Positions a session grows by, and the most that one pass takes (longer inputs go in several):
+-- bounds the scratch.
 local BLOCK, CHUNK = 256, 64
 
 local function round_up(n, step)
   return math.ceil(n / step) * step
 end
 
--- Scratch for every activation of a layer, sized for `chunk` positions of each row; `views[T]` are its shapes for T positions.
+-- Scratch for every activation of a layer, sized for `chunk` positions of each row; `views[T]` are
+-- its shapes for T positions.
 local function scratch(backend, cfg, rows, chunk)
   local d = cfg.head_dim
   local width = {

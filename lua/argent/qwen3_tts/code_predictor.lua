@@ -1,5 +1,6 @@
--- The code predictor: after the talker has chosen code group 0 of a frame, a small decoder chooses groups 1 .. G - 1, one after the other, from
--- the talker's hidden state and the codes so far (reference, section 4). Its cache lives for one frame.
+-- The code predictor: after the talker has chosen code group 0 of a frame, a small decoder chooses
+-- groups 1 .. G - 1, one after the other, from the talker's hidden state and the codes so far
+-- (reference, section 4). Its cache lives for one frame.
 
 local Backbone = require 'argent.nn.backbone'
 local Linear = require 'argent.nn.linear'
@@ -8,7 +9,8 @@ local tensor = require 'argent.tensor'
 
 ---@class ag.CodePredictor
 ---@field backbone ag.Backbone
----@field embeddings ag.Tensor[] G - 1 tables [book, D], of the talker's width; embeddings[g] is that of group g
+---@field embeddings ag.Tensor[] G - 1 tables [book, D], of the talker's width; embeddings[g] is
+---that of group g
 ---@field heads nn.Linear[] heads[g] gives the logits of group g
 local CodePredictor = {}
 CodePredictor.__index = CodePredictor
@@ -22,7 +24,8 @@ function CodePredictor.load(backend, cfg, width, scope, dtype)
   local H, model = cfg.hidden_size, scope:scope('model.')
   local self = setmetatable({
     backend = backend, cfg = cfg, width = width, embeddings = {}, heads = {},
-    -- Only where the widths differ; it is applied to every input, the talker's hidden state included.
+    -- Only where the widths differ; it is applied to every input, the talker's hidden state
+    -- included.
     projection = H ~= width and Linear.load(scope:scope('small_to_mtp_projection.'), H, width, dtype, 'required') or nil,
     backbone = Backbone.load(backend, cfg, model, dtype),
   }, CodePredictor)
@@ -57,7 +60,8 @@ function CodePredictor:pass(state, x, projected, out)
   self.backbone:step(state.session, out, x)
 end
 
---- The ops that draw groups 1 .. G - 1 of a frame. Leaves the sum of the embeddings of all G codes in `sum`.
+--- The ops that draw groups 1 .. G - 1 of a frame. Leaves the sum of the embeddings of all G codes
+--- in `sum`.
 ---@param state table of :state(rows)
 ---@param sum ag.Tensor [rows, D]
 ---@param hidden ag.Tensor [rows, D] the talker's, after its final norm

@@ -1,6 +1,7 @@
--- The codec decoder: codes [F, G] -> samples (reference, section 8). Split residual codebooks, a causal convolution, a sliding-window
--- transformer, upsampling by transposed convolutions and ConvNeXt blocks, then the waveform decoder of snakes and dilated
--- convolutions. Everything looks back only, so codes may come in chunks of any size: a stream is exactly the one pass.
+-- The codec decoder: codes [F, G] -> samples (reference, section 8). Split residual codebooks, a
+-- causal convolution, a sliding-window transformer, upsampling by transposed convolutions and
+-- ConvNeXt blocks, then the waveform decoder of snakes and dilated convolutions. Everything looks
+-- back only, so codes may come in chunks of any size: a stream is exactly the one pass.
 
 local Backbone = require 'argent.nn.backbone'
 local Linear = require 'argent.nn.linear'
@@ -118,7 +119,8 @@ function CodecDecoder:check_codes(codes)
 end
 
 --- A decoder of one stream of codes.
----@param chunk? integer most frames that one pass takes (default 8): more is faster and needs more scratch
+---@param chunk? integer most frames that one pass takes (default 8): more is faster and needs more
+---scratch
 ---@return ag.CodecStream
 function CodecDecoder:stream(chunk)
   return require('argent.qwen3_tts.codec_stream').new(self, chunk)
@@ -126,7 +128,8 @@ end
 
 --- Decodes whole utterances.
 ---@param codes ag.Tensor|integer[][] i32 [F, G], or a table of frames
----@param opts? {tap: fun(name: string, x: ag.Tensor)?} tap sees every stage of each chunk, [T, channels], named as in the checkpoint
+---@param opts? {tap: fun(name: string, x: ag.Tensor)?} tap sees every stage of each chunk, [T,
+---channels], named as in the checkpoint
 ---@return ag.Tensor? samples f32 [F * samples_per_frame] in [-1, 1]
 ---@return string? err
 ---@return string? code 'value'

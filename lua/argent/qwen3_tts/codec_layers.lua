@@ -1,5 +1,6 @@
--- The causal layers of the codec, time first: x [T, C]. A layer that looks back keeps the rows it still needs in a small state tensor, so
--- that a stream of chunks is exactly the one pass over all of them. `stage(name, ...)` is the decoder's business; here are the parts.
+-- The causal layers of the codec, time first: x [T, C]. A layer that looks back keeps the rows it
+-- still needs in a small state tensor, so that a stream of chunks is exactly the one pass over all
+-- of them. `stage(name, ...)` is the decoder's business; here are the parts.
 
 local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
@@ -48,8 +49,9 @@ local function repeated(backend, bias, rate)
   return out:view(-1)
 end
 
---- A transposed convolution of K = 2 * rate taps and stride `rate`, its right end cut: y[t r + j] = b + W[j] x[t] + W[j + r] x[t - 1]. As a
---- convolution of two taps it makes rate * O outputs a row, which are `rate` rows of O.
+--- A transposed convolution of K = 2 * rate taps and stride `rate`, its right end cut: y[t r + j] =
+--- b + W[j] x[t] + W[j + r] x[t - 1]. As a convolution of two taps it makes rate * O outputs a row,
+--- which are `rate` rows of O.
 ---@param scope ag.Scope with weight [C, O, 2 * rate] and bias [O]
 function M.upsampling_conv(backend, scope, outs, channels, rate)
   local w = scope:get('weight', {channels, outs, 2 * rate}, 'f32')
@@ -63,7 +65,8 @@ function M.upsampling_conv(backend, scope, outs, channels, rate)
   }, CausalConv)
 end
 
---- A transposed convolution of K = rate taps and stride `rate`: no overlap, nothing to remember, a linear layer.
+--- A transposed convolution of K = rate taps and stride `rate`: no overlap, nothing to remember, a
+--- linear layer.
 ---@param scope ag.Scope with weight [C, O, rate] and bias [O]
 function M.upsampling_linear(backend, scope, outs, channels, rate)
   local w = scope:get('weight', {channels, outs, rate}, 'f32')
@@ -76,12 +79,14 @@ function M.upsampling_linear(backend, scope, outs, channels, rate)
   }, CausalConv)
 end
 
---- The rows a stream of this layer carries from chunk to chunk, zero at the start (the left padding).
+--- The rows a stream of this layer carries from chunk to chunk, zero at the start (the left
+--- padding).
 function CausalConv:state(backend)
   return tensor.zeros(backend, {self.past, self.channels})
 end
 
---- out [T * step, outs] from T new rows. They are written by `fill(rows)` into the window behind the past ones.
+--- out [T * step, outs] from T new rows. They are written by `fill(rows)` into the window behind
+--- the past ones.
 ---@param out ag.Tensor
 ---@param state ag.Tensor of :state()
 ---@param work ag.Tensor flat scratch of at least (past + T) * channels

@@ -1,4 +1,5 @@
--- One stream through the codec decoder: the past of every layer that looks back, scratch for a chunk, and a plan per chunk size.
+-- One stream through the codec decoder: the past of every layer that looks back, scratch for a
+-- chunk, and a plan per chunk size.
 
 local check = require 'argent.check'
 local ops = require 'argent.ops'
@@ -90,7 +91,8 @@ function Stream:dequantize(out, n)
   ops.add(out, out, rest, 1)
 end
 
--- x + gamma * pwconv2(gelu(pwconv1(norm(dwconv(x))))), in place; `spare` is scratch of the size of x.
+-- x + gamma * pwconv2(gelu(pwconv1(norm(dwconv(x))))), in place; `spare` is scratch of the size of
+-- x.
 function Stream:convnext(block, x, spare, T)
   local C = block.channels
   local d, h = shaped(spare, T, C), shaped(self.hidden, T, 4 * C)
@@ -113,8 +115,8 @@ function Stream:residual_unit(unit, x, spare, T, C)
   ops.add(x, x, z, 1)
 end
 
---- The ops of n frames, eager or recorded, from self.codes to self.samples. The signal goes back and forth between two buffers, as an op
---- does not write what it reads.
+--- The ops of n frames, eager or recorded, from self.codes to self.samples. The signal goes back
+--- and forth between two buffers, as an op does not write what it reads.
 ---@param tap fun(name: string, x: ag.Tensor)
 function Stream:ops(n, tap)
   local d, cfg = self.decoder, self.decoder.cfg

@@ -1,4 +1,5 @@
--- Qwen3-TTS from a model directory in the released layout. `open` reads the config, assembles the networks and returns what speaks.
+-- Qwen3-TTS from a model directory in the released layout. `open` reads the config, assembles the
+-- networks and returns what speaks.
 
 local Backend = require 'argent.backend'
 local CodePredictor = require 'argent.qwen3_tts.code_predictor'
@@ -18,8 +19,9 @@ local DTYPES = {'f32', 'bf16'}
 
 --- Opens a model directory.
 ---@param dir string
----@param opts? {backend: ag.Backend?, dtype: string?} backend: default CPU, one thread per core; dtype of the linear weights of talker and
----predictor: 'bf16' (default) or 'f32' (the reference mode). The codec is f32.
+---@param opts? {backend: ag.Backend?, dtype: string?} backend: default CPU, one thread per core;
+---dtype of the linear weights of talker and predictor: 'bf16' (default) or 'f32' (the reference
+---mode). The codec is f32.
 ---@return ag.Synthesizer?
 ---@return string? err one line: file, place, fact
 ---@return string? code

@@ -1,6 +1,7 @@
--- A lane: everything that one utterance (or several, row by row) needs while its frames are made, built once and used again for the next. A frame
--- is one plan: talker step, draw of group 0, the predictor's G - 1 steps with their draws, the sum of the embeddings. What changes from
--- frame to frame lies in small tensors, so the plan never does; only the codes are read back.
+-- A lane: everything that one utterance (or several, row by row) needs while its frames are made,
+-- built once and used again for the next. A frame is one plan: talker step, draw of group 0, the
+-- predictor's G - 1 steps with their draws, the sum of the embeddings. What changes from frame to
+-- frame lies in small tensors, so the plan never does; only the codes are read back.
 
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
@@ -11,7 +12,8 @@ local tensor = require 'argent.tensor'
 
 -- Text vectors that wait to be added, at first; more makes a new buffer and with it new plans.
 local TRAILING = 256
--- Ids from here to the end of the vocabulary are control ids; of them only the end token may be drawn (reference, 6.1).
+-- Ids from here to the end of the vocabulary are control ids; of them only the end token may be
+-- drawn (reference, 6.1).
 local CONTROL_IDS = 1024
 local MINIMUM_DRAWS = 2
 
@@ -49,12 +51,13 @@ function Lane.new(talker, predictor, rows)
   }, Lane)
 end
 
---- Starts utterances: forgets the last ones, prefills the prompts, loads the text still to come. All lists have one entry per row.
+--- Starts utterances: forgets the last ones, prefills the prompts, loads the text still to come.
+--- All lists have one entry per row.
 ---@param prompts ag.Tensor[] [rows of the prompt, D]
 ---@param trailing ag.Tensor[] [L, D] text vectors to add, one a frame
 ---@param pad ag.Tensor [D] what is added when they are used up
----@param sampling {seed: number, stream: integer, talker: number[], predictor: number[]}[] talker and predictor: temperature, top-k,
----top-p, repetition penalty
+---@param sampling {seed: number, stream: integer, talker: number[], predictor: number[]}[] talker
+---and predictor: temperature, top-k, top-p, repetition penalty
 ---@return boolean? ok
 ---@return string? err
 ---@return string? code
@@ -122,7 +125,8 @@ function Lane:draw_ops()
   ops.advance(self.key:select(2, 3), 1, nil)
 end
 
---- The talker step that follows a frame, for whoever wants hidden and logits before the next draw; `next` does it otherwise.
+--- The talker step that follows a frame, for whoever wants hidden and logits before the next draw;
+--- `next` does it otherwise.
 ---@return boolean? ok
 ---@return string? err
 ---@return string? code
@@ -137,11 +141,12 @@ function Lane:step()
   return true
 end
 
---- Makes the next frame. Its codes are in self.host, row by row, and in self.codes; a row whose first code is the end token has ended,
---- and what is drawn for it from then on is to be ignored.
+--- Makes the next frame. Its codes are in self.host, row by row, and in self.codes; a row whose
+--- first code is the end token has ended, and what is drawn for it from then on is to be ignored.
 ---@return boolean? ok
 ---@return string? err
----@return string? code 'capacity' when the session is full, 'value' when logits are NaN, 'interrupted'
+---@return string? code 'capacity' when the session is full, 'value' when logits are NaN,
+---'interrupted'
 function Lane:next()
   local ok, err, code = self.session:ensure(self.stepped and 0 or 1)
   if not ok then return nil, err, code end

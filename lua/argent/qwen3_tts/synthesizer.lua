@@ -1,5 +1,5 @@
--- A Qwen3-TTS model ready to speak: its networks, its tokenizer, and the three ways to use them: say (all at once), stream (sound as it is
--- made) and frames (the loop itself).
+-- A Qwen3-TTS model ready to speak: its networks, its tokenizer, and the three ways to use them:
+-- say (all at once), stream (sound as it is made) and frames (the loop itself).
 
 local ffi = require 'ffi'
 local check = require 'argent.check'
@@ -9,7 +9,8 @@ local status = require 'argent.status'
 local tensor = require 'argent.tensor'
 local utterance = require 'argent.qwen3_tts.utterance'
 
--- Frames per chunk of sound: the first sample soon, then fewer and larger passes through the codec. The sound does not depend on it.
+-- Frames per chunk of sound: the first sample soon, then fewer and larger passes through the codec.
+-- The sound does not depend on it.
 local CHUNKS = {1, 1, 2, 4, 8}
 
 ---@class ag.Synthesizer
@@ -60,8 +61,9 @@ end
 ---@field index integer 1-based
 ---@field codes integer[] G codes, 0-based values
 
---- The frames of an utterance, one by one: `for frame in tts:frames{...} do`. Faults while speaking raise; faults before the first frame are
---- nil, err, code. The second value is the utterance, with fields frames, ended ('eos', 'limit', 'runaway'), seed, prompt.
+--- The frames of an utterance, one by one: `for frame in tts:frames{...} do`. Faults while speaking
+--- raise; faults before the first frame are nil, err, code. The second value is the utterance, with
+--- fields frames, ended ('eos', 'limit', 'runaway'), seed, prompt.
 ---@param opts ag.Speech
 ---@return (fun(): ag.Frame?)? iterator
 ---@return table|string utterance_or_err
@@ -106,8 +108,9 @@ end
 ---@field rate integer
 ---@field frames integer frames in this chunk
 
---- The sound of an utterance as it is made: `for chunk in tts:stream{...} do`. Joined, the chunks are what say gives, bit for bit. Faults as in
---- frames. The second value is the speech so far, with fields codes (a function giving i32 [F, G]), stats (a function), utterance.
+--- The sound of an utterance as it is made: `for chunk in tts:stream{...} do`. Joined, the chunks
+--- are what say gives, bit for bit. Faults as in frames. The second value is the speech so far,
+--- with fields codes (a function giving i32 [F, G]), stats (a function), utterance.
 ---@param opts ag.Speech
 ---@return (fun(): ag.Chunk?)? iterator
 ---@return table|string speech_or_err
@@ -119,7 +122,8 @@ function Synthesizer:stream(opts)
   local codec, lease = self.streams:take()
   codec:reset()
   if u.reference and u.reference.codes then
-    -- In-context cloning goes on from the recording: its frames pass first, unheard (reference, 5.7).
+    -- In-context cloning goes on from the recording: its frames pass first, unheard (reference,
+    -- 5.7).
     local primed
     primed, err, code = codec:push(u.reference.codes)
     if not primed then return nil, err, code end
@@ -175,9 +179,11 @@ end
 ---@field samples ag.Tensor f32 [n] in [-1, 1]
 ---@field rate integer samples a second
 ---@field codes ag.Tensor i32 [frames, G]
----@field stats table frames, seconds, prompt_rows, seed, ended, prefill_time, first_audio_time, total_time (seconds), rtf
+---@field stats table frames, seconds, prompt_rows, seed, ended, prefill_time, first_audio_time,
+---total_time (seconds), rtf
 
---- Speaks a text. Speech that never ends is a fault, 'runaway': the sound so far is then the fourth value.
+--- Speaks a text. Speech that never ends is a fault, 'runaway': the sound so far is then the fourth
+--- value.
 ---@param opts ag.Speech
 ---@return ag.Sound? sound
 ---@return string? err

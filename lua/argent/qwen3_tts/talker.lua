@@ -1,5 +1,6 @@
--- The talker: an ordinary Qwen3 decoder over rows that are the sum of a text side and a codec side (reference, sections 3 and 5). Its hidden state after
--- the final norm gives the logits of code group 0 and is what the code predictor continues from.
+-- The talker: an ordinary Qwen3 decoder over rows that are the sum of a text side and a codec side
+-- (reference, sections 3 and 5). Its hidden state after the final norm gives the logits of code
+-- group 0 and is what the code predictor continues from.
 
 local Backbone = require 'argent.nn.backbone'
 local Linear = require 'argent.nn.linear'
@@ -51,7 +52,8 @@ end
 
 --- The rows of a prompt (qwen3_tts.prompt) as vectors.
 ---@param prompt argent.Prompt
----@param reference? {speaker: ag.Tensor?, frames: ag.Tensor?} speaker [D]; frames [F, D]: sums of the embeddings of each reference frame
+---@param reference? {speaker: ag.Tensor?, frames: ag.Tensor?} speaker [D]; frames [F, D]: sums of
+---the embeddings of each reference frame
 ---@return ag.Tensor [rows, D]
 function Talker:prompt_rows(prompt, reference)
   local text, codec, where = {}, {}, {}

@@ -1,5 +1,5 @@
--- One utterance while it is made: the prompt goes in, frames come out until the end token, a limit, or the guard against speech that never
--- ends. What say, stream and frames are made of.
+-- One utterance while it is made: the prompt goes in, frames come out until the end token, a limit,
+-- or the guard against speech that never ends. What say, stream and frames are made of.
 
 local check = require 'argent.check'
 local posix = require 'argent.posix'
@@ -8,7 +8,8 @@ local tensor = require 'argent.tensor'
 
 local M = {}
 
--- The guard: 6 s, and 1.6 s for each text token. Slow speech needs about 0.5 s a token, so only a model that has lost its way gets here.
+-- The guard: 6 s, and 1.6 s for each text token. Slow speech needs about 0.5 s a token, so only a
+-- model that has lost its way gets here.
 local BUDGET_FRAMES, BUDGET_PER_TOKEN = 75, 20
 
 M.OPTIONS = {
@@ -23,8 +24,9 @@ M.OPTIONS = {
 ---@field language string? default 'auto'
 ---@field instruct string? how to speak (CustomVoice 1.7B, VoiceDesign)
 ---@field layout string? 'whole' or 'stream'
----@field reference {speaker: ag.Tensor|number[], codes: ag.Tensor|integer[][]?, text: string?}? a voice to clone (Base): its vector [D], and
----for in-context cloning the codes [F, G] of the recording and what is said in it
+---@field reference {speaker: ag.Tensor|number[], codes: ag.Tensor|integer[][]?, text: string?}? a
+---voice to clone (Base): its vector [D], and for in-context cloning the codes [F, G] of the
+---recording and what is said in it
 ---@field special boolean? recognise added tokens such as <|im_end|> in the text
 ---@field seed integer? 0 .. 2^53; default: from the clock, see stats.seed
 ---@field stream integer? another stream of draws for the same seed (reference, 6.4: row)

@@ -1,0 +1,85 @@
+/*
+ * attention.c: the op attention. One item is one query head at one step of one row: scores against
+ * all keys it sees, softmax, mix of the values, all in this worker's scratch. Keys and values may
+ * lie in a ring, then they are read in two runs.
+ */
+#include "cache.h"
+#include "isa.h"
+#include "../../runtime/backend_cpu.h"
+#include "../../runtime/error.h"
+
+#include <string.h>
+
+typedef struct {
+    int64_t slot, n;
+} run;
+
+/* The slots of positions [first, last]: up to two runs, as at most `capacity` positions are asked
+ * for. */
+static void runs_of(const agi_attention_args *a, int64_t first, int64_t last, run out[2])
+{
+    int64_t n = last - first + 1, slot = first % a->capacity, head = a->capacity - slot;
+    out[0] = (run){slot, n < head ? n : head};
+    out[1] = (run){0, n - out[0].n};
+}
+
+static bool committed(const agi_attention_args *a, const run *v, int64_t r, int64_t h)
+{
+    int64_t last = v->slot + v->n - 1;
+    return v->n == 0 || (agi_cache_has(&a->k_cache, last, r, h, a->d) &&
+                         agi_cache_has(&a->v_cache, last, r, h, a->d));
+}
+
+static int attend(const agi_attention_args *a, const agi_worker *w, int64_t r, int64_t t, int64_t h)
+{
+    const int64_t pos = a->pos[r * a->pos_stride], p = pos + t, g = h / (a->q_heads / a->kv_heads);
+    const int64_t first = a->window > 0 && p >= a->window ? p - a->window + 1 : 0;
+    const int64_t most = w->scratch_bytes / (int64_t)sizeof(float);
+    float *s = w->scratch;
+    run v[2];
+    if (pos < 0)
+        return agi_fail(AG_EVALUE, "attention: position %lld of row %lld is negative",
+                        (long long)pos, (long long)r);
+    if (p - first >= a->capacity || p - first >= most)
+        return agi_fail(AG_ECAPACITY, "attention: position %lld is beyond a cache of %lld slots",
+                        (long long)p, (long long)a->capacity);
+    runs_of(a, first, p, v);
+    if (!committed(a, &v[0], r, g) || !committed(a, &v[1], r, g))
+        return agi_fail(AG_ECAPACITY,
+                        "attention: position %lld is beyond the session's committed capacity",
+                        (long long)p);
+
+    const float *q = a->q.p + r * a->q.row + t * a->q.step + h * a->q.head;
+    float *out = a->out.p + r * a->out.row + t * a->out.step + h * a->out.head;
+    int64_t done = 0;
+    for (int i = 0; i < 2; done += v[i++].n)
+        w->isa->scores(s + done, q, agi_cache_at(&a->k_cache, v[i].slot, r, g), a->k_cache.slot,
+                       v[i].n, a->d, a->scale);
+    float sum = w->isa->softmax(s, done);
+    memset(out, 0, (size_t)a->d * sizeof *out); /* only now: out may be q */
+    done = 0;
+    for (int i = 0; i < 2; done += v[i++].n)
+        w->isa->mix(out, s + done, agi_cache_at(&a->v_cache, v[i].slot, r, g), a->v_cache.slot,
+                    v[i].n, a->d);
+    for (int64_t c = 0; c < a->d; c++) out[c] /= sum;
+    return AG_OK;
+}
+
+/*
+ * Items are ordered by row, head, step: heads that share keys fall to the same worker. Later steps
+ * see more keys, so steps are taken from both ends in turn, and any stretch of them costs about the
+ * same.
+ */
+int agi_cpu_attention(const void *args, agi_worker *w)
+{
+    const agi_attention_args *a = args;
+    int64_t lo, hi;
+    agi_share(w, a->rows * a->q_heads * a->steps, 1, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++) {
+        int64_t j = i % a->steps, t = j % 2 ? a->steps - 1 - j / 2 : j / 2;
+        int64_t h = i / a->steps % a->q_heads, r = i / a->steps / a->q_heads;
+        int rc = attend(a, w, r, t, h);
+        if (rc) return rc;
+    }
+    return AG_OK;
+}

@@ -1,0 +1,70 @@
+/*
+ * embed.c: the op embedding: table rows by id, or their sum over groups. Ids are data, so they are
+ * checked here: one outside its table is AG_EVALUE and adds nothing to its row.
+ */
+#include "share.h"
+#include "../../runtime/backend_cpu.h"
+#include "../../runtime/dtype.h"
+#include "../../runtime/error.h"
+#include "../../runtime/ops.h"
+
+static int64_t id_at(const agi_embedding_args *a, int64_t row, int64_t g)
+{
+    return a->ids[row * a->ids_row + g * a->ids_group];
+}
+
+static bool known(const agi_embedding_args *a, int64_t row)
+{
+    for (int64_t g = 0; g < a->groups; g++) {
+        int64_t id = id_at(a, row, g);
+        if (id < 0 || id >= a->vocab) return false;
+    }
+    return true;
+}
+
+/* Every worker looks at all ids, so that with several wrong ones the first is named. */
+static int check_ids(const agi_embedding_args *a)
+{
+    for (int64_t r = 0; r < a->rows; r++)
+        for (int64_t g = 0; g < a->groups; g++) {
+            int64_t id = id_at(a, r, g);
+            if (id >= 0 && id < a->vocab) continue;
+            return agi_fail(AG_EVALUE,
+                            "embedding: id %lld (row %lld, group %lld) is not in its table of %lld",
+                            (long long)id, (long long)r, (long long)g, (long long)a->vocab);
+        }
+    return AG_OK;
+}
+
+/* acc += the columns [col, col + n) of a table row. */
+static void add_row(float *acc, const agi_embedding_args *a, int64_t g, int64_t id, int64_t col,
+                    int64_t n)
+{
+    int64_t at = g * a->group_stride + id * a->table_stride + col;
+    if (a->table_dtype == AG_F32) {
+        const float *t = (const float *)(const void *)a->table + at;
+        for (int64_t i = 0; i < n; i++) acc[i] += t[i];
+    } else {
+        const uint16_t *t = (const uint16_t *)(const void *)a->table + at;
+        for (int64_t i = 0; i < n; i++) acc[i] += agi_f32_from_bf16(t[i]);
+    }
+}
+
+int agi_cpu_embedding(const void *args, agi_worker *w)
+{
+    const agi_embedding_args *a = args;
+    int rc = check_ids(a);
+    agi_pieces p = agi_pieces_of(w, a->rows, a->n, false);
+    while (agi_next_piece(&p)) {
+        bool ok = known(a, p.row);
+        for (int64_t c = 0; c < p.len; c += AGI_CELL) {
+            float acc[AGI_CELL] = {0};
+            int64_t n = p.len - c < AGI_CELL ? p.len - c : AGI_CELL;
+            float *out = a->out + p.row * a->out_stride + p.col + c;
+            for (int64_t g = 0; ok && g < a->groups; g++)
+                add_row(acc, a, g, id_at(a, p.row, g), p.col + c, n);
+            for (int64_t i = 0; i < n; i++) out[i] = a->accumulate ? out[i] + acc[i] : acc[i];
+        }
+    }
+    return rc;
+}

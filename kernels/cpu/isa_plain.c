@@ -1,0 +1,145 @@
+/*
+ * isa_plain.c: the inner loops in plain C, one element after the other. This is the definition of
+ * the ops: the SIMD tables are checked against it, and it runs where they cannot. It is meant to be
+ * read, not to be fast.
+ *
+ * Sums are f32 and go from the first element to the last.
+ */
+#include "isa.h"
+#include "../../runtime/dtype.h"
+
+#include <math.h>
+#include <stddef.h>
+
+/* ---- products ---- */
+
+static void dot_f32(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
+{
+    for (int64_t r = r0; r < r1; r++)
+        for (int64_t o = o0; o < o1; o++) {
+            float sum = 0;
+            for (int64_t j = 0; j < d->taps; j++) {
+                const float *x = d->x + r * d->x_stride + j * d->x_tap;
+                const float *w = (const float *)d->w + o * d->w_stride + j * d->k;
+                for (int64_t c = 0; c < d->k; c++) sum += x[c] * w[c];
+            }
+            d->out[r * d->out_stride + o] = d->bias ? sum + d->bias[o] : sum;
+        }
+}
+
+static void dot_bf16(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
+{
+    for (int64_t r = r0; r < r1; r++)
+        for (int64_t o = o0; o < o1; o++) {
+            float sum = 0;
+            for (int64_t j = 0; j < d->taps; j++) {
+                const float *x = d->x + r * d->x_stride + j * d->x_tap;
+                const uint16_t *w = (const uint16_t *)d->w + o * d->w_stride + j * d->k;
+                for (int64_t c = 0; c < d->k; c++) sum += x[c] * agi_f32_from_bf16(w[c]);
+            }
+            d->out[r * d->out_stride + o] = d->bias ? sum + d->bias[o] : sum;
+        }
+}
+
+static void depthwise(float *out, const float *x, int64_t x_stride, const float *w,
+                      const float *bias, int64_t taps, int64_t n)
+{
+    for (int64_t c = 0; c < n; c++) {
+        float sum = 0;
+        for (int64_t j = 0; j < taps; j++) sum += x[j * x_stride + c] * w[j * n + c];
+        out[c] = bias ? sum + bias[c] : sum;
+    }
+}
+
+/* ---- norms ---- */
+
+static void rms_norm(float *out, const float *x, const float *w, int64_t n, float eps)
+{
+    float squares = 0;
+    for (int64_t i = 0; i < n; i++) squares += x[i] * x[i];
+    float scale = 1.0f / sqrtf(squares / (float)n + eps);
+    for (int64_t i = 0; i < n; i++) out[i] = x[i] * scale * w[i];
+}
+
+static void layer_norm(float *out, const float *x, const float *w, const float *b, int64_t n,
+                       float eps)
+{
+    float sum = 0, squares = 0;
+    for (int64_t i = 0; i < n; i++) sum += x[i];
+    float mean = sum / (float)n;
+    for (int64_t i = 0; i < n; i++) squares += (x[i] - mean) * (x[i] - mean);
+    float scale = 1.0f / sqrtf(squares / (float)n + eps);
+    for (int64_t i = 0; i < n; i++) out[i] = (x[i] - mean) * scale * w[i] + b[i];
+}
+
+/* ---- attention ---- */
+
+static void scores(float *s, const float *q, const float *k, int64_t stride, int64_t n, int64_t d,
+                   float scale)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float sum = 0;
+        for (int64_t c = 0; c < d; c++) sum += q[c] * k[i * stride + c];
+        s[i] = scale * sum;
+    }
+}
+
+static float softmax(float *s, int64_t n)
+{
+    float max = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (s[i] > max) max = s[i];
+    for (int64_t i = 0; i < n; i++) {
+        s[i] = expf(s[i] - max);
+        sum += s[i];
+    }
+    return sum;
+}
+
+static void mix(float *out, const float *p, const float *v, int64_t stride, int64_t n, int64_t d)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < d; c++) out[c] += p[i] * v[i * stride + c];
+}
+
+/* ---- activations ---- */
+
+static void silu(float *out, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = x[i] / (1.0f + expf(-x[i]));
+}
+
+static void silu_mul(float *out, const float *gate, const float *up, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static void gelu(float *out, const float *x, int64_t n)
+{
+    const float sqrt_half = 0.70710678118654752f;
+    for (int64_t i = 0; i < n; i++) out[i] = 0.5f * x[i] * (1.0f + erff(x[i] * sqrt_half));
+}
+
+static void snake(float *out, const float *x, const float *alpha, const float *inv_beta, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float s = sinf(alpha[i] * x[i]);
+        out[i] = x[i] + s * s * inv_beta[i];
+    }
+}
+
+const agi_isa agi_isa_plain = {
+    .name = "plain",
+    .dot_f32 = dot_f32,
+    .dot_bf16 = dot_bf16,
+    .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
+    .scores = scores,
+    .softmax = softmax,
+    .mix = mix,
+    .silu = silu,
+    .silu_mul = silu_mul,
+    .gelu = gelu,
+    .snake = snake,
+    .depthwise = depthwise,
+};

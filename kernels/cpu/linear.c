@@ -1,0 +1,46 @@
+/*
+ * linear.c: the ops linear and conv1d: both are one agi_dot, whose outputs are dealt out to the
+ * workers. The sums themselves are in the isa tables; no output is ever split, so the deal does not
+ * change a bit.
+ */
+#include "isa.h"
+#include "../../runtime/backend_cpu.h"
+#include "../../runtime/ops.h"
+
+/* Outputs are dealt in eights, the tile of one-row products. */
+enum { OUTS = 8 };
+
+/*
+ * By outputs, so that each weight is read by one worker, unless they are too few to share evenly
+ * and the rows are not: the last convolution of the codec has one output and thousands of rows.
+ */
+static bool split_outputs(const agi_linear_args *a, int workers)
+{
+    int64_t blocks = (a->outs + OUTS - 1) / OUTS;
+    return blocks >= 4 * workers || blocks >= a->rows;
+}
+
+static int dot(const agi_linear_args *a, const agi_worker *w)
+{
+    agi_dot d = {.out = a->out, .x = a->x, .w = a->w, .bias = a->bias, .rows = a->rows,
+                 .outs = a->outs, .k = a->k, .out_stride = a->out_stride,
+                 .x_stride = a->x_stride, .w_stride = a->w_stride, .taps = a->taps,
+                 .x_tap = a->x_tap};
+    int64_t r0 = 0, r1 = a->rows, o0 = 0, o1 = a->outs;
+    if (split_outputs(a, w->count)) agi_share(w, a->outs, OUTS, &o0, &o1);
+    else agi_share(w, a->rows, 1, &r0, &r1);
+    if (r0 >= r1 || o0 >= o1) return AG_OK;
+    if (a->w_dtype == AG_F32) w->isa->dot_f32(&d, r0, r1, o0, o1);
+    else w->isa->dot_bf16(&d, r0, r1, o0, o1);
+    return AG_OK;
+}
+
+int agi_cpu_linear(const void *args, agi_worker *w)
+{
+    return dot(args, w);
+}
+
+int agi_cpu_conv1d(const void *args, agi_worker *w)
+{
+    return dot(args, w);
+}

@@ -1,0 +1,92 @@
+/*
+ * rope.c: the ops rope_angles and rope_append: rotary positions (half-split), the norms of queries
+ * and keys that come before them, and the keys' and values' way into the cache. Positions are data,
+ * so they are checked here.
+ */
+#include "cache.h"
+#include "isa.h"
+#include "../../runtime/backend_cpu.h"
+#include "../../runtime/error.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The angle is an f32 product, as in the reference; its cosine and sine are correctly rounded. */
+int agi_cpu_rope_angles(const void *args, agi_worker *w)
+{
+    const agi_rope_angles_args *a = args;
+    int64_t lo, hi;
+    agi_share(w, a->rows * a->steps, 1, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++) {
+        int64_t pos = a->pos[i / a->steps * a->pos_stride] + i % a->steps;
+        float *out = a->out + i * 2 * a->half;
+        for (int64_t j = 0; j < a->half; j++) {
+            float angle = (float)pos * a->inv_freq[j];
+            out[j] = (float)cos((double)angle);
+            out[a->half + j] = (float)sin((double)angle);
+        }
+    }
+    return AG_OK;
+}
+
+/* x[j], x[j + d / 2] are a pair; angles: d / 2 cosines, d / 2 sines. */
+static void rotate(float *x, const float *angles, int64_t d)
+{
+    int64_t half = d / 2;
+    for (int64_t j = 0; j < half; j++) {
+        float u = x[j], v = x[j + half], c = angles[j], s = angles[j + half];
+        x[j] = u * c - v * s;
+        x[j + half] = v * c + u * s;
+    }
+}
+
+static void norm_rotate(float *out, const float *x, const float *norm, const float *angles,
+                        const agi_rope_append_args *a, const agi_worker *w)
+{
+    if (norm) w->isa->rms_norm(out, x, norm, a->d, a->eps);
+    else if (out != x) memcpy(out, x, (size_t)a->d * sizeof *x);
+    rotate(out, angles, a->d);
+}
+
+static int append(const agi_rope_append_args *a, const agi_worker *w, int64_t r, int64_t t,
+                  int64_t h, const float *angles)
+{
+    int64_t pos = a->pos[r * a->pos_stride] + t, slot = pos % a->capacity;
+    if (!agi_cache_has(&a->k_cache, slot, r, h, a->d) ||
+        !agi_cache_has(&a->v_cache, slot, r, h, a->d))
+        return agi_fail(AG_ECAPACITY,
+                        "rope_append: position %lld is beyond the session's committed capacity",
+                        (long long)pos);
+    norm_rotate(agi_cache_at(&a->k_cache, slot, r, h),
+                a->k.p + r * a->k.row + t * a->k.step + h * a->k.head, a->k_norm, angles, a, w);
+    memcpy(agi_cache_at(&a->v_cache, slot, r, h),
+           a->v.p + r * a->v.row + t * a->v.step + h * a->v.head, (size_t)a->d * sizeof *a->v.p);
+    return AG_OK;
+}
+
+/* The items are (row, step, head): the query heads, then the key heads with their values. */
+int agi_cpu_rope_append(const void *args, agi_worker *w)
+{
+    const agi_rope_append_args *a = args;
+    const int64_t heads = a->q_heads + a->kv_heads;
+    int64_t lo, hi;
+    if (a->steps > a->capacity)
+        return agi_fail(AG_ECAPACITY, "rope_append: %lld steps do not fit a cache of %lld slots",
+                        (long long)a->steps, (long long)a->capacity);
+    agi_share(w, a->rows * a->steps * heads, 1, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++) {
+        int64_t h = i % heads, t = i / heads % a->steps, r = i / heads / a->steps;
+        const float *angles = a->angles + (r * a->steps + t) * a->d;
+        if (a->pos[r * a->pos_stride] < 0)
+            return agi_fail(AG_EVALUE, "rope_append: position %d of row %lld is negative",
+                            a->pos[r * a->pos_stride], (long long)r);
+        if (h < a->q_heads) {
+            float *q = a->q.p + r * a->q.row + t * a->q.step + h * a->q.head;
+            norm_rotate(q, q, a->q_norm, angles, a, w);
+        } else {
+            int rc = append(a, w, r, t, h - a->q_heads, angles);
+            if (rc) return rc;
+        }
+    }
+    return AG_OK;
+}

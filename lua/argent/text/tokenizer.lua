@@ -1,0 +1,247 @@
+-- The byte-level BPE tokenizer of Qwen2: text to ids and back. The steps are those of the released
+-- tokenizer: added tokens, NFC, a regular expression that cuts the text into pieces, merges inside
+-- each piece. No template is put around the text (argent.qwen3_tts.prompt does that).
+
+local ffi = require 'ffi'
+local check = require 'argent.check'
+local regex = require 'argent.text.regex'
+local unicode = require 'argent.text.unicode'
+local vocabulary = require 'argent.text.vocabulary'
+
+---@class ag.Tokenizer
+---@field size integer largest id + 1
+local Tokenizer = {}
+Tokenizer.__index = Tokenizer
+
+local MAX_TEXT = 4 * 2 ^ 20 -- bytes; the merges of one piece need up to 28 bytes for each of its own
+local CACHED_PIECES, CACHED_LENGTH = 20000, 64
+
+-- White space is spelt out, because PCRE2's \s has U+180E, which Unicode took out of white space.
+local SPACE = [[\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}]]
+  .. [[\x{3000}]]
+local REST = [=[\p{N}| ?[^{s}\p{L}\p{N}]+[\r\n{/}]*|[{s}]*[\r\n]+|[{s}]+(?![^{s}])|[{s}]+]=]
+local UPPER, LOWER = [=[[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]]=], [=[[\p{Ll}\p{Lm}\p{Lo}\p{M}]]=]
+local LEAD = [=[[^\r\n\p{L}\p{N}]?]=]
+
+local PATTERNS = {
+  native = [=[(?i:'s|'t|'re|'ve|'m|'ll|'d)|]=] .. LEAD .. [=[\p{L}+|]=] .. REST:gsub('{/}', ''),
+  -- What the official package uses when it loads a local directory: it takes the model for one
+  -- with a faulty Mistral pattern and replaces the pattern.
+  local_directory = LEAD .. UPPER .. '*' .. LOWER .. '+|' .. LEAD .. UPPER .. '+' .. LOWER .. '*|'
+    .. REST:gsub('{/}', '/'),
+}
+
+local function pattern_of(name)
+  -- \G: the pattern covers every character, so the next piece starts where the last one ended.
+  return [[\G(?:]] .. PATTERNS[name]:gsub('{s}', (SPACE:gsub('%%', '%%%%'))) .. ')'
+end
+
+--- A set of added tokens as a regular expression that prefers the longest, or nil for none.
+local function token_set(added, normalized)
+  local ids, contents = {}, {}
+  for _, token in ipairs(added) do
+    if token.normalized == normalized then
+      local content = normalized and unicode.nfc(token.content) or token.content
+      if not ids[content] then contents[#contents + 1] = content end
+      ids[content] = token.id
+    end
+  end
+  if #contents == 0 then return nil end
+  table.sort(contents, function(a, b) return #a > #b or #a == #b and a < b end)
+  for i, content in ipairs(contents) do contents[i] = regex.quote(content) end
+  local compiled, err = regex.compile(table.concat(contents, '|'))
+  return compiled and {regex = compiled, ids = ids}, err
+end
+
+--- Reads vocab.json, merges.txt and tokenizer_config.json of a model directory.
+---@param dir string
+---@return ag.Tokenizer?
+---@return string? err one line that names the file, the line or field, and the fact
+function Tokenizer.open(dir)
+  check.type(dir, 'dir', 'string')
+  local v, err = vocabulary.read(dir)
+  if not v then return nil, err end
+  local self = setmetatable({
+    size = v.size, words = v.words, byte_ids = v.byte_ids, rank = v.rank, product = v.product,
+    added = {}, contents = {}, patterns = {}, cache = {}, cached = 0,
+  }, Tokenizer)
+  for _, token in ipairs(v.added) do
+    self.added[token.content], self.contents[token.id] = token.id, token.content
+  end
+  for name in pairs(PATTERNS) do self.patterns[name] = assert(regex.compile(pattern_of(name))) end
+  for _, normalized in ipairs{false, true} do
+    local set, set_err = token_set(v.added, normalized)
+    if set_err then return nil, ('%s/tokenizer_config.json: %s'):format(dir, set_err) end
+    self[normalized and 'normalized_tokens' or 'raw_tokens'] = set
+  end
+  return self
+end
+
+-- A heap of numbers, smallest first: heap[0 .. count - 1].
+local function push(heap, count, value)
+  local i = count
+  while i > 0 do
+    local parent = bit.rshift(i - 1, 1)
+    if heap[parent] <= value then break end
+    heap[i], i = heap[parent], parent
+  end
+  heap[i] = value
+  return count + 1
+end
+
+local function pop(heap, count)
+  local value, i = heap[count - 1], 0
+  count = count - 1
+  while true do
+    local child = 2 * i + 1
+    if child >= count then break end
+    if child + 1 < count and heap[child + 1] < heap[child] then child = child + 1 end
+    if value <= heap[child] then break end
+    heap[i], i = heap[child], child
+  end
+  heap[i] = value
+  return count
+end
+
+local SPAN = vocabulary.SPAN
+
+--- The ids of one piece. Symbols are a linked list; possible merges wait in a heap, lowest rank
+--- first and leftmost of equal ranks, and are skipped there when a symbol of theirs has changed.
+local function merge(self, piece)
+  local n = #piece
+  local rank, product = self.rank, self.product
+  local ids, before, after = ffi.new('int32_t[?]', n), ffi.new('int32_t[?]', n),
+    ffi.new('int32_t[?]', n)
+  -- At most n - 1 merges at first; each one done takes one out and puts two in.
+  local heap, count = ffi.new('double[?]', 2 * n), 0
+  for i = 0, n - 1 do
+    ids[i], before[i], after[i] = self.byte_ids[piece:byte(i + 1)], i - 1, i + 1
+    local r = i > 0 and rank[ids[i - 1] * SPAN + ids[i]]
+    if r then count = push(heap, count, r * SPAN + i - 1) end
+  end
+  while count > 0 do
+    local r = math.floor(heap[0] / SPAN)
+    local i = heap[0] - r * SPAN
+    local j = after[i]
+    count = pop(heap, count)
+    if ids[i] >= 0 and j < n and rank[ids[i] * SPAN + ids[j]] == r then
+      ids[i], ids[j], after[i] = product[r], -1, after[j]
+      local left, right = before[i], after[i]
+      if right < n then
+        before[right] = i
+        local next_rank = rank[ids[i] * SPAN + ids[right]]
+        if next_rank then count = push(heap, count, next_rank * SPAN + i) end
+      end
+      if left >= 0 then
+        local next_rank = rank[ids[left] * SPAN + ids[i]]
+        if next_rank then count = push(heap, count, next_rank * SPAN + left) end
+      end
+    end
+  end
+  local out, length, i = {}, 0, 0
+  while i < n do
+    length = length + 1
+    out[length], i = ids[i], after[i]
+  end
+  return out
+end
+
+--- The ids of one piece; those of short pieces are kept, because words come again.
+local function ids_of(self, piece)
+  local found = self.cache[piece]
+  if found then return found end
+  found = merge(self, piece)
+  if #piece <= CACHED_LENGTH then
+    if self.cached == CACHED_PIECES then self.cache, self.cached = {}, 0 end
+    self.cache[piece], self.cached = found, self.cached + 1
+  end
+  return found
+end
+
+--- Appends the ids of a text without added tokens, in NFC.
+local function encode_plain(self, text, pattern, out)
+  local at, count = 1, #out
+  while at <= #text do
+    local first, last = pattern:find(text, at)
+    if not first then return ('cannot split the text at byte %d: %s'):format(at, last) end
+    local ids = ids_of(self, text:sub(first, last))
+    for i = 1, #ids do out[count + i] = ids[i] end
+    at, count = last + 1, count + #ids
+  end
+end
+
+--- Appends the ids of the tokens of a set; what is between them goes to `rest`. Returns an error.
+local function split(set, text, out, rest)
+  local at = 1
+  while set and at <= #text do
+    local first, last = set.regex:find(text, at)
+    if not first then
+      if last then return ('cannot find the added tokens: %s'):format(last) end
+      break
+    end
+    local err = first > at and rest(text:sub(at, first - 1))
+    if err then return err end
+    out[#out + 1] = set.ids[text:sub(first, last)]
+    at = last + 1
+  end
+  if at <= #text then return rest(text:sub(at)) end
+end
+
+--- Text to ids.
+---@param text string UTF-8, at most 4 MB; NUL bytes are characters like others
+---@param opts? {special: boolean?, pattern: string?} special: the added tokens in the text, such as
+--- <|im_start|>, become their ids (default false: they are plain text). pattern: 'native' (default)
+--- or 'local_directory', the way the official package splits when it loads from a directory.
+---@return integer[]? ids
+---@return string? err one line: the text is not valid UTF-8 (bytes count from 1), or too long
+function Tokenizer:encode(text, opts)
+  check.type(text, 'text', 'string')
+  opts = check.options(opts, 'opts', {'special', 'pattern'})
+  if opts.special ~= nil then check.type(opts.special, 'opts.special', 'boolean') end
+  local name = opts.pattern
+  if name == nil then name = 'native' end
+  local pattern = self.patterns[check.one_of(name, 'opts.pattern', {'native', 'local_directory'})]
+  if #text > MAX_TEXT then
+    return nil, ('text has %d bytes, more than the limit of %d'):format(#text, MAX_TEXT)
+  end
+  local fault = unicode.fault(text)
+  if fault then return nil, ('text is not valid UTF-8 at byte %d'):format(fault) end
+  local out, err = {}
+  if opts.special then
+    err = split(self.raw_tokens, text, out, function(part)
+      return split(self.normalized_tokens, unicode.nfc(part), out, function(plain)
+        return encode_plain(self, plain, pattern, out)
+      end)
+    end)
+  else
+    err = encode_plain(self, unicode.nfc(text), pattern, out)
+  end
+  if err then return nil, err end
+  return out
+end
+
+--- Ids to text. An id may hold part of a character: ids cut off anywhere give bytes that are no
+--- valid UTF-8 at the ends.
+---@param ids integer[] an id that no token has is an error
+---@return string text in NFC
+function Tokenizer:decode(ids)
+  check.type(ids, 'ids', 'table')
+  local out = {}
+  for i = 1, #ids do
+    local id = check.int(ids[i], ('ids[%d]'):format(i), 0, self.size - 1)
+    local content, word = self.contents[id], self.words[id]
+    if not content and not word then error(('ids[%d]: no token has the id %d'):format(i, id), 2) end
+    out[i] = content or word:gsub('[%z\1-\127\194-\244][\128-\191]*', vocabulary.byte_of)
+  end
+  return table.concat(out)
+end
+
+--- The id of an added token.
+---@param content string such as '<|im_start|>'
+---@return integer? id nil where there is no such token
+function Tokenizer:id(content)
+  check.type(content, 'content', 'string')
+  return self.added[content]
+end
+
+return Tokenizer

@@ -1,0 +1,119 @@
+-- Strict UTF-8 checking and the normal form NFC, by utf8proc. Its one-call functions are not used,
+-- because their sort of combining marks is quadratic: one long run of marks would hang.
+
+local ffi = require 'ffi'
+local check = require 'argent.check'
+
+ffi.cdef [[
+/* Only the first fields of the property. */
+typedef struct { int16_t category, combining_class; } ag_utf8proc_property;
+ptrdiff_t utf8proc_iterate(const uint8_t *text, ptrdiff_t size, int32_t *point);
+ptrdiff_t utf8proc_decompose_char(int32_t point, int32_t *out, ptrdiff_t room, int options,
+                                  int *boundary);
+ptrdiff_t utf8proc_reencode(int32_t *points, ptrdiff_t count, int options);
+const ag_utf8proc_property *utf8proc_get_property(int32_t point);
+]]
+
+-- The runtime packages carry only a versioned name: 2 on Debian 12, 3 on Ubuntu 24.04.
+local function load()
+  for _, name in ipairs{'libutf8proc.so.3', 'libutf8proc.so.2', 'utf8proc'} do
+    local ok, lib = pcall(ffi.load, name)
+    if ok then return lib end
+  end
+  error('cannot load utf8proc: install libutf8proc3 (libutf8proc2 on Debian 12)', 0)
+end
+
+local lib = load()
+
+local STABLE, COMPOSE, DECOMPOSE = 2, 8, 16 -- utf8proc's option bits
+
+local M = {}
+
+local point = ffi.new('int32_t[1]')
+
+--- Where text stops being UTF-8: overlong forms, surrogates and values above U+10FFFF are faults,
+--- NUL bytes are not.
+---@param text string
+---@return integer? byte where the first ill-formed sequence begins, from 1; nil if there is none
+function M.fault(text)
+  check.type(text, 'text', 'string')
+  local at, size = text:find('[\128-\255]'), #text
+  if not at then return nil end
+  local bytes = ffi.cast('const uint8_t *', text)
+  at = at - 1
+  while at < size do
+    local length = tonumber(lib.utf8proc_iterate(bytes + at, size - at, point))
+    if length <= 0 then return at + 1 end
+    at = at + length
+  end
+end
+
+--- Sorts the marks points[first .. last - 1] by combining class; equal classes keep their order.
+local function sort_marks(points, first, last, classes, scratch)
+  local start = {} -- where the next mark of each class goes
+  for class = 1, 255 do start[class] = 0 end
+  for i = first, last - 1 do
+    start[classes[i]] = start[classes[i]] + 1
+    scratch[i] = points[i]
+  end
+  local at = first
+  for class = 1, 255 do
+    at, start[class] = at + start[class], at
+  end
+  for i = first, last - 1 do
+    local class = classes[i]
+    points[start[class]] = scratch[i]
+    start[class] = start[class] + 1
+  end
+end
+
+--- Puts every run of combining marks into canonical order.
+local function order(points, count)
+  local classes, scratch = ffi.new('uint8_t[?]', count), nil
+  local first, sorted = 0, true -- the run that ends before i
+  for i = 0, count do
+    local class = i < count and lib.utf8proc_get_property(points[i]).combining_class or 0
+    if i < count then classes[i] = class end
+    if class == 0 then
+      if not sorted then
+        scratch = scratch or ffi.new('int32_t[?]', count)
+        sort_marks(points, first, i, classes, scratch)
+      end
+      first, sorted = i + 1, true
+    elseif i > first and class < classes[i - 1] then
+      sorted = false
+    end
+  end
+end
+
+--- The normal form NFC (canonical, not the compatibility form NFKC).
+---@param text string valid UTF-8 (`fault` finds nothing), NUL bytes allowed
+---@return string
+function M.nfc(text)
+  check.type(text, 'text', 'string')
+  if not text:find('[\128-\255]') then return text end
+  -- No character decomposes into more than 1.5 code points a byte, but 2 is simple; one more takes
+  -- the final NUL of reencode.
+  local size, room = #text, 2 * #text + 4
+  local bytes, points = ffi.cast('const uint8_t *', text), ffi.new('int32_t[?]', room + 1)
+  local at, count = 0, 0
+  while at < size do
+    local length = tonumber(lib.utf8proc_iterate(bytes + at, size - at, point))
+    if length <= 0 then error(('text is not valid UTF-8 at byte %d'):format(at + 1), 2) end
+    at = at + length
+    if point[0] < 0x80 then
+      points[count], count = point[0], count + 1
+    else
+      local n = lib.utf8proc_decompose_char(point[0], points + count, room - count,
+        DECOMPOSE + STABLE, nil)
+      assert(n >= 0 and n <= room - count, 'utf8proc: a decomposition longer than Unicode has')
+      count = count + tonumber(n)
+    end
+  end
+  order(points, count)
+  local length = tonumber(lib.utf8proc_reencode(points, count, COMPOSE + STABLE))
+  assert(length >= 0, 'utf8proc: cannot encode what it decoded')
+  return ffi.string(points, length)
+end
+
+return M

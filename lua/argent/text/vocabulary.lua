@@ -1,0 +1,198 @@
+-- The vocabulary of a byte-level BPE tokenizer, read from vocab.json, merges.txt and
+-- tokenizer_config.json. Strict: whatever would make ids ambiguous or a merge impossible is refused
+-- with its place. Knows nothing of texts.
+
+local lfs = require 'lfs'
+local check = require 'argent.check'
+local json = require 'argent.json'
+local unicode = require 'argent.text.unicode'
+
+local M = {}
+
+local MAX_BYTES = 64 * 2 ^ 20
+local MAX_ID = 2 ^ 24 - 1
+
+--- Ids of a merge's halves as one number: left * SPAN + right.
+M.SPAN = MAX_ID + 1
+
+---@class ag.AddedToken
+---@field id integer
+---@field content string
+---@field normalized boolean matched in the text after NFC instead of before
+
+---@class ag.Vocabulary
+---@field size integer largest id + 1
+---@field words table<integer, string> id -> word, in the alphabet of `byte_of`
+---@field byte_ids table<integer, integer> byte -> id
+---@field rank table<number, integer> left * SPAN + right -> rank, from 1
+---@field product integer[] rank -> id
+---@field added ag.AddedToken[] in the order of their ids
+
+-- GPT-2's alphabet, in which bytes are printable characters: those of Latin-1 stand for
+-- themselves, the other 68 are U+0100 and upward.
+local symbols = {} -- byte -> character
+--- Character of the alphabet -> the byte, as a string.
+M.byte_of = {}
+do
+  local function utf8(code)
+    if code < 128 then return string.char(code) end
+    return string.char(192 + math.floor(code / 64), 128 + code % 64)
+  end
+  local shifted = 256
+  for byte = 0, 255 do
+    local printable = byte >= 33 and byte <= 126 or byte >= 161 and byte ~= 173
+    symbols[byte] = utf8(printable and byte or shifted)
+    if not printable then shifted = shifted + 1 end
+    M.byte_of[symbols[byte]] = string.char(byte)
+  end
+end
+
+local function quote(s)
+  if #s > 40 then s = s:sub(1, 37) .. '...' end
+  return "'" .. s:gsub('%c', '?') .. "'"
+end
+
+local function fail(path, fmt, ...)
+  return nil, path:gsub('%c', '?') .. ': ' .. fmt:format(...)
+end
+
+local function read_words(path)
+  local ids, err = json.read(path, MAX_BYTES)
+  if not ids then return nil, err end
+  local words, largest = {}, -1
+  for word, id in pairs(ids) do
+    if type(word) ~= 'string' then return fail(path, 'expected an object, found a list') end
+    if type(id) ~= 'number' or id < 0 or id > MAX_ID or id % 1 ~= 0 then
+      local shown = id == json.null and 'null' or check.show(id):gsub('%c', '?')
+      return fail(path, 'the id of %s: expected an integer from 0 to %d, got %s', quote(word),
+        MAX_ID, shown)
+    end
+    local other = words[id]
+    if other then
+      if other > word then other, word = word, other end
+      return fail(path, '%s and %s have the same id %d', quote(other), quote(word), id)
+    end
+    words[id] = word
+    if id > largest then largest = id end
+  end
+  local byte_ids = {}
+  for byte = 0, 255 do
+    byte_ids[byte] = ids[symbols[byte]]
+    if not byte_ids[byte] then
+      return fail(path, 'the symbol %s of byte %d is missing', quote(symbols[byte]), byte)
+    end
+  end
+  return {
+    size = largest + 1, words = words, byte_ids = byte_ids, rank = {}, product = {}, added = {},
+  }, ids
+end
+
+local function read_file(path)
+  -- A pipe or a device would block or never end; what does not exist is left to io.open's message.
+  local kind = lfs.attributes(path, 'mode')
+  if kind and kind ~= 'file' then return fail(path, 'expected a file, found a %s', kind) end
+  local file, err = io.open(path, 'rb')
+  if not file then return nil, (err:gsub('%c', '?')) end
+  local size = file:seek('end')
+  if not size or size > MAX_BYTES then
+    file:close()
+    return fail(path, '%.0f bytes, more than the limit of %.0f', size or -1, MAX_BYTES)
+  end
+  file:seek('set')
+  local text, read_err = file:read(size)
+  file:close()
+  if not text and read_err then return fail(path, '%s', read_err) end
+  return text or ''
+end
+
+local function read_merges(path, v, ids)
+  local text, err = read_file(path)
+  if not text then return nil, err end
+  local at, line, skipped = 1, 0, 0
+  -- Only a first line: 96 merges of the released file begin with '#' too.
+  if text:sub(1, 8) == '#version' then
+    at, line, skipped = (text:find('\n', 1, true) or #text) + 1, 1, 1
+  end
+  local rank, product, count, size = v.rank, v.product, 0, #text
+  while at <= size do
+    line = line + 1
+    local _, last, left, right, newline = text:find('^([^ \r\n]+) ([^ \r\n]+)\r?(\n?)', at)
+    if not last or newline == '' and last < size then
+      local found = text:sub(at, at + 50):match('^[^\n]*')
+      return fail(path .. ':' .. line, 'expected two symbols with one space between them, got %s',
+        quote(found))
+    end
+    local a, b, id = ids[left], ids[right], ids[left .. right]
+    if not (a and b and id) then
+      return fail(path .. ':' .. line, '%s is not in vocab.json',
+        quote(not a and left or not b and right or left .. right))
+    end
+    local pair = a * M.SPAN + b
+    if rank[pair] then
+      return fail(path .. ':' .. line, 'repeats the merge %s of line %d',
+        quote(left .. ' ' .. right), rank[pair] + skipped)
+    end
+    count = count + 1
+    rank[pair], product[count] = count, id
+    at = last + 1
+  end
+  return true
+end
+
+--- Checks one object of `added_tokens_decoder`; raises a fault of argent.json.
+local function added_token(token, id, v, ids, by_content)
+  local content = token:string('content')
+  token:expect(content ~= '' and not unicode.fault(content), 'content',
+    'a string of valid UTF-8, not empty')
+  for _, flag in ipairs{'lstrip', 'rstrip', 'single_word'} do
+    if token:boolean(flag, false) then token:fault(flag, 'true is not supported') end
+  end
+  -- A token may be in vocab.json as well, but then as the same one.
+  local word = v.words[id]
+  if word and word ~= content then
+    token:fault('content', '%s has the id of %s in vocab.json', quote(content), quote(word))
+  elseif ids[content] and ids[content] ~= id then
+    token:fault('content', '%s has the id %d in vocab.json', quote(content), ids[content])
+  elseif by_content[content] then
+    token:fault('content', '%s is the content of %d too', quote(content), by_content[content])
+  end
+  by_content[content] = id
+  return {id = id, content = content, normalized = token:boolean('normalized', false)}
+end
+
+local function read_added(path, v, ids)
+  local values, err = json.read(path, MAX_BYTES)
+  if not values then return nil, err end
+  return json.checked(function()
+    local object = json.object(values, (path:gsub('%c', '?')))
+    if #values > 0 then object:fault('the top level', 'expected an object, found a list') end
+    local list, by_content = object:object('added_tokens_decoder'), {}
+    for _, key in ipairs(list:keys()) do
+      local id = tonumber(key:match('^%d+$'))
+      if not id or id > MAX_ID or key ~= ('%d'):format(id) then
+        list:fault(key, 'expected the id of a token, an integer from 0 to %d', MAX_ID)
+      end
+      v.added[#v.added + 1] = added_token(list:object(key), id, v, ids, by_content)
+      v.size = math.max(v.size, id + 1)
+    end
+    table.sort(v.added, function(a, b) return a.id < b.id end)
+    return true
+  end)
+end
+
+--- Reads the three files of a model directory, each at most 64 MB.
+---@param dir string
+---@return ag.Vocabulary?
+---@return string? err one line: file, line or field, and what is wrong
+function M.read(dir)
+  check.type(dir, 'dir', 'string')
+  local v, ids = read_words(dir .. '/vocab.json')
+  if not v then return nil, ids end
+  local ok, err = read_merges(dir .. '/merges.txt', v, ids)
+  if not ok then return nil, err end
+  ok, err = read_added(dir .. '/tokenizer_config.json', v, ids)
+  if not ok then return nil, err end
+  return v
+end
+
+return M

@@ -1,0 +1,274 @@
+-- What say, stream, frames and decode promise to each other, on the golden models: the same bits
+-- however the work is cut, shared or repeated; memory that stays flat; faults as values.
+
+local ag = require 'argent'
+local Lane = require 'argent.qwen3_tts.lane'
+local cases = require 'support.cases'
+local compare = require 'support.compare'
+local golden = require 'support.golden'
+local prompt = require 'argent.qwen3_tts.prompt'
+local utterance = require 'argent.qwen3_tts.utterance'
+
+local function open(model, be, dtype)
+  return assert(ag.qwen3_tts.open(model.model, {backend = be, dtype = dtype or 'f32'}))
+end
+
+local function join(tts, chunks)
+  local n, at = 0, 0
+  for _, c in ipairs(chunks) do n = n + c:count() end
+  local out = ag.zeros(tts.backend, {n})
+  for _, c in ipairs(chunks) do
+    out:narrow(1, at + 1, #c):copy(c)
+    at = at + #c
+  end
+  return out
+end
+
+-- Options for free sampling on a model of any kind.
+local function free(model, tts, text, seed)
+  local o = {text = text, seed = seed, max_frames = 12}
+  if tts.cfg.kind == 'custom_voice' then o.voice = tts:voices()[1] end
+  if tts.cfg.kind == 'voice_design' then o.instruct = 'An old man.' end
+  if tts.cfg.kind == 'base' then
+    local r = cases.reference(model, tts.backend)
+    o.reference = {speaker = r.speaker}
+  end
+  return o
+end
+
+describe('speech', function()
+  local be = assert(ag.backend('cpu', {threads = 2}))
+
+  for _, model in ipairs(golden.models()) do
+    describe('of ' .. model.name, function()
+      local tts
+
+      setup(function() tts = open(model, be) end)
+
+      it('streams exactly what say gives', function()
+        local o = free(model, tts, 'Hello there, world.', 5)
+        o.max_frames = 25
+        local sound, chunks = assert(tts:say(o)), {}
+        for chunk in assert(tts:stream(o)) do chunks[#chunks + 1] = chunk.samples end
+        assert.is_true(#chunks > 3)
+        assert.is_true(compare.same_bits(sound.samples, join(tts, chunks)))
+      end)
+
+      it('decodes codes to the same bits in chunks of any size', function()
+        local codes = assert(ag.load(model.dir .. '/codec.safetensors', {backend = be})).codes
+        local expected = assert(tts.codec:decode(codes))
+        for _, sizes in ipairs {{1}, {2, 3}, {7, 1, 64}, {#codes}} do
+          local stream, parts, at, i = tts.codec:stream(), {}, 0, 0
+          while at < #codes do
+            i = i % #sizes + 1
+            local n = math.min(sizes[i], #codes - at)
+            parts[#parts + 1] = assert(stream:push(codes:narrow(1, at + 1, n)))
+            at = at + n
+          end
+          assert.is_true(compare.same_bits(expected, join(tts, parts)))
+        end
+        for _, chunk in ipairs {1, 3, 64} do
+          assert.is_true(compare.same_bits(expected, assert(tts.codec:stream(chunk):push(codes))))
+        end
+      end)
+
+      it('gives the same bits twice for one seed, others for another, and others for another stream of draws', function()
+        local a = assert(tts:say(free(model, tts, 'one two three', 9)))
+        local b = assert(tts:say(free(model, tts, 'one two three', 9)))
+        assert.is_true(compare.same_bits(a.samples, b.samples))
+        local c = assert(tts:say(free(model, tts, 'one two three', 10)))
+        assert.not_same(a.codes:totable(), c.codes:totable())
+        local o = free(model, tts, 'one two three', 9)
+        o.stream = 1
+        assert.not_same(a.codes:totable(), assert(tts:say(o)).codes:totable())
+      end)
+
+      it('gives the same bits with one thread and with two', function()
+        local one = open(model, assert(ag.backend('cpu', {threads = 1})))
+        local a = assert(one:say(free(model, one, 'one two three', 3)))
+        local b = assert(tts:say(free(model, tts, 'one two three', 3)))
+        assert.same(a.codes:totable(), b.codes:totable())
+        assert.is_true(compare.same_bits(a.samples, b.samples))
+      end)
+
+      it('gives the same codes and nearly the same sound on every instruction set', function()
+        local reference
+        for _, isa in ipairs {'plain', 'avx2', 'avx512'} do
+          local backend = ag.backend('cpu', {threads = 2, isa = isa})
+          if backend then
+            local other = open(model, backend)
+            local sound = assert(other:say(free(model, other, 'seven eight', 21)))
+            reference = reference or sound
+            assert.same(reference.codes:totable(), sound.codes:totable())
+            assert.is_true(compare.distance(reference.samples, sound.samples) <= 1e-4)
+          end
+        end
+      end)
+
+      it('makes the frames of rows side by side equal to those of each row alone', function()
+        local texts, lane = {'one', 'two three four', 'five six'}, Lane.new(tts.talker, tts.predictor, 3)
+        local prompts, trailing, sampling, alone = {}, {}, {}, {}
+        for r, text in ipairs(texts) do
+          local o = free(model, tts, text, 100 + r)
+          local u = assert(utterance.start(tts, o))
+          alone[r] = {}
+          for f = 1, 10 do
+            assert(u:next())
+            alone[r][f] = u.lane.codes:select(1, 1):totable()
+          end
+          u:finish()
+          local p = assert(prompt.build(tts.cfg, tts.tokenizer, {text = text, voice = o.voice, instruct = o.instruct,
+            speaker_vector = o.reference ~= nil}))
+          prompts[r] = tts.talker:prompt_rows(p, o.reference)
+          trailing[r] = tts.talker:text_vectors(p.trailing)
+          local g = tts.cfg.generation
+          sampling[r] = {seed = 100 + r, stream = 0, talker = {g.temperature, g.top_k, g.top_p, g.repetition_penalty},
+            predictor = {g.subtalker_temperature, g.subtalker_top_k, g.subtalker_top_p, 1}}
+        end
+        assert(lane:start(prompts, trailing, tts:pad_vector(), sampling))
+        for f = 1, 10 do
+          assert(lane:next())
+          local codes = lane.codes:totable()
+          for r = 1, 3 do assert.same(alone[r][f], codes[r]) end
+        end
+      end)
+
+      it('replays a frame with the bits of its ops run one by one', function()
+        local o = free(model, tts, 'one two', 4)
+        local u, v = assert(utterance.start(tts, o)), assert(utterance.start(tts, o))
+        for _ = 1, 6 do
+          if not v.lane.stepped then
+            assert(v.lane.session:ensure(1))
+            v.lane:step_ops()
+            v.lane.session:advanced(1)
+          end
+          v.lane:draw_ops()
+          v.lane.stepped = false
+          assert(u:next())
+          assert.same(u.lane.codes:totable(), v.lane.codes:totable())
+          assert.is_true(compare.same_bits(u.lane.input, v.lane.input))
+          assert.is_true(compare.same_bits(u.lane.logits, v.lane.logits))
+        end
+        u:finish()
+        v:finish()
+      end)
+    end)
+  end
+
+  describe('memory', function()
+    it('does not grow from frame 10 to frame 200', function()
+      local model = golden.models()[1]
+      local tts = open(model, be)
+      local o = free(model, tts, 'one two three', 1)
+      o.max_frames = 210
+      -- An end token would end the count early: a temperature this high makes it as rare as any
+      -- other id of the vocabulary.
+      local u = assert(utterance.start(tts, o))
+      local function frames(n)
+        for _ = 1, n do
+          u.lane:next()
+        end
+      end
+      frames(10)
+      collectgarbage()
+      collectgarbage()
+      local live = be.live_bytes
+      frames(190)
+      collectgarbage()
+      collectgarbage()
+      assert.equal(live, be.live_bytes)
+      u:finish()
+    end)
+
+    it('stays flat over 50 utterances, also when loops are left early', function()
+      local model = golden.models()[1]
+      local tts = open(model, be)
+      local function resident()
+        for line in io.lines '/proc/self/status' do
+          local kb = line:match '^VmRSS:%s+(%d+)'
+          if kb then return tonumber(kb) end
+        end
+      end
+      local function speak(n)
+        for i = 1, n do
+          local sound = assert(tts:say(free(model, tts, 'one two three', i)))
+          sound.samples:release()
+          for frame in assert(tts:frames(free(model, tts, 'four', i))) do
+            if frame.index == 3 then break end
+          end
+        end
+      end
+      speak(8)
+      collectgarbage()
+      local before = resident()
+      speak(50)
+      collectgarbage()
+      assert.is_true(resident() - before < 4096, ('%d kB more'):format(resident() - before))
+    end)
+  end)
+
+  describe('faults', function()
+    local model, tts
+
+    setup(function()
+      for _, m in ipairs(golden.models()) do
+        local t = open(m, be)
+        if t.cfg.kind == 'custom_voice' then model, tts = m, t end
+      end
+    end)
+
+    it('are values for what the world gets wrong', function()
+      local function fault(changes)
+        local o = free(model, tts, 'one', 1)
+        for k, v in pairs(changes) do o[k] = v end
+        local sound, err, code = tts:say(o)
+        assert.is_nil(sound)
+        return err, code
+      end
+      assert.same({'text is empty', 'value'}, {fault {text = ' '}})
+      local err = fault {voice = 'rian'}
+      assert.truthy(err:find("unknown voice 'rian', did you mean ryan?", 1, true))
+      err = fault {language = 'frnch'}
+      assert.truthy(err:find('did you mean french?', 1, true))
+      assert.truthy(fault {text = 'a\255b'}:find('UTF-8', 1, true))
+    end)
+
+    it('raise at the caller for misuse', function()
+      for changes, message in pairs {
+        [{temprature = 1}] = "say: unknown option string 'temprature'",
+        [{seed = 1.5}] = 'seed: expected an integer',
+        [{top_p = 2}] = 'top_p: expected a number from 0 to 1, got 2',
+      } do
+        local o = free(model, tts, 'one', 1)
+        for k, v in pairs(changes) do o[k] = v end
+        local ok, err = pcall(function() local s = tts:say(o) return s end)
+        assert.is_false(ok)
+        assert.truthy(tostring(err):find(message, 1, true), tostring(err))
+      end
+    end)
+
+    it('report speech that never ends, with the sound so far', function()
+      local o = free(model, tts, 'one', 1)
+      o.max_frames, o.greedy = nil, true
+      local sound, err, code, partial = tts:say(o)
+      if sound then return pending('this model ends by itself under greedy decoding') end
+      assert.equal('runaway', code)
+      assert.truthy(err:find('did not end after', 1, true))
+      assert.equal(partial.stats.frames * tts.codec.samples_per_frame, partial.samples:count())
+    end)
+
+    it('refuse codes outside the codebook and frames of another width', function()
+      local G, book = tts.codec.groups, tts.cfg.codec.codebook_size
+      local frame = {}
+      for g = 1, G do frame[g] = 0 end
+      frame[2] = book
+      local x, err, code = tts.codec:decode({frame})
+      assert.is_nil(x)
+      assert.equal(('codes: frame 0, group 1 is %d, outside 0 .. %d'):format(book, book - 1), err)
+      assert.equal('value', code)
+      x, err = tts.codec:decode({{1, 2}})
+      assert.is_nil(x)
+      assert.truthy(err:find(('expected i32 [frames, %d], got i32 [1, 2]'):format(G), 1, true))
+    end)
+  end)
+end)
