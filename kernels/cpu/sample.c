@@ -28,7 +28,7 @@ static int read_settings(settings *s, const float *p, int64_t row)
     for (int i = 0; i < 4; i++)
         if (!fine[i])
             return agi_fail(AG_EVALUE, "sample: %s of row %lld is %g", names[i], (long long)row,
-                            (double)p[i]);
+                            isnan(p[i]) ? (double)NAN : (double)p[i]); /* never "-nan" */
     *s = (settings){p[0], p[2], p[3], p[1] > (float)INT32_MAX ? INT32_MAX : (int64_t)p[1]};
     return AG_OK;
 }

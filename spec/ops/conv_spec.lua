@@ -1,4 +1,5 @@
--- conv1d, depthwise_conv1d and carry: values against sums in Lua doubles, chunks against one pass, and refusals.
+-- conv1d, depthwise_conv1d and carry: values against sums in Lua doubles, chunks against one pass,
+-- and refusals.
 
 local ag = require 'argent'
 local kernels = require 'support.kernels'
@@ -92,7 +93,8 @@ for _, k in ipairs(kernels.all()) do
 
       it('reads rows with gaps between them', function()
         local rnd = kernels.random(4)
-        local x, w = kernels.tensor(be, {12, 40}, rnd):narrow(2, 3, 10), kernels.tensor(be, {5, 3, 10}, rnd)
+        local x = kernels.tensor(be, {12, 40}, rnd):narrow(2, 3, 10)
+        local w = kernels.tensor(be, {5, 3, 10}, rnd)
         local out, apart = ag.zeros(be, {8, 9}):narrow(2, 4, 5), ag.zeros(be, {8, 5})
         ops.conv1d(out, x, w, nil, 2, 1)
         ops.conv1d(apart, x:contiguous(), w, nil, 2, 1)
@@ -115,7 +117,8 @@ for _, k in ipairs(kernels.all()) do
       end)
 
       it('is near the exact sums at odd sizes', function()
-        for i, s in ipairs {{1, 1, 1}, {7, 7, 31}, {9, 7, 33}, {20, 3, 100}, {12, 5, 1}, {40, 7, 129}} do
+        for i, s in ipairs {{1, 1, 1}, {7, 7, 31}, {9, 7, 33}, {20, 3, 100}, {12, 5, 1},
+          {40, 7, 129}} do
           local T, K, C = unpack(s)
           local x, w, bias
           local out = kernels.agree(k, function(b)
@@ -159,7 +162,8 @@ for _, k in ipairs(kernels.all()) do
       end)
 
       it('moves rows over themselves', function()
-        for i, s in ipairs {{5, 4, 1}, {31, 30, 33}, {60, 54, 96}, {8, 8, 3}, {7, 0, 3}, {200, 150, 170}} do
+        for i, s in ipairs {{5, 4, 1}, {31, 30, 33}, {60, 54, 96}, {8, 8, 3}, {7, 0, 3},
+          {200, 150, 170}} do
           local T, keep, C = unpack(s)
           local before
           local x = kernels.agree(k, function(b)

@@ -1,4 +1,5 @@
--- The elementwise ops and advance: values against Lua doubles, in place, with gaps between rows, refusals. copy and fill are in copy_spec.
+-- The elementwise ops and advance: values against Lua doubles, in place, with gaps between rows,
+-- refusals. copy and fill are in copy_spec.
 
 local ag = require 'argent'
 local ffi = require 'ffi'
@@ -16,7 +17,8 @@ local function f32(x)
   return cell[0]
 end
 
--- By the series with positive terms, erf x = 2 / sqrt pi e^(-x^2) sum 2^n x^(2n+1) / (1 3 5 .. (2n+1)).
+-- By the series with positive terms, erf x = 2 / sqrt pi e^(-x^2) sum 2^n x^(2n+1) / (1 3 5 ..
+-- (2n+1)).
 local function erf(x)
   local term, sum = x, 0
   for n = 1, 200 do
@@ -29,8 +31,8 @@ end
 local function silu(x) return x / (1 + math.exp(-x)) end
 local function gelu(x) return x * (1 + erf(x / math.sqrt(2))) / 2 end
 
--- op(out, inputs...) on random inputs of each size against fn(inputs...) number by number. `rows` inputs have the whole shape,
--- `columns` inputs one number per column.
+-- op(out, inputs...) on random inputs of each size against fn(inputs...) number by number. `rows`
+-- inputs have the whole shape, `columns` inputs one number per column.
 local function check(k, op, fn, rows, columns, scale, abs, rel)
   for i, s in ipairs(SIZES) do
     local inputs
@@ -38,7 +40,8 @@ local function check(k, op, fn, rows, columns, scale, abs, rel)
       local rnd, o = kernels.random(i), ag.zeros(be, s)
       inputs = {}
       for j = 1, rows + columns do
-        inputs[j] = kernels.tensor(be, j <= rows and s or {s[2]}, function() return rnd() * scale end)
+        local shape = j <= rows and s or {s[2]}
+        inputs[j] = kernels.tensor(be, shape, function() return rnd() * scale end)
       end
       return function() op(o, unpack(inputs)) end, o
     end)
@@ -56,7 +59,8 @@ local function check(k, op, fn, rows, columns, scale, abs, rel)
   end
 end
 
--- op on tensors whose rows have gaps gives the bits of op on packed ones, and leaves the gaps alone; so does op in place.
+-- op on tensors whose rows have gaps gives the bits of op on packed ones, and leaves the gaps
+-- alone; so does op in place.
 local function check_layouts(be, op, inputs)
   local rnd = kernels.random(11)
   local wide, packed = {}, {}
@@ -84,7 +88,8 @@ for _, k in ipairs(kernels.all()) do
 
     describe('add', function()
       it('adds, and adds a multiple', function()
-        local a, b, out = ag.tensor(be, {{1, 2}, {3, 4}}), ag.tensor(be, {{10, 20}, {30, 40}}), ag.zeros(be, {2, 2})
+        local a, b = ag.tensor(be, {{1, 2}, {3, 4}}), ag.tensor(be, {{10, 20}, {30, 40}})
+        local out = ag.zeros(be, {2, 2})
         ops.add(out, a, b, 1)
         assert.near({{11, 22}, {33, 44}}, out)
         ops.add(out, a, b, -0.5)
@@ -98,8 +103,10 @@ for _, k in ipairs(kernels.all()) do
       end)
 
       it('is exact at odd sizes', function()
-        check(k, function(o, a, b) ops.add(o, a, b, 0.25) end, function(a, b) return a + 0.25 * b end, 2, 0, 1, 0, 0)
-        check(k, function(o, a, b) ops.add(o, a, b, 1) end, function(a, b) return a + b end, 1, 1, 1, 0, 0)
+        check(k, function(o, a, b) ops.add(o, a, b, 0.25) end,
+          function(a, b) return a + 0.25 * b end, 2, 0, 1, 0, 0)
+        check(k, function(o, a, b) ops.add(o, a, b, 1) end,
+          function(a, b) return a + b end, 1, 1, 1, 0, 0)
       end)
 
       it('takes gaps between rows, and its own output', function()
@@ -121,7 +128,9 @@ for _, k in ipairs(kernels.all()) do
         check(k, ops.mul, function(a, b) return f32(a * b) end, 1, 1, 1, 0, 0)
       end)
 
-      it('takes gaps between rows, and its own output', function() check_layouts(be, ops.mul, 2) end)
+      it('takes gaps between rows, and its own output', function()
+        check_layouts(be, ops.mul, 2)
+      end)
     end)
 
     describe('affine', function()
@@ -132,7 +141,8 @@ for _, k in ipairs(kernels.all()) do
       end)
 
       it('is exact at odd sizes', function()
-        check(k, function(o, x) ops.affine(o, x, 0.5, 3) end, function(x) return x * 0.5 + 3 end, 1, 0, 1, 0, 0)
+        check(k, function(o, x) ops.affine(o, x, 0.5, 3) end,
+          function(x) return x * 0.5 + 3 end, 1, 0, 1, 0, 0)
       end)
 
       it('takes gaps between rows, and its own output', function()
@@ -167,7 +177,8 @@ for _, k in ipairs(kernels.all()) do
       it('is x sigmoid(x)', function()
         local out = ag.zeros(be, {7})
         ops.silu(out, ag.tensor(be, {0, 1, -1, 100, -100, 1e30, NAN}))
-        assert.near({0, 0.7310585786300049, -0.2689414213699951, 100, 0, 1e30, NAN}, out, 1e-30, 1e-6)
+        local expected = {0, 0.7310585786300049, -0.2689414213699951, 100, 0, 1e30, NAN}
+        assert.near(expected, out, 1e-30, 1e-6)
       end)
 
       it('is near the exact values at odd sizes', function()
@@ -175,7 +186,9 @@ for _, k in ipairs(kernels.all()) do
         check(k, ops.silu, silu, 1, 0, 30, 1e-7, 1e-6)
       end)
 
-      it('takes gaps between rows, and its own output', function() check_layouts(be, ops.silu, 1) end)
+      it('takes gaps between rows, and its own output', function()
+        check_layouts(be, ops.silu, 1)
+      end)
     end)
 
     describe('silu_mul', function()
@@ -191,7 +204,9 @@ for _, k in ipairs(kernels.all()) do
         check(k, ops.silu_mul, fn, 2, 0, 20, 1e-6, 1e-6)
       end)
 
-      it('takes gaps between rows, and its own output', function() check_layouts(be, ops.silu_mul, 2) end)
+      it('takes gaps between rows, and its own output', function()
+        check_layouts(be, ops.silu_mul, 2)
+      end)
     end)
 
     describe('gelu', function()
@@ -206,7 +221,9 @@ for _, k in ipairs(kernels.all()) do
         check(k, ops.gelu, gelu, 1, 0, 6, 1e-6, 1e-6)
       end)
 
-      it('takes gaps between rows, and its own output', function() check_layouts(be, ops.gelu, 1) end)
+      it('takes gaps between rows, and its own output', function()
+        check_layouts(be, ops.gelu, 1)
+      end)
     end)
 
     describe('snake', function()
@@ -217,8 +234,10 @@ for _, k in ipairs(kernels.all()) do
 
       it('adds a squared sine', function()
         local out = ag.zeros(be, {2, 2})
-        ops.snake(out, ag.tensor(be, {{1, 1}, {-2, 0}}), ag.tensor(be, {1, 2}), ag.tensor(be, {1, 0.5}))
-        assert.near({{1 + math.sin(1) ^ 2, 1 + math.sin(2) ^ 2 / 2}, {-2 + math.sin(2) ^ 2, 0}}, out, 0, 1e-6)
+        ops.snake(out, ag.tensor(be, {{1, 1}, {-2, 0}}), ag.tensor(be, {1, 2}),
+          ag.tensor(be, {1, 0.5}))
+        local a, b = math.sin(1) ^ 2, math.sin(2) ^ 2
+        assert.near({{1 + a, 1 + b / 2}, {-2 + b, 0}}, out, 0, 1e-6)
       end)
 
       it('is near the exact values at odd sizes', function()
@@ -365,9 +384,9 @@ describe('refused:', function()
     kernels.refuses('advance: limit [2] and x [3]: the shapes differ', function()
       ops.advance(ag.zeros(be, {3}, 'i32'), 1, ag.zeros(be, {2}, 'i32'))
     end)
-    kernels.refuses('advance: by: expected an integer from -2147483648 to 2147483647, got 4294967296',
-      function()
-        ops.advance(ag.zeros(be, {3}, 'i32'), 2 ^ 32, nil)
-      end)
+    local message = 'expected an integer from -2147483648 to 2147483647, got 4294967296'
+    kernels.refuses('advance: by: ' .. message, function()
+      ops.advance(ag.zeros(be, {3}, 'i32'), 2 ^ 32, nil)
+    end)
   end)
 end)

@@ -69,7 +69,8 @@ for _, k in ipairs(kernels.all()) do
             local out, after = kernels.agree(k, function(b)
               local rnd, o = kernels.random(i), ag.zeros(b, s)
               x, w = kernels.tensor(b, s, rnd), kernels.tensor(b, {s[2]}, rnd)
-              add, scale = kernels.tensor(b, s, rnd), scaled and kernels.tensor(b, {s[2]}, rnd) or nil
+              add = kernels.tensor(b, s, rnd)
+              scale = scaled and kernels.tensor(b, {s[2]}, rnd) or nil
               before = x:totable()
               return function() ops.rms_norm(o, x, w, 1e-6, add, scale) end, o, x
             end)
@@ -96,9 +97,10 @@ for _, k in ipairs(kernels.all()) do
         assert.same_bits(out, x)
       end)
 
-      it('gives a row the same bits alone and among others, with gaps between rows or not', function()
+      it('gives a row the same bits alone and among others, with gaps or not', function()
         local rnd = kernels.random(4)
-        local x, w = kernels.tensor(be, {7, 90}, rnd):narrow(2, 4, 81), kernels.tensor(be, {81}, rnd)
+        local x = kernels.tensor(be, {7, 90}, rnd):narrow(2, 4, 81)
+        local w = kernels.tensor(be, {81}, rnd)
         local add = kernels.tensor(be, {7, 81}, rnd)
         local out, one = ag.zeros(be, {7, 81}), ag.zeros(be, {1, 81})
         for r = 1, 7 do

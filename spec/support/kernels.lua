@@ -1,5 +1,5 @@
--- What the specs of ops share: the instruction sets of this CPU, random numbers, refusals, and the promise that every op
--- makes: the same bits on any number of workers, eager and planned.
+-- What the specs of ops share: the instruction sets of this CPU, random numbers, refusals, and the
+-- promise that every op makes: the same bits on any number of workers, eager and planned.
 
 require 'support.near'
 local assert = require 'luassert'
@@ -7,8 +7,8 @@ local ag = require 'argent'
 
 local M = {}
 
---- The instruction sets: {isa, be = {[threads] = backend}}, or {isa, missing = reason}. be[1], be[2], be[3] have as many
---- workers; three, because halves hide mistakes that thirds do not.
+--- The instruction sets: {isa, be = {[threads] = backend}}, or {isa, missing = reason}. be[1],
+--- be[2], be[3] have as many workers; three, because halves hide mistakes that thirds do not.
 ---@return {isa: string, be: ag.Backend[]?, missing: string?}[]
 function M.all()
   local list = {}
@@ -52,8 +52,9 @@ function M.tensor(be, shape, fn, dtype)
   return dtype and t:to(dtype) or t
 end
 
---- Runs what build(be) returns (a function that runs ops, then the tensors they write) eagerly on 1, 2 and 3 workers and as a plan
---- on 2 and 3, asserts that all agree bit for bit, and returns the tensors of the first.
+--- Runs what build(be) returns (a function that runs ops, then the tensors they write) eagerly on
+--- 1, 2 and 3 workers and as a plan on 2 and 3, asserts that all agree bit for bit, and returns the
+--- tensors of the first.
 function M.agree(k, build)
   local function run(be, planned)
     local made = {build(be)}
@@ -70,7 +71,8 @@ function M.agree(k, build)
   return unpack(first)
 end
 
---- Asserts that fn raises, that the message is `text` after the position, and that the position is in fn: the line to blame.
+--- Asserts that fn raises, that the message is `text` after the position, and that the position is
+--- in fn: the line to blame.
 function M.refuses(text, fn, ...)
   local ok, err = pcall(fn, ...)
   assert.is_false(ok, 'not refused')

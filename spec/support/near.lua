@@ -1,7 +1,8 @@
 -- Assertions on numbers in tensors, registered with busted when this file is required:
---   assert.near(expected, actual, abs, rel)   |actual - expected| <= abs + rel * |expected| for every number
---   assert.same_bits(a, b)                    the same dtype, shape and bits, NaN included
--- Both sides may be numbers, (nested) tables or tensors. A failure names the first number that is wrong.
+--   assert.near(expected, actual, abs, rel)   |actual - expected| <= abs + rel * |expected| for all
+--   assert.same_bits(a, b)                    the same dtype, shape and bits; all NaN are alike
+-- Both sides of near may be numbers, (nested) tables or tensors; same_bits is for tensors. A failure
+-- names the first number that is wrong.
 
 local assert = require 'luassert'
 local ag = require 'argent'
@@ -49,7 +50,8 @@ local function near(state, arguments)
   return true
 end
 
--- Contiguous bytes of a tensor's elements. host() widens 16-bit floats, which keeps distinct bits distinct.
+-- Contiguous bytes of a tensor's elements. host() widens 16-bit floats, which keeps distinct bits
+-- distinct.
 local function bytes(t)
   local host, n = t:host()
   return ffi.string(host, n * 4), n

@@ -13,7 +13,7 @@ local vocabulary = require 'argent.text.vocabulary'
 local Tokenizer = {}
 Tokenizer.__index = Tokenizer
 
-local MAX_TEXT = 4 * 2 ^ 20 -- bytes; the merges of one piece need up to 28 bytes for each of its own
+local MAX_TEXT = 4 * 2 ^ 20 -- bytes; the merges of one piece take up to 28 times its size
 local CACHED_PIECES, CACHED_LENGTH = 20000, 64
 
 -- White space is spelt out, because PCRE2's \s has U+180E, which Unicode took out of white space.
@@ -33,7 +33,7 @@ local PATTERNS = {
 
 local function pattern_of(name)
   -- \G: the pattern covers every character, so the next piece starts where the last one ended.
-  return [[\G(?:]] .. PATTERNS[name]:gsub('{s}', (SPACE:gsub('%%', '%%%%'))) .. ')'
+  return [[\G(?:]] .. PATTERNS[name]:gsub('{s}', SPACE) .. ')'
 end
 
 --- A set of added tokens as a regular expression that prefers the longest, or nil for none.

@@ -1,0 +1,174 @@
+-- What the verbs of the command share: exit codes, text and model arguments, messages, output.
+
+local Backend = require 'argent.backend'
+local lfs = require 'lfs'
+local posix = require 'argent.posix'
+
+local M = {}
+
+--- Exit codes of the command, by the code names that `nil, err, code` returns carry.
+M.exit = {
+  done = 0, internal = 1, usage = 2, model = 3, format = 3, unsupported = 3, value = 4, capacity = 4,
+  memory = 5, io = 6, runaway = 7, interrupted = 130,
+}
+
+local TEXT_LIMIT = 2 ^ 20
+
+--- One line for a person, on standard error.
+function M.note(line)
+  io.stderr:write(line, '\n')
+end
+
+--- Writes a line to standard output, where text, ids and JSON go.
+---@return integer? exit_code
+---@return string? err
+---@return string? code
+function M.print(line)
+  local ok, err = io.stdout:write(line, '\n')
+  if ok then ok, err = io.stdout:flush() end
+  if not ok then return nil, 'standard output: ' .. tostring(err), 'io' end
+  return 0
+end
+
+--- Writes a file whole or not at all.
+function M.write_file(path, text)
+  local partial = ('%s.%d.partial'):format(path, posix.getpid())
+  local f, err = io.open(partial, 'wb')
+  if not f then return nil, err, 'io' end
+  local ok
+  ok, err = f:write(text)
+  if ok then ok, err = f:close() else f:close() end
+  if ok then ok, err = os.rename(partial, path) end
+  if not ok then
+    os.remove(partial)
+    return nil, ('%s: %s'):format(path, err), 'io'
+  end
+  return true
+end
+
+--- A function that rewrites one progress line on a terminal and is silent elsewhere; called without
+--- text it clears the line.
+function M.progress()
+  local terminal = posix.isatty(2)
+  return function(text)
+    if terminal then io.stderr:write('\r\27[K', text or '') end
+  end
+end
+
+-- ---- option values ----
+
+--- A converter for argparse: an integer in range.
+function M.integer(lo, hi)
+  return function(s)
+    local v = tonumber(s)
+    if not v or v % 1 ~= 0 or v < lo or v > hi then
+      return nil, ("expected an integer from %.0f to %.0f, got '%s'"):format(lo, hi, s)
+    end
+    return v
+  end
+end
+
+--- A converter for argparse: a number in range.
+function M.number(lo, hi)
+  return function(s)
+    local v = tonumber(s)
+    if not v or v ~= v or v < lo or v > hi then
+      return nil, ("expected a number from %g to %g, got '%s'"):format(lo, hi, s)
+    end
+    return v
+  end
+end
+
+-- ---- text ----
+
+function M.text_options(p)
+  p:option('-f --file', 'Read the text from a file (- for standard input).'):argname '<file>'
+end
+
+--- Everything in a file, or in standard input for '-'.
+function M.read_input(path, limit)
+  local f, err
+  if path == '-' then
+    f = io.stdin
+  else
+    f, err = io.open(path, 'rb')
+    if not f then return nil, err, 'io' end
+    if lfs.attributes(path, 'mode') == 'directory' then
+      f:close()
+      return nil, path .. ': is a directory', 'io'
+    end
+  end
+  local text
+  text, err = f:read(limit + 1)
+  if path ~= '-' then f:close() end
+  if err then return nil, ('%s: %s'):format(path, err), 'io' end
+  text = text or ''
+  if #text > limit then
+    return nil, ('%s: more than %d bytes'):format(path == '-' and 'standard input' or path, limit), 'value'
+  end
+  return text
+end
+
+--- The text of `-f FILE`, of `-`, or of the arguments joined by spaces.
+---@return string? text
+---@return string? err
+---@return string? code
+function M.text(args)
+  local words = type(args.text) == 'table' and args.text or {args.text}
+  if args.file and #words > 0 then return nil, 'the text is given twice: as arguments and by --file', 'usage' end
+  if args.file then return M.read_input(args.file, TEXT_LIMIT) end
+  if #words == 0 then return nil, 'no text: give it as an argument, with -f FILE, or - for standard input', 'usage' end
+  if #words == 1 and words[1] == '-' then return M.read_input('-', TEXT_LIMIT) end
+  return table.concat(words, ' ')
+end
+
+-- ---- model ----
+
+function M.model_option(p)
+  p:option('-m --model', 'Model directory (default: $ARGENT_MODEL).'):argname '<dir>'
+end
+
+--- Options of every verb that runs a model.
+function M.model_options(p)
+  M.model_option(p)
+  p:option('--dtype', 'Of the linear weights: bf16, or f32 (the reference mode).', 'bf16'):choices {'f32', 'bf16'}
+  p:option('--device', 'Where to run.', 'auto'):choices {'cpu', 'cuda', 'auto'}
+  p:option('--threads', 'CPU threads (default: one per core).'):argname '<n>':convert(M.integer(1, 256))
+end
+
+--- The model's directory: the option, else $ARGENT_MODEL.
+function M.find_model(option)
+  local from_env = os.getenv 'ARGENT_MODEL'
+  local dir = option or (from_env ~= '' and from_env) or nil
+  if not dir then
+    return nil, 'no model: give -m DIR or set ARGENT_MODEL; to fetch one: hf download '
+      .. 'Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice --local-dir Qwen3-TTS-12Hz-0.6B-CustomVoice', 'model'
+  end
+  if lfs.attributes(dir, 'mode') ~= 'directory' then
+    return nil, ('%s: no such model directory (from %s)'):format(dir, option and '-m' or 'ARGENT_MODEL'), 'model'
+  end
+  return dir
+end
+
+--- Opens the model that the options name.
+---@return ag.Synthesizer?
+---@return string? err
+---@return string? code
+function M.open_model(args)
+  local dir, err, code = M.find_model(args.model)
+  if not dir then return nil, err, code end
+  if args.device == 'cuda' then
+    return nil, 'this build has no CUDA half; use --device cpu', 'unsupported'
+  end
+  local be
+  be, err, code = Backend.open('cpu', {threads = args.threads})
+  if not be then return nil, err, code end
+  local tts
+  tts, err, code = require('argent.qwen3_tts').open(dir, {backend = be, dtype = args.dtype})
+  -- A model that cannot be read is a model that is missing or invalid, whatever the system's
+  -- reason.
+  if not tts then return nil, err, code == 'memory' and code or 'model' end
+  return tts
+end
+
+return M

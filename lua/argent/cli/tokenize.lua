@@ -1,0 +1,37 @@
+-- argent tokenize: text to ids, as a JSON array, without the chat template.
+
+local Tokenizer = require 'argent.text.tokenizer'
+local common = require 'argent.cli.common'
+local json = require 'argent.json'
+
+local M = {summary = 'print the token ids of a text'}
+
+function M.parser(p)
+  p:argument('text', 'The text.'):args '*'
+  common.text_options(p)
+  common.model_option(p)
+  p:flag('--special', 'Recognise added tokens such as <|im_end|> in the text.')
+  p:option('--pattern', 'How text is split before merging; local_directory is what the official package does with a local '
+    .. 'directory.', 'native'):choices {'native', 'local_directory'}
+  p:epilog [[
+Examples:
+  argent tokenize 'Hello, world!'
+  argent tokenize -f chapter.txt | jq length]]
+end
+
+function M.run(args)
+  local text, err, code = common.text(args)
+  if not text then return nil, err, code end
+  local dir
+  dir, err, code = common.find_model(args.model)
+  if not dir then return nil, err, code end
+  local tok
+  tok, err = Tokenizer.open(dir)
+  if not tok then return nil, err, 'model' end
+  local ids
+  ids, err = tok:encode(text, {special = args.special, pattern = args.pattern})
+  if not ids then return nil, err, 'value' end
+  return common.print(json.encode(json.array(ids)))
+end
+
+return M

@@ -1,0 +1,72 @@
+-- ag.load and ag.save: tables of tensors in safetensors files.
+
+local ffi = require 'ffi'
+local check = require 'argent.check'
+local lib = require 'argent.ffi'
+local status = require 'argent.status'
+local tensor = require 'argent.tensor'
+local weights = require 'argent.weights'
+
+local M = {}
+
+--- Reads every tensor of a file.
+---@param path string
+---@param opts {backend: ag.Backend, dtype: string?} dtype: converts the float tensors; default as
+---stored
+---@return table<string, ag.Tensor>?
+---@return string? err
+---@return string? code
+function M.load(path, opts)
+  check.type(path, 'load: path', 'string')
+  opts = check.options(opts, 'load', {'backend', 'dtype'})
+  if not opts.backend then error('load: needs a backend: ag.load(path, {backend = be})', 2) end
+  local w, err, code = weights.open(path, {backend = opts.backend})
+  if not w then return nil, err, code end
+  local out = {}
+  for _, name in ipairs(w:names()) do
+    local integer = w:info(name).dtype == 'I32'
+    local t
+    t, err, code = w:tensor(name, not integer and opts.dtype or nil)
+    if not t then return nil, err, code end
+    out[name] = t
+  end
+  return out
+end
+
+--- Writes tensors (f32, bf16, f16, i32) to a safetensors file, whole or not at all.
+---@param path string
+---@param tensors table<string, ag.Tensor>
+---@param metadata? table<string, string>
+---@return boolean? ok
+---@return string? err
+---@return string? code
+function M.save(path, tensors, metadata)
+  check.type(path, 'save: path', 'string')
+  check.type(tensors, 'save: tensors', 'table')
+  local names, keys, keep = {}, {}, {}
+  for name, t in pairs(tensors) do
+    check.type(name, 'save: name', 'string')
+    if not tensor.is(t) then check.type(t, 'save: ' .. name, 'tensor') end
+    if name:find '%z' or name == '' or name == '__metadata__' or #name > 1024 then
+      error(('save: %s cannot be a name'):format(check.show(name)), 2)
+    end
+    names[#names + 1] = name
+  end
+  for k, v in pairs(metadata or {}) do
+    check.type(k, 'save: metadata key', 'string')
+    check.type(v, 'save: metadata ' .. k, 'string')
+    keys[#keys + 1] = k
+  end
+  table.sort(names)
+  table.sort(keys)
+  local c_names, c_tensors = ffi.new('const char *[?]', #names + 1), ffi.new('ag_tensor *[?]', #names + 1)
+  local c_keys, c_values = ffi.new('const char *[?]', #keys + 1), ffi.new('const char *[?]', #keys + 1)
+  for i, name in ipairs(names) do
+    keep[i] = tensors[name]:contiguous()
+    c_names[i - 1], c_tensors[i - 1] = name, keep[i]
+  end
+  for i, k in ipairs(keys) do c_keys[i - 1], c_values[i - 1] = k, metadata[k] end
+  return status.check(lib.ag_file_save(path, #names, c_names, c_tensors, #keys, c_keys, c_values), true)
+end
+
+return M

@@ -1,0 +1,258 @@
+-- A model's weights: one safetensors file, or shards behind an index. Networks take their tensors
+-- through scopes (names by prefix), which note what was asked for, so that what a model lacks and
+-- what nobody read can both be said.
+
+local ffi = require 'ffi'
+local lfs = require 'lfs'
+local json = require 'argent.json'
+local lib = require 'argent.ffi'
+local posix = require 'argent.posix'
+local status = require 'argent.status'
+local tensor = require 'argent.tensor'
+
+local M = {}
+
+local INDEX, SINGLE = 'model.safetensors.index.json', 'model.safetensors'
+local INDEX_LIMIT = 64 * 2 ^ 20
+
+local out_file, out_tensor = ffi.new('ag_file *[1]'), ffi.new('ag_tensor *[1]')
+local dims = ffi.new('int64_t[?]', lib.AG_MAX_DIMS)
+
+---@class ag.Weights
+local Weights = {}
+Weights.__index = Weights
+
+---@class ag.Scope
+local Scope = {}
+Scope.__index = Scope
+
+-- ---- files ----
+
+local function open_file(path)
+  local rc = lib.ag_file_open(out_file, path)
+  local f, err, code = status.check(rc, out_file[0])
+  if not f then return nil, err, code end
+  return {raw = ffi.gc(f, lib.ag_file_free), path = path}
+end
+
+-- Adds a file's tensors to the names of w; `listed` says which shard each name belongs to.
+local function add_file(w, file, shard, listed)
+  for i = 0, lib.ag_file_count(file.raw) - 1 do
+    local name = ffi.string(lib.ag_file_name(file.raw, i))
+    if w.entries[name] then
+      return nil, ('%s: %s: is in %s too'):format(file.path, name, w.entries[name].file.path)
+    end
+    if listed and listed[name] ~= shard then
+      return nil, ('%s: %s: %s does not list it here'):format(file.path, name, INDEX)
+    end
+    w.entries[name] = {file = file, index = i}
+  end
+  return true
+end
+
+
+
+-- A shard is a plain name in the directory. The hub's cache links it into its own blobs, two
+-- folders up; nowhere else.
+local function check_shard(dir, shard)
+  if type(shard) ~= 'string' or shard == '' or shard:find '[/\\%z]' or shard == '.' or shard == '..' then
+    return nil, ('%s/%s: a shard must be a plain file name'):format(dir, INDEX)
+  end
+  local home, real = posix.realpath(dir), posix.realpath(dir .. '/' .. shard)
+  if not real then return nil, ('%s/%s: missing (listed in %s)'):format(dir, shard, INDEX) end
+  local blobs = home:match '^(.*)/snapshots/[^/]+$'
+  local folder = real:match '^(.*)/[^/]*$'
+  if folder ~= home and not (blobs and folder == blobs .. '/blobs') then
+    return nil, ('%s/%s: leads outside the model directory'):format(dir, shard)
+  end
+  return true
+end
+
+local function open_shards(w, dir)
+  local index, err = json.read(dir .. '/' .. INDEX, INDEX_LIMIT)
+  if not index then return nil, err end
+  local map = type(index) == 'table' and index.weight_map
+  if type(map) ~= 'table' or next(map) == nil then
+    return nil, ('%s/%s: weight_map is missing'):format(dir, INDEX)
+  end
+  local shards, seen = {}, {}
+  for _, shard in pairs(map) do
+    local ok
+    if not seen[shard] then
+      ok, err = check_shard(dir, shard)
+      if not ok then return nil, err end
+      seen[shard] = true
+      shards[#shards + 1] = shard
+    end
+  end
+  table.sort(shards)
+  for _, shard in ipairs(shards) do
+    local file, code
+    file, err, code = open_file(dir .. '/' .. shard)
+    if not file then return nil, err, code end
+    local ok
+    ok, err = add_file(w, file, shard, map)
+    if not ok then return nil, err end
+  end
+  for name, shard in pairs(map) do
+    if not w.entries[name] then
+      return nil, ('%s/%s: %s: missing, though %s lists it'):format(dir, shard, name, INDEX)
+    end
+  end
+  return true
+end
+
+--- Opens the weights of a directory (model.safetensors, or shards behind
+--- model.safetensors.index.json) or a single file.
+---@param path string
+---@param opts {backend: ag.Backend}
+---@return ag.Weights?
+---@return string? err
+---@return string? code 'format', 'io', 'memory'
+function M.open(path, opts)
+  local w = setmetatable({path = path, backend = opts.backend, entries = {}, used = {}}, Weights)
+  local file, ok, err, code = path, nil, nil, nil
+  if lfs.attributes(path, 'mode') == 'directory' then
+    file = path .. '/' .. SINGLE
+    if not lfs.attributes(file, 'mode') and lfs.attributes(path .. '/' .. INDEX, 'mode') then
+      ok, err, code = open_shards(w, path)
+      if not ok then return nil, err, code or 'format' end
+      return w
+    end
+  end
+  local f
+  f, err, code = open_file(file)
+  if not f then return nil, err, code end
+  ok, err = add_file(w, f)
+  if not ok then return nil, err, 'format' end
+  return w
+end
+
+-- ---- looking ----
+
+--- All names, sorted.
+function Weights:names()
+  local names = {}
+  for name in pairs(self.entries) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+local function shape_of(e)
+  local shape = {}
+  lib.ag_file_shape(e.file.raw, e.index, dims)
+  for i = 1, lib.ag_file_ndim(e.file.raw, e.index) do shape[i] = tonumber(dims[i - 1]) end
+  return shape
+end
+
+--- What the file says of a tensor; nil for an unknown name.
+---@return {dtype: string, shape: integer[], file: string, bytes: number}?
+function Weights:info(name)
+  local e = self.entries[name]
+  return e and {
+    dtype = ffi.string(lib.ag_file_dtype(e.file.raw, e.index)), shape = shape_of(e),
+    file = e.file.path, bytes = lib.ag_file_bytes(e.file.raw, e.index),
+  }
+end
+
+--- Names that no scope has asked for, sorted.
+function Weights:unused()
+  local names = {}
+  for name in pairs(self.entries) do
+    if not self.used[name] then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+--- A tensor by its whole name: in dtype, or as stored.
+---@return ag.Tensor?
+---@return string? err
+---@return string? code
+function Weights:tensor(name, dtype)
+  local e = self.entries[name]
+  if not e then return nil, ('%s: %s: missing'):format(self.path, name), 'format' end
+  local kind = dtype and tensor.dtype(dtype) or -1
+  local rc = lib.ag_file_tensor(out_tensor, e.file.raw, e.index, self.backend, kind)
+  local t, err, code = status.check(rc, out_tensor[0])
+  if not t then return nil, err, code end
+  return tensor.own(t)
+end
+
+--- Looks through the used tensors for NaN and infinities: who asks has met them downstream.
+---@return string? name
+---@return integer? count
+---@return string? file
+function Weights:nonfinite()
+  local names = {}
+  for name in pairs(self.used) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local t = self:tensor(name)
+    local count = t and lib.ag_tensor_count_nonfinite(t) or 0
+    if count > 0 then return name, count, self.entries[name].file.path end
+  end
+end
+
+--- The part of the names that begins with a prefix: `w:scope 'talker.'`.
+---@return ag.Scope
+function Weights:scope(prefix)
+  return setmetatable({weights = self, prefix = prefix}, Scope)
+end
+
+-- ---- scopes ----
+
+local Missing = {} -- the metatable of the faults that build catches
+
+local function fault(fmt, ...)
+  error(setmetatable({message = fmt:format(...)}, Missing), 0)
+end
+
+--- A scope inside this one.
+function Scope:scope(prefix)
+  return self.weights:scope(self.prefix .. prefix)
+end
+
+--- Whether the tensor is there.
+function Scope:has(name)
+  return self.weights.entries[self.prefix .. name] ~= nil
+end
+
+--- The tensor, which must have this shape; nil when it is not there.
+---@param name string
+---@param shape integer[]
+---@param dtype? string nil = as stored
+function Scope:try(name, shape, dtype)
+  local w, whole = self.weights, self.prefix .. name
+  local e = w.entries[whole]
+  if not e then return nil end
+  local has = table.concat(shape_of(e), ', ')
+  local want = table.concat(shape, ', ')
+  if has ~= want then fault('%s: %s: shape [%s], expected [%s]', e.file.path, whole, has, want) end
+  local t, err = w:tensor(whole, dtype)
+  if not t then fault('%s', err) end
+  w.used[whole] = true
+  return t
+end
+
+--- The tensor, which must be there. Call inside `build`.
+function Scope:get(name, shape, dtype)
+  local t = self:try(name, shape, dtype)
+  if not t then fault('%s: %s: missing', self.weights.path, self.prefix .. name) end
+  return t
+end
+
+--- Runs fn, which assembles networks from scopes; the first tensor that is missing or wrong ends it
+--- as an error value. Other errors pass.
+---@param fn fun(): any
+---@return any result
+---@return string? err
+---@return string? code 'format'
+function M.build(fn)
+  local ok, result = pcall(fn)
+  if ok then return result end
+  if getmetatable(result) == Missing then return nil, result.message, 'format' end
+  error(result, 0)
+end
+
+return M

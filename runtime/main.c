@@ -1,0 +1,131 @@
+/*
+ * main.c: the `argent` executable: a LuaJIT state, the search path, Ctrl-C, and argent.cli. What a
+ * verb does is Lua; this file only starts it and turns what is left over into an exit code.
+ */
+#include "argent.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+enum { EXIT_INTERNAL = 1, EXIT_NO_MEMORY = 5, EXIT_INTERRUPTED = 130 };
+
+static lua_State *volatile running;
+
+static void interrupt_hook(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_error(L, "interrupted");
+}
+
+/* The first Ctrl-C asks ops and plans to stop, and interpreted Lua too; the second ends the
+ * process. Compiled Lua loops see no hooks, but every loop that matters calls an op. */
+static void on_interrupt(int signal_number)
+{
+    signal(signal_number, SIG_DFL);
+    ag_interrupt(1);
+    if (running)
+        lua_sethook(running, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+/* Where lua/ is: $ARGENT_HOME, beside the build tree, or installed. The path must not move with
+ * the working directory, so it starts from the executable. */
+static int lua_root(char *out, size_t size)
+{
+    char exe[PATH_MAX], probe[PATH_MAX + 64];
+    const char *home = getenv("ARGENT_HOME");
+    if (home && *home) return snprintf(out, size, "%s/lua", home) < (int)size ? 0 : -1;
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (n < 0) return -1;
+    exe[n] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash) *slash = '\0';
+    static const char *const places[] = {"/../lua", "/../share/argent/lua"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(probe, sizeof probe, "%s%s/argent/init.lua", exe, places[i]);
+        if (access(probe, R_OK) == 0)
+            return snprintf(out, size, "%s%s", exe, places[i]) < (int)size ? 0 : -1;
+    }
+    return -1;
+}
+
+static int traceback(lua_State *L)
+{
+    if (!lua_isstring(L, 1)) return 1; /* error objects pass as they are */
+    if (getenv("ARGENT_TRACE")) luaL_traceback(L, L, lua_tostring(L, 1), 1);
+    return 1;
+}
+
+/* Runs argent.cli.main(argv) in protected mode; its result is the exit code. */
+static int run(lua_State *L)
+{
+    char **argv = lua_touserdata(L, 1);
+    char root[PATH_MAX];
+    lua_gc(L, LUA_GCSTOP, 0);
+    luaL_openlibs(L);
+    lua_gc(L, LUA_GCRESTART, 0);
+    if (lua_root(root, sizeof root) != 0)
+        return luaL_error(L, "cannot find lua/argent beside the executable; set ARGENT_HOME");
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "path");
+    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", root, root, lua_tostring(L, -1));
+    lua_setfield(L, -3, "path");
+    lua_settop(L, 1);
+
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "argent.cli");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "main");
+    lua_newtable(L);
+    for (int i = 0; argv[i]; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+static int finish(lua_State *L, int status)
+{
+    if (status == 0) return (int)lua_tointeger(L, -1);
+    if (status == LUA_ERRMEM) {
+        fputs("argent: out of memory\n", stderr);
+        return EXIT_NO_MEMORY;
+    }
+    const char *message = lua_tostring(L, -1);
+    if (ag_interrupted()) {
+        fputs("argent: interrupted\n", stderr);
+        return EXIT_INTERRUPTED;
+    }
+    fprintf(stderr, "argent: %s\n", message ? message : "an error that is not a string");
+    return EXIT_INTERNAL;
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    signal(SIGPIPE, SIG_IGN);
+    lua_State *L = luaL_newstate();
+    if (!L) {
+        fputs("argent: out of memory\n", stderr);
+        return EXIT_NO_MEMORY;
+    }
+    running = L;
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigaction(SIGINT, &action, NULL);
+    lua_pushcfunction(L, traceback);
+    lua_pushcfunction(L, run);
+    lua_pushlightuserdata(L, argv);
+    int code = finish(L, lua_pcall(L, 1, 1, 1));
+    running = NULL;
+    lua_close(L);
+    return code;
+}
