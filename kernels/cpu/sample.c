@@ -54,10 +54,10 @@ static int64_t argmax(const float *l, int64_t n)
     return best;
 }
 
-/* An unsigned number that orders like the float; both zeros are one. */
+/* An unsigned number that orders like the float. */
 static uint32_t ordered(float f)
 {
-    uint32_t u = agi_bits_from_f32(f + 0.0f);
+    uint32_t u = agi_bits_from_f32(f);
     return u & 0x80000000u ? ~u : u | 0x80000000u;
 }
 
@@ -143,19 +143,15 @@ static void keep_top_p(float *l, int32_t *ids, int64_t n, float max, float p)
  * probabilities. */
 static int64_t inverse_cdf(float *l, int64_t n, float max, double u)
 {
-    double total = 0, sum = 0;
-    int64_t last = 0;
+    double total = 0, sum;
+    int64_t id = 0;
     for (int64_t i = 0; i < n; i++) {
         l[i] = l[i] > -INFINITY ? expf(l[i] - max) : 0;
         total += l[i];
     }
-    for (int64_t i = 0; i < n; i++) {
-        if (l[i] <= 0) continue;
-        sum += l[i];
-        last = i;
-        if (sum > u * total) break;
-    }
-    return last;
+    /* It ends within the row: the same sum arrives at total, which is more than u of it. */
+    for (sum = l[0]; sum <= u * total && id + 1 < n;) sum += l[++id];
+    return id;
 }
 
 /* Copies the logits of a row to l, changed by what came before: penalty, minimum length,

@@ -36,15 +36,22 @@ local function gelu(x) return x * (1 + erf(x / math.sqrt(2))) / 2 end
 local function check(k, op, fn, rows, columns, scale, abs, rel)
   for i, s in ipairs(SIZES) do
     local inputs
-    local out = kernels.agree(k, function(be)
+    -- The op as called, and in place.
+    local out, same = kernels.agree(k, function(be)
       local rnd, o = kernels.random(i), ag.zeros(be, s)
       inputs = {}
       for j = 1, rows + columns do
         local shape = j <= rows and s or {s[2]}
         inputs[j] = kernels.tensor(be, shape, function() return rnd() * scale end)
       end
-      return function() op(o, unpack(inputs)) end, o
+      local mine, x = inputs, inputs[1]:clone()
+      local function run()
+        op(o, unpack(mine))
+        op(x, x, unpack(mine, 2))
+      end
+      return run, o, x
     end)
+    assert.same_bits(out, same)
     local expected = {}
     for j, t in ipairs(inputs) do inputs[j] = t:totable() end
     for r = 1, s[1] do
@@ -283,7 +290,16 @@ for _, k in ipairs(kernels.all()) do
         assert.near({-1, -2147483648}, x)
       end)
 
-      it('takes every second counter, and counts once whatever the workers', function()
+      it('counts once whatever the workers', function()
+        for threads = 1, 3 do
+          local x = ag.tensor(k.be[threads], {1, 2, 3}, 'i32')
+          local plan = ag.capture(k.be[threads], function() ops.advance(x, 10, nil) end)
+          for _ = 1, 20 do plan:run() end
+          assert.near({201, 202, 203}, x)
+        end
+      end)
+
+      it('takes every second counter', function()
         local x = kernels.agree(k, function(b)
           local t = ag.tensor(b, {{1, 2}, {3, 4}, {5, 6}}, 'i32')
           local limits = ag.tensor(b, {{11, 0}, {11, 0}, {14, 0}}, 'i32'):select(2, 1)

@@ -39,7 +39,7 @@ for _, k in ipairs(kernels.all()) do
     for _, dtype in ipairs {'f32', 'bf16'} do
       it('is exact at odd sizes with a table in ' .. dtype, function()
         -- T, G, V, n
-        for i, s in ipairs {{1, 1, 1, 1}, {1, 1, 5, 31}, {7, 1, 3, 33}, {3, 15, 9, 65}, 
+        for i, s in ipairs {{1, 1, 1, 1}, {1, 1, 5, 31}, {7, 1, 3, 33}, {3, 15, 9, 65},
           {1, 16, 4, 1000}, {40, 2, 11, 700}, {129, 1, 100, 3}} do
           local T, G, V, n = unpack(s)
           local ids, tables

@@ -214,8 +214,12 @@ for _, k in ipairs(kernels.all()) do
           assert.equal('capacity', code)
           assert(c.k_cache:commit(2048))
           assert.is_nil((plan:try()))
-          assert(c.v_cache:commit(2048))
+          c.k_cache, c.v_cache = c.v_cache, c.k_cache
+          local exchanged = ag.capture(b, c.run)
+          assert.is_nil((exchanged:try()))
+          assert(c.k_cache:commit(2048))
           assert.is_true(plan:try())
+          assert.is_true(exchanged:try())
         end
       end)
 

@@ -215,8 +215,10 @@ for _, k in ipairs(kernels.all()) do
       for frame = 0, 50 do
         o.frame, o.top_k = frame, 0
         local free = draw(be, logits, o)
-        o.top_k = 1e9
-        assert.same(free, (draw(be, logits, o)))
+        for _, beyond in ipairs {5, 6, 1e9, 3e38, INF} do
+          o.top_k = beyond
+          assert.same(free, (draw(be, logits, o)))
+        end
         o.top_k = 1
         assert.same({2}, (draw(be, logits, o)))
       end
@@ -231,6 +233,7 @@ for _, k in ipairs(kernels.all()) do
         for i = id, 3 do expected[i] = true end
         assert.same(expected, all_drawn(be, logits, {top_p = top_p}))
       end
+      assert.same({[1] = true}, all_drawn(be, {1, 5, 4, 2}, {top_p = 0}))
     end)
 
     it('gives the ids of the model at odd sizes and settings', function()

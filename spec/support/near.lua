@@ -1,8 +1,8 @@
 -- Assertions on numbers in tensors, registered with busted when this file is required:
 --   assert.near(expected, actual, abs, rel)   |actual - expected| <= abs + rel * |expected| for all
 --   assert.same_bits(a, b)                    the same dtype, shape and bits; all NaN are alike
--- Both sides of near may be numbers, (nested) tables or tensors; same_bits is for tensors. A failure
--- names the first number that is wrong.
+-- Both sides of near may be numbers, (nested) tables or tensors; same_bits is for tensors. A
+-- failure names the first number that is wrong.
 
 local assert = require 'luassert'
 local ag = require 'argent'

@@ -63,6 +63,7 @@ function Tokenizer.open(dir)
   if not v then return nil, err end
   local self = setmetatable({
     size = v.size, words = v.words, byte_ids = v.byte_ids, rank = v.rank, product = v.product,
+    halves = v.halves,
     added = {}, contents = {}, patterns = {}, cache = {}, cached = 0,
   }, Tokenizer)
   for _, token in ipairs(v.added) do
@@ -138,10 +139,21 @@ local function merge(self, piece)
       end
     end
   end
-  local out, length, i = {}, 0, 0
+  local out, i, halves = {}, 0, self.halves
   while i < n do
-    length = length + 1
-    out[length], i = ids[i], after[i]
+    -- What merged into no word falls back into its parts.
+    local todo = {ids[i]}
+    while #todo > 0 do
+      local id = table.remove(todo)
+      local parts = halves[id]
+      if parts then
+        todo[#todo + 1] = parts[2]
+        todo[#todo + 1] = parts[1]
+      else
+        out[#out + 1] = id
+      end
+    end
+    i = after[i]
   end
   return out
 end

@@ -26,6 +26,7 @@ M.SPAN = MAX_ID + 1
 ---@field byte_ids table<integer, integer> byte -> id
 ---@field rank table<number, integer> left * SPAN + right -> rank, from 1
 ---@field product integer[] rank -> id
+---@field halves table<integer, integer[]> ids of products that are not words -> their two parts
 ---@field added ag.AddedToken[] in the order of their ids
 
 -- GPT-2's alphabet, in which bytes are printable characters: those of Latin-1 stand for
@@ -84,6 +85,7 @@ local function read_words(path)
   end
   return {
     size = largest + 1, words = words, byte_ids = byte_ids, rank = {}, product = {}, added = {},
+    halves = {},
   }, ids
 end
 
@@ -114,6 +116,7 @@ local function read_merges(path, v, ids)
     at, line, skipped = (text:find('\n', 1, true) or #text) + 1, 1, 1
   end
   local rank, product, count, size = v.rank, v.product, 0, #text
+  local spare = MAX_ID
   while at <= size do
     line = line + 1
     local _, last, left, right, newline = text:find('^([^ \r\n]+) ([^ \r\n]+)\r?(\n?)', at)
@@ -123,9 +126,14 @@ local function read_merges(path, v, ids)
         quote(found))
     end
     local a, b, id = ids[left], ids[right], ids[left .. right]
-    if not (a and b and id) then
-      return fail(path .. ':' .. line, '%s is not in vocab.json',
-        quote(not a and left or not b and right or left .. right))
+    if not (a and b) then
+      return fail(path .. ':' .. line, '%s is not in vocab.json', quote(not a and left or right))
+    end
+    if not id then
+      -- A step on the way to a longer word, itself without an id: it gets one that no word has.
+      while v.words[spare] do spare = spare - 1 end
+      id, spare = spare, spare - 1
+      ids[left .. right], v.halves[id] = id, {a, b}
     end
     local pair = a * M.SPAN + b
     if rank[pair] then

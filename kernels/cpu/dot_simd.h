@@ -1,0 +1,121 @@
+/*
+ * dot_simd.h: dot_f32 and dot_bf16 over the vocabulary of simd_*.h. Every output has one vector
+ * accumulator that walks taps, then channels, LANES at a time; its lanes are summed in one order at
+ * the end, then comes the bias. A tile computes several outputs at once to use each load more often,
+ * and changes no bit.
+ */
+#include "isa.h"
+
+enum {
+    TILE_OUTS = 4,
+    ROW_BLOCK_BYTES = 512 << 10 /* of x: what stays in L2 while all weights pass once */
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE float v_sum(vf x)
+{
+    return _mm_cvtss_f32(v_sum4(x, x, x, x));
+}
+
+/* Weight row o, element i, in either type; `bf16` is a constant wherever this is inlined. */
+INLINE vf w_load(const void *w, int64_t i, int bf16)
+{
+    return bf16 ? v_load_bf16((const uint16_t *)w + i) : v_load((const float *)w + i);
+}
+
+INLINE vf w_load_part(const void *w, int64_t i, int64_t n, int bf16)
+{
+    return bf16 ? v_load_bf16_part((const uint16_t *)w + i, n) : v_load_part((const float *)w + i, n);
+}
+
+/* Rows r .. r + R - 1, outputs o .. o + O - 1; O is 1 or a multiple of 4. R, O, bf16 are constants,
+ * so that acc lives in registers. */
+INLINE void tile(const agi_dot *d, int64_t r, int64_t o, const int R, const int O, const int bf16)
+{
+    vf acc[6][8];
+    for (int i = 0; i < R; i++)
+        for (int j = 0; j < O; j++) acc[i][j] = v_zero();
+    const int64_t k = d->k, full = k / LANES * LANES, ws = d->w_stride, xs = d->x_stride;
+    for (int64_t t = 0; t < d->taps; t++) {
+        const float *x = d->x + r * xs + t * d->x_tap;
+        const int64_t w = o * ws + t * k;
+        for (int64_t c = 0; c < full; c += LANES) {
+            vf wv[8];
+            for (int j = 0; j < O; j++) wv[j] = w_load(d->w, w + j * ws + c, bf16);
+            for (int i = 0; i < R; i++) {
+                vf xv = v_load(x + i * xs + c);
+                for (int j = 0; j < O; j++) acc[i][j] = v_fma(xv, wv[j], acc[i][j]);
+            }
+        }
+        if (full < k) {
+            vf wv[8];
+            for (int j = 0; j < O; j++) wv[j] = w_load_part(d->w, w + j * ws + full, k - full, bf16);
+            for (int i = 0; i < R; i++) {
+                vf xv = v_load_part(x + i * xs + full, k - full);
+                for (int j = 0; j < O; j++) acc[i][j] = v_fma(xv, wv[j], acc[i][j]);
+            }
+        }
+    }
+    for (int i = 0; i < R; i++) {
+        float *out = d->out + (r + i) * d->out_stride + o;
+        if (O == 1) {
+            float s = v_sum(acc[i][0]);
+            out[0] = d->bias ? s + d->bias[o] : s;
+            continue;
+        }
+        for (int j = 0; j < O; j += 4) {
+            __m128 s = v_sum4(acc[i][j], acc[i][j + 1], acc[i][j + 2], acc[i][j + 3]);
+            if (d->bias) s = _mm_add_ps(s, _mm_loadu_ps(d->bias + o + j));
+            _mm_storeu_ps(out + j, s);
+        }
+    }
+}
+
+/* n <= 6 rows from r, O outputs from o. */
+INLINE void tile_rows(const agi_dot *d, int64_t r, int64_t n, int64_t o, const int O, const int bf16)
+{
+    switch (n) {
+    case 1: tile(d, r, o, 1, O, bf16); break;
+    case 2: tile(d, r, o, 2, O, bf16); break;
+#if defined(__AVX512F__)
+    case 3: tile(d, r, o, 3, O, bf16); break;
+    case 4: tile(d, r, o, 4, O, bf16); break;
+    case 5: tile(d, r, o, 5, O, bf16); break;
+    case 6: tile(d, r, o, 6, O, bf16); break;
+#endif
+    default: break;
+    }
+}
+
+INLINE void dot(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1, const int bf16)
+{
+    int64_t o = o0;
+    if (r1 - r0 == 1) { /* one row: weights pass once, in as many streams as registers allow */
+        for (; o + 8 <= o1; o += 8) tile(d, r0, o, 1, 8, bf16);
+        for (; o < o1; o++) tile(d, r0, o, 1, 1, bf16);
+        return;
+    }
+    int64_t row_bytes = (d->x_stride > 0 ? d->x_stride : 1) * 4, block = ROW_BLOCK_BYTES / row_bytes;
+    block = block < TILE_ROWS ? TILE_ROWS : block / TILE_ROWS * TILE_ROWS;
+    for (int64_t b = r0; b < r1; b += block) {
+        const int64_t end = b + block < r1 ? b + block : r1;
+        for (o = o0; o < o1; o += o + TILE_OUTS <= o1 ? TILE_OUTS : 1) {
+            for (int64_t r = b; r < end; r += TILE_ROWS) {
+                const int64_t n = end - r < TILE_ROWS ? end - r : TILE_ROWS;
+                if (o + TILE_OUTS <= o1) tile_rows(d, r, n, o, TILE_OUTS, bf16);
+                else tile_rows(d, r, n, o, 1, bf16);
+            }
+        }
+    }
+}
+
+static void dot_f32(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
+{
+    dot(d, r0, r1, o0, o1, 0);
+}
+
+static void dot_bf16(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
+{
+    dot(d, r0, r1, o0, o1, 1);
+}

@@ -1,0 +1,246 @@
+/*
+ * loops_simd.h: norms, attention and activations over the vocabulary of simd_*.h. Functions of one
+ * variable run full vectors, then one part of a vector with zeros in its missing lanes, so that an
+ * element does not depend on where it stands.
+ */
+#include "isa.h"
+
+#include <math.h>
+
+/* ---- functions ---- */
+
+/* e^x to about 1 ulp; 0 below -87.34, e^88.37 above, NaN for NaN. Cephes' reduction and polynomial. */
+INLINE vf v_exp(vf x0)
+{
+    const vf low = v_set(-87.33654f);
+    vf x = v_min(v_set(88.37626f), v_max(low, x0));
+    vf n = v_round(v_mul(x, v_set(1.44269504f)));
+    vf r = v_fnma(n, v_set(0.693359375f), x);
+    r = v_fnma(n, v_set(-2.12194440e-4f), r);
+    vf p = v_set(1.9875691500e-4f);
+    p = v_fma(p, r, v_set(1.3981999507e-3f));
+    p = v_fma(p, r, v_set(8.3334519073e-3f));
+    p = v_fma(p, r, v_set(4.1665795894e-2f));
+    p = v_fma(p, r, v_set(1.6666665459e-1f));
+    p = v_fma(p, r, v_set(5.0000001201e-1f));
+    p = v_fma(p, v_mul(r, r), v_add(r, v_set(1)));
+    return v_zero_below(v_scale2(p, n), x0, low);
+}
+
+/* erf to 1.5e-7 absolute: Abramowitz and Stegun 7.1.26. */
+INLINE vf v_erf(vf x)
+{
+    vf a = v_abs(x), t = v_div(v_set(1), v_fma(a, v_set(0.3275911f), v_set(1)));
+    vf p = v_set(1.061405429f);
+    p = v_fma(p, t, v_set(-1.453152027f));
+    p = v_fma(p, t, v_set(1.421413741f));
+    p = v_fma(p, t, v_set(-0.284496736f));
+    p = v_fma(p, t, v_set(0.254829592f));
+    vf e = v_exp(v_fnma(a, a, v_zero()));
+    return v_with_sign(v_fnma(v_mul(p, t), e, v_set(1)), x);
+}
+
+/* sin(x)^2, by reduction to [-pi/2, pi/2] (the square forgets the sign of the half turn). Accurate for
+ * |x| up to about 1e5, bounded beyond. */
+INLINE vf v_sin_squared(vf x)
+{
+    vf n = v_round(v_mul(x, v_set(0.318309886f)));
+    vf r = v_fnma(n, v_set(3.140625f), x);
+    r = v_fnma(n, v_set(9.67502593994140625e-4f), r);
+    r = v_fnma(n, v_set(1.509957990978376432e-7f), r);
+    r = v_min(v_set(1.5708f), v_max(v_set(-1.5708f), r));
+    vf q = v_mul(r, r), p = v_set(2.6083159809786593e-6f);
+    p = v_fma(p, q, v_set(-1.981069071916863e-4f));
+    p = v_fma(p, q, v_set(8.33307858556509e-3f));
+    p = v_fma(p, q, v_set(-1.6666659712791443e-1f));
+    vf s = v_fma(v_mul(q, r), p, r);
+    return v_mul(s, s);
+}
+
+/* ---- activations ---- */
+
+/* Runs `expression` of x (the input at i) for every i; load(p) reads another array at i. */
+#define EACH(n, out, expression)                                                                   \
+    do {                                                                                           \
+        int64_t i = 0;                                                                             \
+        for (; i + LANES <= (n); i += LANES) {                                                     \
+            const int64_t part = LANES;                                                            \
+            v_store((out) + i, (expression));                                                      \
+            (void)part;                                                                            \
+        }                                                                                          \
+        if (i < (n)) {                                                                             \
+            const int64_t part = (n)-i;                                                            \
+            v_store_part((out) + i, (expression), part);                                           \
+        }                                                                                          \
+    } while (0)
+#define AT(p) (part == LANES ? v_load((p) + i) : v_load_part((p) + i, part))
+
+INLINE vf v_silu(vf x)
+{
+    return v_div(x, v_add(v_set(1), v_exp(v_sub(v_zero(), x))));
+}
+
+INLINE vf v_gelu(vf x)
+{
+    return v_mul(v_mul(v_set(0.5f), x), v_add(v_set(1), v_erf(v_mul(x, v_set(0.70710678f)))));
+}
+
+INLINE vf v_snake(vf x, vf alpha, vf inv_beta)
+{
+    return v_fma(v_sin_squared(v_mul(alpha, x)), inv_beta, x);
+}
+
+static void silu(float *out, const float *x, int64_t n)
+{
+    EACH(n, out, v_silu(AT(x)));
+}
+
+static void silu_mul(float *out, const float *gate, const float *up, int64_t n)
+{
+    EACH(n, out, v_mul(v_silu(AT(gate)), AT(up)));
+}
+
+static void gelu(float *out, const float *x, int64_t n)
+{
+    EACH(n, out, v_gelu(AT(x)));
+}
+
+static void snake(float *out, const float *x, const float *alpha, const float *inv_beta, int64_t n)
+{
+    EACH(n, out, v_snake(AT(x), AT(alpha), AT(inv_beta)));
+}
+
+static void depthwise(float *out, const float *x, int64_t x_stride, const float *w,
+                      const float *bias, int64_t taps, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += LANES) {
+        const int64_t part = n - i < LANES ? n - i : LANES;
+        vf s = v_zero();
+        for (int64_t j = 0; j < taps; j++) s = v_fma(AT(x + j * x_stride), AT(w + j * n), s);
+        if (bias) s = v_add(s, AT(bias));
+        if (part == LANES) v_store(out + i, s);
+        else v_store_part(out + i, s, part);
+    }
+}
+
+/* ---- norms ---- */
+
+/* The sum of f over four accumulators, in an order that n alone decides. */
+#define SUM(n, total, expression)                                                                  \
+    do {                                                                                           \
+        vf acc[4] = {v_zero(), v_zero(), v_zero(), v_zero()};                                      \
+        for (int64_t i = 0, turn = 0; i < (n); i += LANES, turn++) {                               \
+            const int64_t part = (n)-i < LANES ? (n)-i : LANES;                                    \
+            acc[turn & 3] = v_add(acc[turn & 3], (expression));                                    \
+        }                                                                                          \
+        total = v_sum(v_add(v_add(acc[0], acc[1]), v_add(acc[2], acc[3])));                        \
+    } while (0)
+
+INLINE vf v_square(vf x)
+{
+    return v_mul(x, x);
+}
+
+static void rms_norm(float *out, const float *x, const float *w, int64_t n, float eps)
+{
+    float sum;
+    SUM(n, sum, v_square(AT(x)));
+    const vf scale = v_set(1 / sqrtf(sum / (float)n + eps));
+    EACH(n, out, v_mul(v_mul(AT(x), scale), AT(w)));
+}
+
+/* x - mean, but zero in the lanes that are not there. */
+INLINE vf v_centred(vf x, vf mean, int64_t part)
+{
+    vf c = v_sub(x, mean);
+    return part == LANES ? c : v_keep_part(c, v_zero(), part);
+}
+
+static void layer_norm(float *out, const float *x, const float *w, const float *b, int64_t n, float eps)
+{
+    float sum, squares;
+    SUM(n, sum, AT(x));
+    const vf mean = v_set(sum / (float)n);
+    SUM(n, squares, v_square(v_centred(AT(x), mean, part)));
+    const vf scale = v_set(1 / sqrtf(squares / (float)n + eps));
+    EACH(n, out, v_fma(v_mul(v_sub(AT(x), mean), scale), AT(w), AT(b)));
+}
+
+/* ---- attention ---- */
+
+INLINE void score4(float *s, const float *q, const float *k, int64_t stride, int64_t d, float scale,
+                   const int K)
+{
+    vf acc[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    for (int64_t i = 0; i < d; i += LANES) {
+        const int64_t part = d - i < LANES ? d - i : LANES;
+        vf qv = AT(q);
+        for (int j = 0; j < K; j++) acc[j] = v_fma(qv, AT(k + j * stride), acc[j]);
+    }
+    float four[4];
+    _mm_storeu_ps(four, _mm_mul_ps(v_sum4(acc[0], acc[1], acc[2], acc[3]), _mm_set1_ps(scale)));
+    for (int j = 0; j < K; j++) s[j] = four[j];
+}
+
+static void scores(float *s, const float *q, const float *k, int64_t stride, int64_t n, int64_t d,
+                   float scale)
+{
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) score4(s + i, q, k + i * stride, stride, d, scale, 4);
+    for (; i < n; i++) score4(s + i, q, k + i * stride, stride, d, scale, 1);
+}
+
+static float softmax(float *s, int64_t n)
+{
+    vf top = v_set(-INFINITY);
+    for (int64_t i = 0; i < n; i += LANES) {
+        const int64_t part = n - i < LANES ? n - i : LANES;
+        vf x = part == LANES ? v_load(s + i) : v_keep_part(v_load_part(s + i, part), top, part);
+        top = v_max(top, x);
+    }
+    const vf max = v_set(v_hmax(top));
+    vf sum = v_zero();
+    for (int64_t i = 0; i < n; i += LANES) {
+        const int64_t part = n - i < LANES ? n - i : LANES;
+        vf e = v_exp(v_sub(AT(s), max));
+        if (part == LANES) {
+            v_store(s + i, e);
+            sum = v_add(sum, e);
+        } else {
+            v_store_part(s + i, e, part);
+            sum = v_add(sum, v_keep_part(e, v_zero(), part));
+        }
+    }
+    return v_sum(sum);
+}
+
+/* V vectors of out from c on, the last of `part` lanes. */
+INLINE void mix_block(float *out, const float *p, const float *v, int64_t stride, int64_t n, const int V,
+                      int64_t part)
+{
+    vf acc[8];
+    for (int j = 0; j < V; j++) {
+        const int64_t i = j * LANES;
+        acc[j] = AT(out);
+    }
+    for (int64_t r = 0; r < n; r++) {
+        const vf weight = v_set(p[r]);
+        for (int j = 0; j < V; j++) {
+            const int64_t i = j * LANES;
+            acc[j] = v_fma(weight, AT(v + r * stride), acc[j]);
+        }
+    }
+    for (int j = 0; j < V; j++) {
+        if (part == LANES) v_store(out + j * LANES, acc[j]);
+        else v_store_part(out + j * LANES, acc[j], part);
+    }
+}
+
+static void mix(float *out, const float *p, const float *v, int64_t stride, int64_t n, int64_t d)
+{
+    int64_t c = 0;
+    for (; c + 8 * LANES <= d; c += 8 * LANES) mix_block(out + c, p, v + c, stride, n, 8, LANES);
+    for (; c + 4 * LANES <= d; c += 4 * LANES) mix_block(out + c, p, v + c, stride, n, 4, LANES);
+    for (; c + LANES <= d; c += LANES) mix_block(out + c, p, v + c, stride, n, 1, LANES);
+    if (c < d) mix_block(out + c, p, v + c, stride, n, 1, d - c);
+}
