@@ -72,7 +72,7 @@ function Tokenizer.open(dir)
   for name in pairs(PATTERNS) do self.patterns[name] = assert(regex.compile(pattern_of(name))) end
   for _, normalized in ipairs{false, true} do
     local set, set_err = token_set(v.added, normalized)
-    if set_err then return nil, ('%s/tokenizer_config.json: %s'):format(dir, set_err) end
+    if set_err then return nil, ('%s/tokenizer_config.json: added tokens: %s'):format(dir, set_err) end
     self[normalized and 'normalized_tokens' or 'raw_tokens'] = set
   end
   return self
@@ -107,7 +107,8 @@ end
 local SPAN = vocabulary.SPAN
 
 --- The ids of one piece. Symbols are a linked list; possible merges wait in a heap, lowest rank
---- first and leftmost of equal ranks, and are skipped there when a symbol of theirs has changed.
+--- first and leftmost of equal ranks, and are skipped there when a symbol of theirs has changed or
+--- is gone: its id is then -1, with which no merge begins.
 local function merge(self, piece)
   local n = #piece
   local rank, product = self.rank, self.product
@@ -125,7 +126,7 @@ local function merge(self, piece)
     local i = heap[0] - r * SPAN
     local j = after[i]
     count = pop(heap, count)
-    if ids[i] >= 0 and j < n and rank[ids[i] * SPAN + ids[j]] == r then
+    if j < n and rank[ids[i] * SPAN + ids[j]] == r then
       ids[i], ids[j], after[i] = product[r], -1, after[j]
       local left, right = before[i], after[i]
       if right < n then
