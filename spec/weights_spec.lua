@@ -1,0 +1,143 @@
+-- Weights over one file or shards: where names come from, what is missing, what nobody read.
+
+local ag = require 'argent'
+local json = require 'argent.json'
+local lfs = require 'lfs'
+local st = require 'support.st'
+local weights = require 'argent.weights'
+
+local be = assert(ag.backend('cpu', {threads = 1}))
+
+local function directory()
+  local dir = os.tmpname()
+  os.remove(dir)
+  assert(lfs.mkdir(dir))
+  return dir
+end
+
+local function save(dir, name, tensors)
+  local t = {}
+  for k, shape in pairs(tensors) do t[k] = ag.zeros(be, shape, 'bf16') end
+  assert(ag.save(dir .. '/' .. name, t))
+end
+
+local function index(dir, map)
+  st.write(json.encode {metadata = {total_size = 1}, weight_map = map}, dir .. '/model.safetensors.index.json')
+end
+
+describe('weights', function()
+  local dirs = {}
+
+  local function new()
+    dirs[#dirs + 1] = directory()
+    return dirs[#dirs]
+  end
+
+  local function refused(dir)
+    local w, err = weights.open(dir, {backend = be})
+    assert.is_nil(w)
+    return (err:gsub(dir:gsub('%p', '%%%0'), 'DIR'))
+  end
+
+  teardown(function()
+    for _, d in ipairs(dirs) do os.execute('rm -rf ' .. d) end
+  end)
+
+  it('of one file give tensors by prefix, in the dtype asked for, and say what nobody read', function()
+    local dir = new()
+    save(dir, 'model.safetensors', {['a.b.w'] = {2, 3}, ['a.b.x'] = {1}, ['c'] = {4}})
+    local w = assert(weights.open(dir, {backend = be}))
+    local scope = w:scope('a.'):scope('b.')
+    local got = assert(weights.build(function()
+      return {scope:get('w', {2, 3}, 'f32'), scope:get('x', {1}), scope:try('bias', {1}, 'f32') == nil}
+    end))
+    assert.same({'f32', 'bf16', true}, {got[1].dtype, got[2].dtype, got[3]})
+    assert.same({'c'}, w:unused())
+    assert.same({'a.b.w', 'a.b.x', 'c'}, w:names())
+    assert.same({2, 3}, w:info('a.b.w').shape)
+    assert.is_true(scope:has 'w')
+  end)
+
+  it('that are missing or of another shape end a build with their name', function()
+    local dir = new()
+    save(dir, 'model.safetensors', {['n.w'] = {2, 3}})
+    local w = assert(weights.open(dir, {backend = be}))
+    local r, err, code = weights.build(function() return w:scope('n.'):get('v', {2}) end)
+    assert.is_nil(r)
+    assert.equal(dir .. ': n.v: missing', err)
+    assert.equal('format', code)
+    r, err = weights.build(function() return w:scope('n.'):try('w', {3, 2}) end)
+    assert.is_nil(r)
+    assert.equal(dir .. '/model.safetensors: n.w: shape [2, 3], expected [3, 2]', err)
+    assert.has_error(function() weights.build(function() error('a fault of ours', 0) end) end, 'a fault of ours')
+  end)
+
+  it('name the tensor that holds NaN', function()
+    local dir = new()
+    assert(ag.save(dir .. '/model.safetensors', {a = ag.tensor(be, {1, 2}), b = ag.tensor(be, {1, 0 / 0, 1 / 0})}))
+    local w = assert(weights.open(dir, {backend = be}))
+    weights.build(function()
+      return {w:scope(''):get('a', {2}), w:scope(''):get('b', {3})}
+    end)
+    local name, count, file = w:nonfinite()
+    assert.same({'b', 2, dir .. '/model.safetensors'}, {name, count, file})
+  end)
+
+  it('of shards are one set', function()
+    local dir = new()
+    save(dir, 'model-00001-of-00002.safetensors', {a = {1}})
+    save(dir, 'model-00002-of-00002.safetensors', {b = {2}})
+    index(dir, {a = 'model-00001-of-00002.safetensors', b = 'model-00002-of-00002.safetensors'})
+    assert.same({'a', 'b'}, assert(weights.open(dir, {backend = be})):names())
+  end)
+
+  it('of shards that the hub links into its blobs are accepted, and links elsewhere are not', function()
+    local hub = new()
+    for _, d in ipairs {'/blobs', '/snapshots', '/snapshots/abc', '/other'} do lfs.mkdir(hub .. d) end
+    local dir = hub .. '/snapshots/abc'
+    save(hub .. '/blobs', '0a1b', {a = {1}})
+    save(hub .. '/other', '0a1b', {a = {1}})
+    lfs.link('../../blobs/0a1b', dir .. '/one.safetensors', true)
+    index(dir, {a = 'one.safetensors'})
+    assert.same({'a'}, assert(weights.open(dir, {backend = be})):names())
+    os.remove(dir .. '/one.safetensors')
+    lfs.link('../../other/0a1b', dir .. '/one.safetensors', true)
+    assert.equal('DIR/one.safetensors: leads outside the model directory', refused(dir))
+  end)
+
+  describe('of shards refuse', function()
+    for name, shard in pairs {['a path'] = 'sub/x.safetensors', ['a path upwards'] = '../x.safetensors',
+      ['an absolute path'] = '/etc/passwd', ['the folder itself'] = '.', ['an empty name'] = '', ['a number'] = 7} do
+      it(name, function()
+        local dir = new()
+        index(dir, {a = shard})
+        assert.equal('DIR/model.safetensors.index.json: a shard must be a plain file name', refused(dir))
+      end)
+    end
+
+    it('a shard that is not there', function()
+      local dir = new()
+      index(dir, {a = 'x.safetensors'})
+      assert.equal('DIR/x.safetensors: missing (listed in model.safetensors.index.json)', refused(dir))
+    end)
+
+    it('a name that the shard lacks, one that the index lacks, and one in two shards', function()
+      local dir = new()
+      save(dir, 'x.safetensors', {a = {1}})
+      index(dir, {a = 'x.safetensors', b = 'x.safetensors'})
+      assert.equal('DIR/x.safetensors: b: missing, though model.safetensors.index.json lists it', refused(dir))
+      save(dir, 'x.safetensors', {a = {1}, b = {1}, c = {1}})
+      assert.equal('DIR/x.safetensors: c: model.safetensors.index.json does not list it here', refused(dir))
+      save(dir, 'x.safetensors', {a = {1}})
+      save(dir, 'y.safetensors', {a = {1}, b = {1}})
+      index(dir, {a = 'x.safetensors', b = 'y.safetensors'})
+      assert.equal('DIR/y.safetensors: a: is in DIR/x.safetensors too', refused(dir))
+    end)
+
+    it('an index without a map', function()
+      local dir = new()
+      st.write('{}', dir .. '/model.safetensors.index.json')
+      assert.equal('DIR/model.safetensors.index.json: weight_map is missing', refused(dir))
+    end)
+  end)
+end)
