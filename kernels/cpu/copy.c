@@ -26,15 +26,9 @@ typedef void run_fn(char *out, int64_t os, const char *x, int64_t xs, int64_t n)
             for (int64_t i = 0; i < n; i++) out[i * os] = convert(x[i * xs]);                      \
     }
 
-static uint16_t bf16_from_f16(uint16_t h)
-{
-    return agi_bf16_from_f32(agi_f32_from_f16(h));
-}
+static uint16_t bf16_from_f16(uint16_t h) { return agi_bf16_from_f32(agi_f32_from_f16(h)); }
 
-static uint16_t f16_from_bf16(uint16_t h)
-{
-    return agi_f16_from_f32(agi_f32_from_bf16(h));
-}
+static uint16_t f16_from_bf16(uint16_t h) { return agi_f16_from_f32(agi_f32_from_bf16(h)); }
 
 RUN(same_32, uint32_t, uint32_t, )
 RUN(same_16, uint16_t, uint16_t, )
@@ -45,7 +39,8 @@ RUN(f16_to_f32, float, uint16_t, agi_f32_from_f16)
 RUN(bf16_to_f16, uint16_t, uint16_t, f16_from_bf16)
 RUN(f16_to_bf16, uint16_t, uint16_t, bf16_from_f16)
 
-static run_fn *const runs[AG_DTYPES][AG_DTYPES] = { /* [out][x] */
+static run_fn *const runs[AG_DTYPES][AG_DTYPES] = {
+    /* [out][x] */
     [AG_F32] = {[AG_F32] = same_32, [AG_BF16] = bf16_to_f32, [AG_F16] = f16_to_f32},
     [AG_BF16] = {[AG_F32] = f32_to_bf16, [AG_BF16] = same_16, [AG_F16] = f16_to_bf16},
     [AG_F16] = {[AG_F32] = f32_to_f16, [AG_BF16] = bf16_to_f16, [AG_F16] = same_16},
@@ -126,8 +121,8 @@ int agi_cpu_copy(const void *args, agi_worker *w)
             x += rest % v.d[i].size * v.d[i].xs;
         }
         for (int64_t i = 0; i < rows; i++)
-            run(a->out + (o + i * by.os) * out_size, in.os,
-                a->x + (x + i * by.xs) * x_size, in.xs, n);
+            run(a->out + (o + i * by.os) * out_size, in.os, a->x + (x + i * by.xs) * x_size, in.xs,
+                n);
     }
     return AG_OK;
 }
@@ -145,8 +140,11 @@ int agi_cpu_fill(const void *args, agi_worker *w)
     if (a->dtype == AG_I32) cell.i32 = (int32_t)a->value;
     else if (a->dtype == AG_BF16) cell.u16 = agi_bf16_from_f32(value);
     else if (a->dtype == AG_F16) cell.u16 = agi_f16_from_f32(value);
-    agi_copy_args c = {.out = a->out, .x = (char *)&cell, .out_dtype = a->dtype,
-                       .x_dtype = a->dtype, .ndim = a->ndim};
+    agi_copy_args c = {.out = a->out,
+                       .x = (char *)&cell,
+                       .out_dtype = a->dtype,
+                       .x_dtype = a->dtype,
+                       .ndim = a->ndim};
     memcpy(c.shape, a->shape, sizeof c.shape);
     memcpy(c.out_stride, a->stride, sizeof c.out_stride);
     return agi_cpu_copy(&c, w);

@@ -13,10 +13,7 @@ enum {
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE float v_sum(vf x)
-{
-    return _mm_cvtss_f32(v_sum4(x, x, x, x));
-}
+INLINE float v_sum(vf x) { return _mm_cvtss_f32(v_sum4(x, x, x, x)); }
 
 /* Weight row o, element i, in either type; `bf16` is a constant wherever this is inlined. */
 INLINE vf w_load(const void *w, int64_t i, int bf16)
@@ -26,7 +23,13 @@ INLINE vf w_load(const void *w, int64_t i, int bf16)
 
 INLINE vf w_load_part(const void *w, int64_t i, int64_t n, int bf16)
 {
-    return bf16 ? v_load_bf16_part((const uint16_t *)w + i, n) : v_load_part((const float *)w + i, n);
+    return bf16 ? v_load_bf16_part((const uint16_t *)w + i, n)
+                : v_load_part((const float *)w + i, n);
+}
+
+INLINE void w_prefetch(const void *w, int64_t i, int bf16)
+{
+    _mm_prefetch((const char *)w + i * (bf16 ? 2 : 4), _MM_HINT_T0);
 }
 
 /* Rows r .. r + R - 1, outputs o .. o + O - 1; O is 1 or a multiple of 4. R, O, bf16 are constants,
@@ -43,6 +46,10 @@ INLINE void tile(const agi_dot *d, int64_t r, int64_t o, const int R, const int 
         for (int64_t c = 0; c < full; c += LANES) {
             vf wv[8];
             for (int j = 0; j < O; j++) wv[j] = w_load(d->w, w + j * ws + c, bf16);
+            /* A row of weights is half a page: too short for the hardware's prefetcher to settle
+             * in, so the next rows are asked for by hand. */
+            if (R == 1 && O == 8)
+                for (int j = 0; j < O; j++) w_prefetch(d->w, w + (j + O) * ws + c, bf16);
             for (int i = 0; i < R; i++) {
                 vf xv = v_load(x + i * xs + c);
                 for (int j = 0; j < O; j++) acc[i][j] = v_fma(xv, wv[j], acc[i][j]);
@@ -50,7 +57,8 @@ INLINE void tile(const agi_dot *d, int64_t r, int64_t o, const int R, const int 
         }
         if (full < k) {
             vf wv[8];
-            for (int j = 0; j < O; j++) wv[j] = w_load_part(d->w, w + j * ws + full, k - full, bf16);
+            for (int j = 0; j < O; j++)
+                wv[j] = w_load_part(d->w, w + j * ws + full, k - full, bf16);
             for (int i = 0; i < R; i++) {
                 vf xv = v_load_part(x + i * xs + full, k - full);
                 for (int j = 0; j < O; j++) acc[i][j] = v_fma(xv, wv[j], acc[i][j]);
@@ -73,7 +81,8 @@ INLINE void tile(const agi_dot *d, int64_t r, int64_t o, const int R, const int 
 }
 
 /* n <= 6 rows from r, O outputs from o. */
-INLINE void tile_rows(const agi_dot *d, int64_t r, int64_t n, int64_t o, const int O, const int bf16)
+INLINE void tile_rows(const agi_dot *d, int64_t r, int64_t n, int64_t o, const int O,
+                      const int bf16)
 {
     switch (n) {
     case 1: tile(d, r, o, 1, O, bf16); break;
@@ -96,7 +105,8 @@ INLINE void dot(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1
         for (; o < o1; o++) tile(d, r0, o, 1, 1, bf16);
         return;
     }
-    int64_t row_bytes = (d->x_stride > 0 ? d->x_stride : 1) * 4, block = ROW_BLOCK_BYTES / row_bytes;
+    int64_t row_bytes = (d->x_stride > 0 ? d->x_stride : 1) * 4,
+            block = ROW_BLOCK_BYTES / row_bytes;
     block = block < TILE_ROWS ? TILE_ROWS : block / TILE_ROWS * TILE_ROWS;
     for (int64_t b = r0; b < r1; b += block) {
         const int64_t end = b + block < r1 ? b + block : r1;

@@ -22,9 +22,17 @@ static bool split_outputs(const agi_linear_args *a, int workers)
 
 static int dot(const agi_linear_args *a, const agi_worker *w)
 {
-    agi_dot d = {.out = a->out, .x = a->x, .w = a->w, .bias = a->bias, .rows = a->rows,
-                 .outs = a->outs, .k = a->k, .out_stride = a->out_stride,
-                 .x_stride = a->x_stride, .w_stride = a->w_stride, .taps = a->taps,
+    agi_dot d = {.out = a->out,
+                 .x = a->x,
+                 .w = a->w,
+                 .bias = a->bias,
+                 .rows = a->rows,
+                 .outs = a->outs,
+                 .k = a->k,
+                 .out_stride = a->out_stride,
+                 .x_stride = a->x_stride,
+                 .w_stride = a->w_stride,
+                 .taps = a->taps,
                  .x_tap = a->x_tap};
     int64_t r0 = 0, r1 = a->rows, o0 = 0, o1 = a->outs;
     if (split_outputs(a, w->count)) agi_share(w, a->outs, OUTS, &o0, &o1);
@@ -35,12 +43,6 @@ static int dot(const agi_linear_args *a, const agi_worker *w)
     return AG_OK;
 }
 
-int agi_cpu_linear(const void *args, agi_worker *w)
-{
-    return dot(args, w);
-}
+int agi_cpu_linear(const void *args, agi_worker *w) { return dot(args, w); }
 
-int agi_cpu_conv1d(const void *args, agi_worker *w)
-{
-    return dot(args, w);
-}
+int agi_cpu_conv1d(const void *args, agi_worker *w) { return dot(args, w); }

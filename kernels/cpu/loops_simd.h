@@ -75,10 +75,7 @@ INLINE vf v_sin_squared(vf x)
     } while (0)
 #define AT(p) (part == LANES ? v_load((p) + i) : v_load_part((p) + i, part))
 
-INLINE vf v_silu(vf x)
-{
-    return v_div(x, v_add(v_set(1), v_exp(v_sub(v_zero(), x))));
-}
+INLINE vf v_silu(vf x) { return v_div(x, v_add(v_set(1), v_exp(v_sub(v_zero(), x)))); }
 
 INLINE vf v_gelu(vf x)
 {
@@ -90,20 +87,14 @@ INLINE vf v_snake(vf x, vf alpha, vf inv_beta)
     return v_fma(v_sin_squared(v_mul(alpha, x)), inv_beta, x);
 }
 
-static void silu(float *out, const float *x, int64_t n)
-{
-    EACH(n, out, v_silu(AT(x)));
-}
+static void silu(float *out, const float *x, int64_t n) { EACH(n, out, v_silu(AT(x))); }
 
 static void silu_mul(float *out, const float *gate, const float *up, int64_t n)
 {
     EACH(n, out, v_mul(v_silu(AT(gate)), AT(up)));
 }
 
-static void gelu(float *out, const float *x, int64_t n)
-{
-    EACH(n, out, v_gelu(AT(x)));
-}
+static void gelu(float *out, const float *x, int64_t n) { EACH(n, out, v_gelu(AT(x))); }
 
 static void snake(float *out, const float *x, const float *alpha, const float *inv_beta, int64_t n)
 {
@@ -136,10 +127,7 @@ static void depthwise(float *out, const float *x, int64_t x_stride, const float 
         total = v_sum(v_add(v_add(acc[0], acc[1]), v_add(acc[2], acc[3])));                        \
     } while (0)
 
-INLINE vf v_square(vf x)
-{
-    return v_mul(x, x);
-}
+INLINE vf v_square(vf x) { return v_mul(x, x); }
 
 static void rms_norm(float *out, const float *x, const float *w, int64_t n, float eps)
 {
@@ -156,7 +144,8 @@ INLINE vf v_centred(vf x, vf mean, int64_t part)
     return part == LANES ? c : v_keep_part(c, v_zero(), part);
 }
 
-static void layer_norm(float *out, const float *x, const float *w, const float *b, int64_t n, float eps)
+static void layer_norm(float *out, const float *x, const float *w, const float *b, int64_t n,
+                       float eps)
 {
     float sum, squares;
     SUM(n, sum, AT(x));
@@ -215,8 +204,8 @@ static float softmax(float *s, int64_t n)
 }
 
 /* V vectors of out from c on, the last of `part` lanes. */
-INLINE void mix_block(float *out, const float *p, const float *v, int64_t stride, int64_t n, const int V,
-                      int64_t part)
+INLINE void mix_block(float *out, const float *p, const float *v, int64_t stride, int64_t n,
+                      const int V, int64_t part)
 {
     vf acc[8];
     for (int j = 0; j < V; j++) {

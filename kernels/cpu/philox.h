@@ -11,9 +11,6 @@
 void agi_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
 
 /* A word as a number in [0, 1), a multiple of 2^-24. */
-static inline double agi_philox_uniform(uint32_t word)
-{
-    return (double)(word >> 8) / 16777216.0;
-}
+static inline double agi_philox_uniform(uint32_t word) { return (double)(word >> 8) / 16777216.0; }
 
 #endif

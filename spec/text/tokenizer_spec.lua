@@ -291,6 +291,25 @@ describe('a tokenizer', function()
     assert.equal('<s>', tok:decode{256})
   end)
 
+  it('tells an added token from a step between merges that is spelt alike', function()
+    local tok = assert(open({}, 'a b\n', token(300, 'ab') .. ',' .. token(16777215, '<x>')))
+    assert.same({64, 65}, tok:encode('ab'))
+    assert.same({300, 16777215}, tok:encode('ab<x>', {special = true}))
+    assert.equal('abab<x>', tok:decode{64, 65, 300, 16777215})
+  end)
+
+  it('takes any chain of merges that make no word', function()
+    local merges, word = {}, 'a'
+    for _ = 1, 3000 do
+      merges[#merges + 1] = word .. ' a'
+      word = word .. 'a'
+    end
+    local tok = assert(open({}, table.concat(merges, '\n')))
+    local ids = tok:encode(('a'):rep(9000))
+    assert.equal(9000, #ids)
+    for _, id in ipairs(ids) do assert.equal(64, id) end
+  end)
+
   it('sees special nowhere in a text when there are no added tokens', function()
     local tok = assert(open({}, ''))
     assert.same({27, 64, 29}, tok:encode('<a>', {special = true}))
@@ -451,7 +470,8 @@ describe('Tokenizer.open refuses', function()
 
   it('more text in added tokens than a regular expression can hold', function()
     local err = refused(files_of({}, '', token(300, ('x'):rep(1e6))))
-    assert.matches('^DIR/tokenizer_config%.json: added tokens: regular expression is too large', err)
+    local message = 'DIR/tokenizer_config.json: added tokens: regular expression is too large'
+    assert.equal(message, err:sub(1, #message))
   end)
 
   it('a directory that is no string', function()

@@ -63,8 +63,7 @@ function Tokenizer.open(dir)
   if not v then return nil, err end
   local self = setmetatable({
     size = v.size, words = v.words, byte_ids = v.byte_ids, rank = v.rank, product = v.product,
-    halves = v.halves,
-    added = {}, contents = {}, patterns = {}, cache = {}, cached = 0,
+    halves = v.halves, added = {}, contents = {}, patterns = {}, cache = {}, cached = 0,
   }, Tokenizer)
   for _, token in ipairs(v.added) do
     self.added[token.content], self.contents[token.id] = token.id, token.content
@@ -72,7 +71,9 @@ function Tokenizer.open(dir)
   for name in pairs(PATTERNS) do self.patterns[name] = assert(regex.compile(pattern_of(name))) end
   for _, normalized in ipairs{false, true} do
     local set, set_err = token_set(v.added, normalized)
-    if set_err then return nil, ('%s/tokenizer_config.json: added tokens: %s'):format(dir, set_err) end
+    if set_err then
+      return nil, ('%s/tokenizer_config.json: added tokens: %s'):format(dir, set_err)
+    end
     self[normalized and 'normalized_tokens' or 'raw_tokens'] = set
   end
   return self
@@ -105,6 +106,22 @@ local function pop(heap, count)
 end
 
 local SPAN = vocabulary.SPAN
+
+--- Appends the words into which a product falls back that is no word itself. A list instead of
+--- recursion: the chain of products can be as long as merges.txt.
+local function append_parts(out, halves, product)
+  local todo = {product}
+  while #todo > 0 do
+    local id = table.remove(todo)
+    local parts = halves[id]
+    if parts then
+      todo[#todo + 1] = parts[2]
+      todo[#todo + 1] = parts[1]
+    else
+      out[#out + 1] = id
+    end
+  end
+end
 
 --- The ids of one piece. Symbols are a linked list; possible merges wait in a heap, lowest rank
 --- first and leftmost of equal ranks, and are skipped there when a symbol of theirs has changed or
@@ -142,18 +159,7 @@ local function merge(self, piece)
   end
   local out, i, halves = {}, 0, self.halves
   while i < n do
-    -- What merged into no word falls back into its parts.
-    local todo = {ids[i]}
-    while #todo > 0 do
-      local id = table.remove(todo)
-      local parts = halves[id]
-      if parts then
-        todo[#todo + 1] = parts[2]
-        todo[#todo + 1] = parts[1]
-      else
-        out[#out + 1] = id
-      end
-    end
+    if halves[ids[i]] then append_parts(out, halves, ids[i]) else out[#out + 1] = ids[i] end
     i = after[i]
   end
   return out

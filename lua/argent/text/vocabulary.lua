@@ -116,7 +116,9 @@ local function read_merges(path, v, ids)
     at, line, skipped = (text:find('\n', 1, true) or #text) + 1, 1, 1
   end
   local rank, product, count, size = v.rank, v.product, 0, #text
-  local spare = MAX_ID
+  -- A product need not be a word: a step on the way to a longer one gets an id that no word has.
+  -- These stay apart from `ids`, because an added token may well be spelt like one of them.
+  local steps, spare = {}, MAX_ID
   while at <= size do
     line = line + 1
     local _, last, left, right, newline = text:find('^([^ \r\n]+) ([^ \r\n]+)\r?(\n?)', at)
@@ -125,15 +127,16 @@ local function read_merges(path, v, ids)
       return fail(path .. ':' .. line, 'expected two symbols with one space between them, got %s',
         quote(found))
     end
-    local a, b, id = ids[left], ids[right], ids[left .. right]
+    local whole = left .. right
+    local a, b = ids[left] or steps[left], ids[right] or steps[right]
+    local id = ids[whole] or steps[whole]
     if not (a and b) then
       return fail(path .. ':' .. line, '%s is not in vocab.json', quote(not a and left or right))
     end
     if not id then
-      -- A step on the way to a longer word, itself without an id: it gets one that no word has.
       while v.words[spare] do spare = spare - 1 end
       id, spare = spare, spare - 1
-      ids[left .. right], v.halves[id] = id, {a, b}
+      steps[whole], v.halves[id] = id, {a, b}
     end
     local pair = a * M.SPAN + b
     if rank[pair] then
