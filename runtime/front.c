@@ -51,6 +51,9 @@ static bool take(agi_front *f, const char *name, ag_tensor *t, int dtype, bool w
                        dtype_text(dtype));
     if (f->be && t->buf->be != f->be)
         return agi_bad(f, "%s is on another backend than %s", name, f->names[0]);
+    for (int i = 0; write && i < t->ndim; i++)
+        if (t->shape[i] > 1 && t->stride[i] == 0)
+            return agi_bad(f, "%s holds an element more than once", name);
     if (write && t->buf->kind == AGI_MAPPED)
         return agi_bad(f, "%s is a mapped file, read only", name);
     agi_tensor_extent(t, &lo, &hi);

@@ -51,11 +51,6 @@ typedef struct {
     int64_t rows, n, out_stride, x_stride;
 } agi_snake_args;
 
-typedef struct {
-    float *x;
-    int64_t rows, n, stride, keep;
-} agi_carry_args;
-
 /* n elements x[i * stride]; limit_stride 0: one limit for all; limit NULL: none. */
 typedef struct {
     int32_t *x, *limit;

@@ -73,11 +73,17 @@ int ag_rope_append(ag_tensor *q, ag_tensor *k, ag_tensor *v, ag_tensor *angles, 
           positions(&f, pos, "q", q) && agi_vector(&f, "q_norm", opt_q_norm, q->shape[3]) &&
           agi_vector(&f, "k_norm", opt_k_norm, q->shape[3])))
         return f.rc;
-    if (!ag_tensor_contiguous(angles) || q->shape[3] % 2 || agi_tensor_overlap(q, k) ||
-        agi_tensor_overlap(q, v)) {
-        agi_bad(&f, "angles must be contiguous, the head width even, and q apart from k and v");
+    if (!ag_tensor_contiguous(angles) || q->shape[3] % 2) {
+        agi_bad(&f, "angles must be contiguous and the head width even");
         return f.rc;
     }
+    const ag_tensor *written[] = {q, k_cache, v_cache}, *all[] = {q, k_cache, v_cache, k, v};
+    for (int i = 0; i < 3; i++)
+        for (int j = i + 1; j < 5; j++)
+            if (agi_tensor_overlap(written[i], all[j])) {
+                agi_bad(&f, "q, k, v and the caches must not overlap");
+                return f.rc;
+            }
     a.angles = f32(angles);
     a.q_norm = f32(opt_q_norm);
     a.k_norm = f32(opt_k_norm);

@@ -135,18 +135,6 @@ int ag_snake(ag_tensor *out, ag_tensor *x, ag_tensor *alpha, ag_tensor *inv_beta
     return agi_front_run(&f, &a, sizeof a, (double)(rx.rows * n * 8));
 }
 
-int ag_carry(ag_tensor *x, int32_t keep)
-{
-    agi_front f = agi_front_begin(AGI_OP_carry);
-    agi_rows r;
-    int64_t n;
-    if (!(agi_out(&f, "x", x, AG_F32) && agi_ndim(&f, "x", x, 2) && agi_fold(&f, "x", x, &r, &n) &&
-          agi_range(&f, "keep", keep, 0, x->shape[0])))
-        return f.rc;
-    agi_carry_args a = {f32(&r), x->shape[0], n, r.stride, keep};
-    return agi_front_run(&f, &a, sizeof a, (double)keep * (double)n);
-}
-
 int ag_advance(ag_tensor *x, int32_t by, ag_tensor *opt_limit)
 {
     agi_front f = agi_front_begin(AGI_OP_advance);

@@ -235,5 +235,5 @@ int ag_sample(ag_tensor *out, ag_tensor *logits, ag_tensor *key, ag_tensor *para
                          .eos = eos,
                          .minimum = minimum};
     f.call.scratch = agi_sample_scratch(vocab);
-    return agi_front_run(&f, &a, sizeof a, (double)(a.rows * vocab) * 16);
+    return agi_front_run(&f, &a, sizeof a, (double)(a.rows * vocab) * 2);
 }

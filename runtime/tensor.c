@@ -179,7 +179,7 @@ int ag_tensor_commit(ag_tensor *t, int64_t rows)
         return agi_fail(AG_ECAPACITY, "commit: %lld rows of at most %lld", (long long)rows,
                         (long long)t->shape[0]);
     agi_buffer *b = t->buf;
-    int64_t bytes = rows * t->stride[0] * agi_dtype_size(t->dtype);
+    int64_t bytes = agi_tensor_count(t) ? rows * t->stride[0] * agi_dtype_size(t->dtype) : 0;
     if (bytes <= b->bytes) return AG_OK;
     int rc = b->be->slots->commit(b->be, b->data, b->bytes, bytes);
     if (rc) return rc;

@@ -48,7 +48,7 @@ end
 
 -- The ops are the prototypes after the header's own functions: those whose first parameter is a
 -- tensor and which are not ag_tensor_*.
-for name, declarations in ffi.string(lib.ag_cdef()):gmatch('int ag_([%w_]+)%((ag_tensor %*[^%)]*)%);') do
+for name, declarations in ffi.string(lib.ag_cdef()):gmatch('int ag_([%w_]+)%((ag_tensor %*%a[^%)]*)%);') do
   if not name:find('^tensor_') then M[name] = wrap(name, declarations) end
 end
 

@@ -1,4 +1,4 @@
--- conv1d, depthwise_conv1d and carry: values against sums in Lua doubles, chunks against one pass,
+-- conv1d and depthwise_conv1d: values against sums in Lua doubles, chunks against one pass,
 -- and refusals.
 
 local ag = require 'argent'
@@ -153,30 +153,6 @@ for _, k in ipairs(kernels.all()) do
         end
       end)
     end)
-
-    describe('carry', function()
-      it('moves the last rows to the front', function()
-        local x = ag.tensor(be, {{1, 2}, {3, 4}, {5, 6}, {7, 8}})
-        ops.carry(x, 1)
-        assert.near({{7, 8}, {3, 4}, {5, 6}, {7, 8}}, x)
-      end)
-
-      it('moves rows over themselves', function()
-        for i, s in ipairs {{5, 4, 1}, {31, 30, 33}, {60, 54, 96}, {8, 8, 3}, {7, 0, 3},
-          {200, 150, 170}} do
-          local T, keep, C = unpack(s)
-          local before
-          local x = kernels.agree(k, function(b)
-            local t = kernels.tensor(b, {T, C}, kernels.random(i))
-            before = t:totable()
-            return function() ops.carry(t, keep) end, t
-          end)
-          local after = {}
-          for t = 1, T do after[t] = t <= keep and before[T - keep + t] or before[t] end
-          assert.near(after, x)
-        end
-      end)
-    end)
   end)
 end
 
@@ -253,23 +229,6 @@ describe('refused:', function()
     end)
     kernels.refuses('depthwise_conv1d: bias [4]: expected a contiguous [3]', function()
       ops.depthwise_conv1d(ag.zeros(be, {3, 3}), x, filter, ag.zeros(be, {4}))
-    end)
-  end)
-
-  it('carry of more rows than there are', function()
-    kernels.refuses('carry: keep is 10, expected 0 to 9', function()
-      ops.carry(x, 10)
-    end)
-    kernels.refuses('carry: keep is -1, expected 0 to 9', function()
-      ops.carry(x, -1)
-    end)
-  end)
-
-  it('carry of a released tensor', function()
-    local gone = ag.zeros(be, {2, 3})
-    gone:release()
-    kernels.refuses('carry: x has been released', function()
-      ops.carry(gone, 1)
     end)
   end)
 end)
