@@ -301,7 +301,7 @@ describe('refused:', function()
   end)
 
   it('rope_append of heads of odd width', function()
-    local message = 'angles must be contiguous, the head width even, and q apart from k and v'
+    local message = 'angles must be contiguous and the head width even'
     kernels.refuses('rope_append: ' .. message, function()
       ops.rope_append(heads(2, 3, 4, 7), heads(2, 3, 2, 7), heads(2, 3, 2, 7),
         ag.zeros(be, {2, 3, 7}), pos, ag.zeros(be, {9, 2, 2, 7}), ag.zeros(be, {9, 2, 2, 7}), nil,
