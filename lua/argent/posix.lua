@@ -1,16 +1,20 @@
--- The few system calls that Lua's own library lacks. Faults come back as nil, text, errno.
+-- The few system calls that Lua's own library lacks, for Linux on 64 bits. Each returns its value or
+-- true; faults come back as nil, the system's text, errno. Paths end at a zero byte, as in C.
 
 local ffi = require 'ffi'
+local lfs = require 'lfs'
 
 -- busted loads modules again while ffi.cdef is permanent; the guard is a type that only this file
 -- declares.
 if not pcall(ffi.typeof, 'struct argent_timespec') then
   ffi.cdef [[
     struct argent_timespec { long seconds, nanoseconds; };
+    struct argent_pollfd { int fd; short events, revents; };
     int clock_gettime(int clock, struct argent_timespec *t);
     int open(const char *path, int flags, ...);
     int close(int fd);
     long write(int fd, const void *data, size_t n);
+    int poll(struct argent_pollfd *fds, unsigned long n, int timeout);
     int fsync(int fd);
     int rename(const char *from, const char *to);
     int unlink(const char *path);
@@ -25,14 +29,20 @@ end
 local M = {}
 
 local C = ffi.C
-local MONOTONIC, EINTR = 1, 4
+local MONOTONIC, POLLOUT = 1, 4
 local O_WRONLY, O_CREAT, O_EXCL, O_CLOEXEC = 1, 64, 128, 524288
 
-M.EPIPE = 32
+M.ENOENT, M.EINTR, M.EIO, M.EAGAIN, M.EEXIST = 2, 4, 5, 11, 17
+M.EFBIG, M.ENOSPC, M.EPIPE, M.EDQUOT = 27, 28, 32, 122
 
-local function failed()
-  local code = ffi.errno()
-  return nil, ffi.string(C.strerror(code)), code
+--- The system's words for an errno.
+---@param code integer
+---@return string
+function M.strerror(code) return ffi.string(C.strerror(code)) end
+
+local function failed(code)
+  code = code or ffi.errno()
+  return nil, M.strerror(code), code
 end
 
 local function result(rc)
@@ -54,46 +64,101 @@ end
 function M.getpid() return C.getpid() end
 
 --- Whether a file descriptor is a terminal.
+---@param fd integer
 ---@return boolean
 function M.isatty(fd) return C.isatty(fd) ~= 0 end
 
---- Creates a file that must not exist and opens it for writing.
+--- What a path is, links followed.
+---@param path string
+---@return string? kind 'file', 'directory', 'named pipe', 'socket', 'char device', 'block device',
+---'other'
+---@return string? err
+---@return integer? errno
+function M.kind(path)
+  local kind, _, code = lfs.attributes(path, 'mode')
+  if not kind then return failed(code) end
+  return kind
+end
+
+--- Creates a file that must not exist and opens it for writing; its mode is 0666 less the umask.
+---@param path string
 ---@return integer? fd
+---@return string? err
+---@return integer? errno
 function M.create(path)
-  local fd = C.open(path, O_WRONLY + O_CREAT + O_EXCL + O_CLOEXEC, ffi.cast('int', 438)) -- 0666 less the umask
+  local mode = ffi.cast('int', 438) -- 0666; a vararg, so its type must be said
+  local fd = C.open(path, O_WRONLY + O_CREAT + O_EXCL + O_CLOEXEC, mode)
   if fd < 0 then return failed() end
   return fd
 end
 
---- Opens an existing file for writing.
+--- Opens an existing file for writing. A FIFO waits for its reader.
+---@param path string
 ---@return integer? fd
+---@return string? err
+---@return integer? errno
 function M.open_existing(path)
   local fd = C.open(path, O_WRONLY + O_CLOEXEC)
   if fd < 0 then return failed() end
   return fd
 end
 
---- Writes n bytes, however many calls that takes.
+--- Writes n bytes, however many calls that takes; waits where the descriptor is non-blocking and
+--- full. An interrupt between two calls reaches Lua's hooks, which may raise.
+---@param fd integer
+---@param data ffi.cdata*|string
+---@param n integer bytes
+---@return boolean? ok
+---@return string? err
+---@return integer? errno
 function M.write(fd, data, n)
   local p = ffi.cast('const char *', data)
   while n > 0 do
     local k = tonumber(C.write(fd, p, n))
-    if k < 0 then
-      if ffi.errno() ~= EINTR then return failed() end
-    else
+    if k > 0 then
       p, n = p + k, n - k
+    elseif k == 0 then
+      return failed(M.EIO) -- no system says so, and asking again would be for ever
+    else
+      local code = ffi.errno()
+      if code == M.EAGAIN then
+        C.poll(ffi.new('struct argent_pollfd[1]', {{fd = fd, events = POLLOUT}}), 1, -1)
+      elseif code ~= M.EINTR then
+        return failed(code)
+      end
     end
   end
   return true
 end
 
+--- Puts a file's data on the disk.
+---@return boolean? ok
+---@return string? err
+---@return integer? errno
 function M.fsync(fd) return result(C.fsync(fd)) end
+
+--- Closes a descriptor, whatever it returns.
+---@return boolean? ok
+---@return string? err
+---@return integer? errno
 function M.close(fd) return result(C.close(fd)) end
+
+--- Renames within one file system; an existing file `to` is replaced at once.
+---@return boolean? ok
+---@return string? err
+---@return integer? errno
 function M.rename(from, to) return result(C.rename(from, to)) end
+
+--- Removes a name.
+---@return boolean? ok
+---@return string? err
+---@return integer? errno
 function M.unlink(path) return result(C.unlink(path)) end
 
---- The path with links resolved; nil when it does not exist.
----@return string?
+--- The path with links resolved; it must exist.
+---@return string? path
+---@return string? err
+---@return integer? errno
 function M.realpath(path)
   local p = C.realpath(path, nil)
   if p == nil then return failed() end
