@@ -141,6 +141,10 @@ bool agi_fold(agi_front *f, const char *name, const ag_tensor *t, agi_rows *rows
     if (*n > 1 && t->stride[t->ndim - 1] != 1)
         return agi_bad(f, "%s %s: its last dimension must be contiguous", name,
                        agi_shape_text(t, s));
+    if (*n > 0 && agi_tensor_count(t) == 0) { /* nothing to walk, whatever the strides */
+        rows->rows = 0;
+        return true;
+    }
     bool first = true;
     for (int i = t->ndim - 2; i >= 0; i--) {
         if (t->shape[i] == 1) continue;

@@ -29,13 +29,13 @@ end
 
 --- The C constant of a dtype name; raises for others.
 function M.dtype(name, level)
-  return dtypes[name] or dtypes[check.one_of(name, 'dtype', {'f32', 'bf16', 'f16', 'i32'}, (level or 0) + 1)]
+  return dtypes[name] or dtypes[check.one_of(name, 'dtype', {'f32', 'bf16', 'f16', 'i32'}, level or 1)]
 end
 
-local function fill_dims(shape, level)
-  check.type(shape, 'shape', 'table', level + 1)
-  check.int(#shape, 'number of dimensions', 0, MAX_DIMS, level + 1)
-  for i, n in ipairs(shape) do dims[i - 1] = check.int(n, 'shape', 0, 2 ^ 53, level + 1) end
+local function fill_dims(shape)
+  check.type(shape, 'shape', 'table', 1)
+  check.int(#shape, 'number of dimensions', 0, MAX_DIMS, 1)
+  for i, n in ipairs(shape) do dims[i - 1] = check.int(n, 'shape', 0, 2 ^ 53, 1) end
   return #shape
 end
 
@@ -66,35 +66,38 @@ end
 ---@param dtype? string 'f32' (default), 'bf16', 'f16', 'i32'
 ---@return ag.Tensor
 function M.zeros(backend, shape, dtype)
-  local kind, n = M.dtype(dtype or 'f32', 1), fill_dims(shape, 1)
+  local kind, n = M.dtype(dtype or 'f32'), fill_dims(shape)
   local bytes = size_of[dtype or 'f32']
   for _, d in ipairs(shape) do bytes = bytes * d end
-  return create(function() return lib.ag_tensor_new(out, backend, kind, n, dims) end, 2, bytes)
+  -- Not a tail call: the caller's line is counted from here.
+  local t = create(function() return lib.ag_tensor_new(out, backend, kind, n, dims) end, 2, bytes)
+  return t
 end
 
 --- A tensor that can grow in its first dimension without moving: addresses for `shape`, memory for
 --- `rows` rows of it. `t:commit(rows)` adds more.
 function M.reserve(backend, shape, dtype, rows)
-  local kind, n = M.dtype(dtype or 'f32', 1), fill_dims(shape, 1)
+  local kind, n = M.dtype(dtype or 'f32'), fill_dims(shape)
   check.int(rows, 'rows', 0, shape[1], 1)
   return create(function() return lib.ag_tensor_reserve(out, backend, kind, n, dims, rows) end, 2)
 end
 
 -- The shape of nested tables, and their numbers in order.
-local function flatten(v, depth, shape, flat, level)
+local function flatten(v, depth, shape, flat)
+  local caller = depth + 2 -- flatten `depth` times, tensor.from, its caller
   if type(v) == 'number' then
-    if depth <= #shape then error('values: nested tables of unequal depth', level + 1) end
+    if depth <= #shape then error('values: nested tables of unequal depth', caller) end
     flat[#flat + 1] = v
     return
   end
-  check.type(v, 'values', 'table', level)
+  check.type(v, 'values', 'table', depth)
   if shape[depth] == nil then
-    if #flat > 0 then error('values: nested tables of unequal depth', level + 1) end
+    if #flat > 0 then error('values: nested tables of unequal depth', caller) end
     shape[depth] = #v
   elseif shape[depth] ~= #v then
-    error(('values: rows of %d and %d elements'):format(shape[depth], #v), level + 1)
+    error(('values: rows of %d and %d elements'):format(shape[depth], #v), caller)
   end
-  for i = 1, #v do flatten(v[i], depth + 1, shape, flat, level + 1) end
+  for i = 1, #v do flatten(v[i], depth + 1, shape, flat) end
 end
 
 --- A tensor with the numbers of (nested) tables.
@@ -104,10 +107,10 @@ end
 ---@return ag.Tensor
 function M.from(backend, values, dtype)
   dtype = dtype or 'f32'
-  M.dtype(dtype, 1)
+  M.dtype(dtype)
   local shape, flat = {}, {}
   if type(values) == 'number' then values = {values} end
-  flatten(values, 1, shape, flat, 3)
+  flatten(values, 1, shape, flat)
   if dtype == 'i32' then
     for _, v in ipairs(flat) do check.int(v, 'values', nil, nil, 1) end
   end
@@ -257,22 +260,27 @@ function Tensor:set(values)
   return self
 end
 
+local function read(t, level)
+  t = t:contiguous()
+  if t.dtype == 'bf16' or t.dtype == 'f16' then t = t:to('f32') end
+  local n = t:count()
+  local host = host_type[t.dtype](n + 1)
+  status.raise(lib.ag_tensor_read(t, host, n * size_of[t.dtype]), level)
+  if t.dtype == 'f32' then lib.ag_canonical_nan(host, n) end
+  return host, n
+end
+
 --- The elements as a host array (float for every float dtype, int32_t for i32) and their count.
 ---@return ffi.cdata* array
 ---@return integer n
 function Tensor:host()
-  local t = self:contiguous()
-  if t.dtype == 'bf16' or t.dtype == 'f16' then t = t:to('f32') end
-  local n = t:count()
-  local host = host_type[t.dtype](n + 1)
-  status.raise(lib.ag_tensor_read(t, host, n * size_of[t.dtype]), 2)
-  if t.dtype == 'f32' then lib.ag_canonical_nan(host, n) end
+  local host, n = read(self, 3)
   return host, n
 end
 
 --- Nested Lua tables of numbers (a number for a tensor of rank 0).
 function Tensor:totable()
-  local host = self:host()
+  local host = read(self, 3)
   local shape, at = self.shape, 0
   local function level(d)
     if d > #shape then
@@ -290,7 +298,8 @@ end
 function Tensor:item()
   local n = self:count()
   if n ~= 1 then error(('item: the tensor has %d elements'):format(n), 2) end
-  return (self:host())[0]
+  local host = read(self, 3)
+  return host[0]
 end
 
 --- Commits memory for the first `rows` rows of a reserved tensor. Running out is `nil, err,
