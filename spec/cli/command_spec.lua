@@ -5,6 +5,7 @@ local command = require 'support.command'
 local golden = require 'support.golden'
 local json = require 'argent.json'
 local lfs = require 'lfs'
+local lib = require 'argent.ffi'
 local st = require 'support.st'
 
 local be = assert(ag.backend('cpu', {threads = 1}))
@@ -287,6 +288,41 @@ describe('argent', function()
     assert.matches('did not end after %d+ frames', r.err)
     assert.is_nil(lfs.attributes(out))
     assert.is_true(lfs.attributes(dir .. '/endless.partial.wav', 'size') > 1000)
+  end)
+
+  it('leaves no file when Ctrl-C stops it while it writes', function()
+    local other = copy_model(dir .. '/stopped')
+    local t = assert(ag.load(other .. '/model.safetensors', {backend = be}))
+    local eos = json.read(other .. '/config.json').talker_config.codec_eos_token_id
+    local head = t['talker.codec_head.weight']:to('f32'):clone()
+    head:narrow(1, eos + 1, 1):fill(0)
+    t['talker.codec_head.weight'] = head:to('bf16')
+    assert(ag.save(other .. '/model.safetensors', t))
+    local folder, script, log = dir .. '/out', dir .. '/stop.sh', dir .. '/log'
+    lfs.mkdir(folder)
+    st.write(('%s say one -m %s --voice ryan --temperature 0.01 --max-frames 30000 -o %s & pid=$!; '
+      .. 'sleep 1; kill -INT $pid; wait $pid; echo code $?'):format(command.quote(command.exe),
+      command.quote(other), command.quote(folder .. '/a.wav')), script)
+    local f = io.popen(('bash -m %s 2>%s'):format(command.quote(script), command.quote(log)))
+    local said = f:read '*a'
+    f:close()
+    assert.matches('code 130', said)
+    assert.equal('argent: say: interrupted\n', read(log):match('argent: .*'))
+    for name in lfs.dir(folder) do assert.matches('^%.%.?$', name) end
+  end)
+
+  it('runs on the instruction set that ARGENT_ISA names, and refuses one that is not here', function()
+    local wav = {}
+    for _, isa in ipairs {'plain', 'avx2', 'avx512'} do
+      if lib.ag_isa_supported(isa) ~= 0 then
+        local codes = ('%s/%s.json'):format(dir, isa)
+        local r = say({'-o', '-', '--codes', codes}, {env = {ARGENT_ISA = isa}})
+        assert.equal(0, r.code, r.err)
+        wav[#wav + 1] = read(codes)
+      end
+    end
+    for _, codes in ipairs(wav) do assert.equal(wav[1], codes) end
+    fails(3, 'ARGENT_ISA=mmx: not one of plain, avx2, avx512', say({}, {env = {ARGENT_ISA = 'mmx'}}))
   end)
 
   it('stops within a frame at Ctrl-C: exit code 130, one line, no file', function()
