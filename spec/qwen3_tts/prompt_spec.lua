@@ -491,7 +491,9 @@ describe('the goldens', function()
             reference = case.ref_frames and {frames = case.ref_frames, text = case.ref_text},
           }))
           assert.same(case.ids, p.ids)
-          assert.same(case.instruct_ids, p.instruct_ids)
+          -- The small CustomVoice drops its instruct; the case lists the ids all the same.
+          local dropped = cfg.kind == 'custom_voice' and cfg.size == '0b6'
+          assert.same(not dropped and case.instruct_ids or nil, p.instruct_ids)
           assert.same(case.ref_ids, p.ref_ids)
           assert.equal(case.prompt_rows, #p.rows)
           if case.ref_frames then assert.equal(case.ref_frames, #reference.frames) end
