@@ -53,6 +53,23 @@ typedef struct agi_isa {
                       const float *bias, int64_t taps, int64_t n);
 } agi_isa;
 
+/* Defines the table of an instruction set from the static functions of its file, which are named
+ * as the slots are. */
+#define AGI_ISA_TABLE(isa)                                                                         \
+    const agi_isa agi_isa_##isa = {.name = #isa,                                                   \
+                                   .dot_f32 = dot_f32,                                             \
+                                   .dot_bf16 = dot_bf16,                                           \
+                                   .rms_norm = rms_norm,                                           \
+                                   .layer_norm = layer_norm,                                       \
+                                   .scores = scores,                                               \
+                                   .softmax = softmax,                                             \
+                                   .mix = mix,                                                     \
+                                   .silu = silu,                                                   \
+                                   .silu_mul = silu_mul,                                           \
+                                   .gelu = gelu,                                                   \
+                                   .snake = snake,                                                 \
+                                   .depthwise = depthwise}
+
 extern const agi_isa agi_isa_plain;
 #if defined(__x86_64__)
 extern const agi_isa agi_isa_avx2;

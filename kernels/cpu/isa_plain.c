@@ -128,18 +128,4 @@ static void snake(float *out, const float *x, const float *alpha, const float *i
     }
 }
 
-const agi_isa agi_isa_plain = {
-    .name = "plain",
-    .dot_f32 = dot_f32,
-    .dot_bf16 = dot_bf16,
-    .rms_norm = rms_norm,
-    .layer_norm = layer_norm,
-    .scores = scores,
-    .softmax = softmax,
-    .mix = mix,
-    .silu = silu,
-    .silu_mul = silu_mul,
-    .gelu = gelu,
-    .snake = snake,
-    .depthwise = depthwise,
-};
+AGI_ISA_TABLE(plain);

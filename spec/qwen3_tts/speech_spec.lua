@@ -182,6 +182,30 @@ describe('speech', function()
       u:finish()
     end)
 
+    it('is added to the cache while plans run, without changing a code', function()
+      local tts = open(golden.models()[1], be)
+      local function codes(room)
+        local lane = Lane.new(tts.talker, tts.predictor)
+        local u = assert(utterance.start(tts, free(golden.models()[1], tts, 'one two', 1)))
+        u.lane = lane
+        local p = tts.talker:prompt_rows(u.prompt, u.reference)
+        local sampling = {seed = 1, stream = 0, talker = {0.9, 50, 1, 1.05}, predictor = {0.9, 50, 1, 1}}
+        assert(lane:start({p}, {tts.talker:text_vectors(u.prompt.trailing)}, tts:pad_vector(), {sampling}))
+        assert(lane.session:ensure(room))
+        local all = {}
+        for f = 1, 300 do
+          assert(lane:next())
+          all[f] = lane.codes:totable()[1]
+        end
+        u:finish()
+        return all, lane.session.committed
+      end
+      local grown, committed = codes(1)
+      local roomy, more = codes(600)
+      assert.is_true(committed > 256 and more > committed)
+      assert.same(roomy, grown)
+    end)
+
     it('stays flat over 50 utterances, also when loops are left early', function()
       local model = golden.models()[1]
       local tts = open(model, be)
