@@ -1,5 +1,5 @@
--- The few system calls that Lua's own library lacks, for Linux on 64 bits. Each returns its value or
--- true; faults come back as nil, the system's text, errno. Paths end at a zero byte, as in C.
+-- The few system calls that Lua's own library lacks, for Linux on 64 bits. Each returns its value
+-- or true; faults come back as nil, the system's text, errno. Paths end at a zero byte, as in C.
 
 local ffi = require 'ffi'
 local lfs = require 'lfs'

@@ -1,6 +1,6 @@
 -- Sound files out, through libsndfile: mono, complete or not at all. Samples go to a temporary file
--- in the target's folder; only when all of it is written, on the disk and read back does it take the
--- target's name. Integers are rounded by audio.pcm, never by libsndfile.
+-- in the target's folder; only when all of it is written, on the disk and read back does it take
+-- the target's name. Integers are rounded by audio.pcm, never by libsndfile.
 
 local ffi = require 'ffi'
 local check = require 'argent.check'
@@ -34,23 +34,32 @@ local READ, WRITE = 0x10, 0x20
 local UPDATE_HEADER_NOW, SET_ADD_PEAK_CHUNK = 0x1060, 0x1050
 local ERR_SYSTEM = 2
 
--- How the samples of a block become what libsndfile takes. The containers below refer to these.
-local S16 = {id = 2, bytes = 2, ctype = 'int16_t[?]', convert = pcm.to_int16, put = 'sf_write_short'}
-local S24 = {id = 3, bytes = 3, ctype = 'int32_t[?]', convert = pcm.to_int24, put = 'sf_write_int'}
-local FLOAT = {id = 6, bytes = 4, put = 'sf_write_float'} -- as it is
-local CODED = {id = 0, ctype = 'float[?]', convert = pcm.clip, put = 'sf_write_float'}
+-- How a block of floats becomes what libsndfile takes; without `convert` it goes as it is.
+local S16 = {id = 2, bytes = 2, block = 'int16_t[?]', convert = pcm.to_int16, put = 'short'}
+local S24 = {id = 3, bytes = 3, block = 'int32_t[?]', convert = pcm.to_int24, put = 'int'}
+local FLOAT = {id = 6, bytes = 4, put = 'float'}
+local CODED = {id = 0, block = 'float[?]', convert = pcm.clip, put = 'float'}
 
--- By extension: the container, with its codec where that says the sample format too; the choices of
--- bits; `limit`: bytes of sample data (a wav counts them in 32 bits); `empty`: how libsndfile
--- writes a file without samples: 'header' = only on demand, 'never' = not so that it reads it again.
+-- By extension: the container and its codec; what it makes of each choice of bits (a lossy codec
+-- has no choice); the most bytes of samples, as a wav counts them in 32 bits; whether the length is
+-- put into the header at the end, so that a sound through a FIFO would be cut; how libsndfile
+-- writes a file without samples, where that takes care: on demand, or not so that it can read it.
 local FORMATS = {
-  wav = {id = 0x010000, bits = {['16'] = S16, ['24'] = S24, float = FLOAT}, limit = 2 ^ 32 - 4096},
-  flac = {id = 0x170000, bits = {['16'] = S16, ['24'] = S24}, empty = 'header'},
+  wav = {id = 0x010000, bits = {['16'] = S16, ['24'] = S24, float = FLOAT}, rewinds = true,
+    limit = 2 ^ 32 - 4096},
+  flac = {id = 0x170000, bits = {['16'] = S16, ['24'] = S24}, empty = 'on demand'},
   ogg = {id = 0x200060, bits = {['16'] = CODED}},
   opus = {id = 0x200064, bits = {['16'] = CODED}, empty = 'never'},
-  mp3 = {id = 0x230082, bits = {['16'] = CODED}, empty = 'header'},
+  mp3 = {id = 0x230082, bits = {['16'] = CODED}, rewinds = true, empty = 'on demand'},
 }
 local KNOWN = 'wav, flac, ogg, opus, mp3'
+
+-- What write(2) says when data is lost, as opposed to what other calls leave in errno; true where
+-- the system's words do not speak of the disk.
+local LOST = {
+  [posix.EFBIG] = true, [posix.EDQUOT] = true,
+  [posix.ENOSPC] = false, [posix.EPIPE] = false, [posix.EIO] = false,
+}
 
 local library
 local function sndfile()
@@ -67,26 +76,269 @@ local function fault(path, err, code)
   return nil, ('%s: %s'):format(path:gsub('%c', '?'), err), code or 'io'
 end
 
--- Why libsndfile failed. It has the system's words only sometimes, hence errno, set to 0 before the
--- call. Codes below 0 have no text, and asking for it prints a line on standard output.
-local function reason(f, errno)
-  local code = library.sf_error(f)
-  local text = errno ~= 0 and posix.strerror(errno)
-  if code == ERR_SYSTEM or not text and code > 0 then
-    text = ffi.string(library.sf_strerror(f)):gsub('^%a* ?[Ee]rror : ', ''):gsub('%.?%s*$', '')
-  end
-  if errno == posix.ENOSPC then return 'cannot write: ' .. text end
-  return ('cannot write: %s; is the disk full?'):format(text or 'the file is incomplete')
+-- libsndfile's words for a failure, of an open file or (nil) of the last open. Codes below 0 have
+-- none, and asking for them prints a line on standard output.
+local function sndfile_text(f)
+  if library.sf_error(f) <= 0 then return nil end
+  return (ffi.string(library.sf_strerror(f)):gsub('^[%a ]-[Ee]rror : ', ''):gsub('%.?%s*$', ''))
 end
 
--- What stands at a path: nil (nothing), 'file', or 'special': FIFOs and devices are written in
--- place, because a rename would replace the device itself.
-local function target(path)
+-- Why samples were not written: `text`, else what errno (set to 0 before the call) says.
+local function write_error(text, errno)
+  text = text or errno ~= 0 and posix.strerror(errno) or 'the file is incomplete'
+  local hint = LOST[errno] or errno == 0
+  return ('cannot write: %s%s'):format(text, hint and '; is the disk full?' or '')
+end
+
+-- Where the bytes of `path` go: the name behind its links, so that a link stays a link, and what
+-- stands there ('nothing', 'file', or the kind of a FIFO or device).
+local function resolve(path)
   if path:find('\0', 1, true) then return nil, 'a path cannot hold a zero byte' end
   local kind, err, errno = posix.kind(path)
   if kind == 'directory' then return nil, 'is a directory' end
-  if not kind and errno ~= posix.ENOENT then return nil, err end
-  return nil, nil, kind ~= 'file' and kind or kind
+  if kind == 'file' then
+    local real
+    real, err = posix.realpath(path)
+    return real, real and kind or err
+  end
+  if kind then return path, kind end
+  if errno == posix.ENOENT then return path, 'nothing' end
+  return nil, err
 end
+
+-- Written in place, because a rename would replace the device itself.
+local SPECIAL = {
+  ['named pipe'] = true, ['char device'] = true, ['block device'] = true, socket = true,
+  other = true,
+}
+
+-- Creates a file beside the target, under a name that nobody has and that is no longer than names
+-- may be.
+local function create_partial(path)
+  local folder, name = path:match '^(.*/)([^/]*)$'
+  folder, name = folder or '', name or path
+  if #name > 200 then name = name:sub(1, 200):gsub('[\128-\255]+$', '') end
+  for i = 0, 99 do
+    local partial = ('%s.%s.%d%s.partial'):format(folder, name, posix.getpid(),
+      i == 0 and '' or '.' .. i)
+    local fd, err, errno = posix.create(partial)
+    if fd then return fd, partial end
+    if errno ~= posix.EEXIST then return nil, err end -- else somebody's leftover
+  end
+  return nil, 'too many leftover .partial files beside it'
+end
+
+-- Lets go of what a writer still holds: the finished file is not among it.
+local function discard(held)
+  if held.raw then library.sf_close(held.raw) end
+  if held.fd then posix.close(held.fd) end
+  if held.partial then posix.unlink(held.partial) end
+  held.raw, held.fd, held.partial = nil, nil, nil
+end
+
+--- The format that a path's extension names. A device or FIFO without one (/dev/null) is a wav.
+---@param path string
+---@return string? name 'wav', 'flac', 'ogg', 'opus', 'mp3'
+---@return string? err
+---@return string? code 'usage'
+function M.format(path)
+  check.type(path, 'file.format: path', 'string')
+  local extension = path:match '%.([^./]+)$'
+  local name = extension and extension:lower()
+  if name and FORMATS[name] then return name end
+  if not extension and SPECIAL[posix.kind(path)] then return 'wav' end
+  return fault(path, ('%s; known are %s'):format(extension
+    and ("unknown sound format '.%s'"):format(extension:gsub('%c', '?'))
+    or 'no extension says the sound format', KNOWN), 'usage')
+end
+
+---@class ag.SoundWriter
+---@field path string as it was given
+---@field samples integer written so far
+---@field fault string? why a write failed
+local Writer = {}
+Writer.__index = Writer
+
+--- Creates a sound file, mono. An existing file keeps its name and contents until finish(); FIFOs
+--- and devices are written in place.
+---@param path string its extension says the format
+---@param opts? {rate: integer?, bits: string?} rate: 8000 to 192000 Hz, default 24000; bits: '16'
+---(default), '24' (wav, flac), 'float' (wav)
+---@return ag.SoundWriter?
+---@return string? err
+---@return string? code 'usage', 'io', 'unsupported' (no libsndfile)
+function M.create(path, opts)
+  check.type(path, 'file.create: path', 'string')
+  opts = check.options(opts, 'file.create', {'rate', 'bits'})
+  local rate = check.int(opts.rate or 24000, 'file.create: rate', 8000, 192000)
+  local bits = check.one_of(opts.bits or '16', 'file.create: bits', {'16', '24', 'float'})
+  local name, err = M.format(path)
+  if not name then return nil, err, 'usage' end
+  local format = FORMATS[name]
+  local encoding = format.bits[bits]
+  if not encoding then
+    return fault(path, ('%s cannot hold %s samples; use %s'):format(name,
+      bits == 'float' and 'float' or bits .. '-bit', bits == 'float' and 'wav' or 'wav or flac'),
+      'usage')
+  end
+  local real, kind = resolve(path)
+  if not real then return fault(path, kind) end
+  if kind == 'named pipe' and format.rewinds then
+    return fault(path, name .. ' cannot be written to a FIFO; use flac, ogg or opus', 'usage')
+  end
+  local lib, code
+  lib, err, code = sndfile()
+  if not lib then return nil, err, code end
+
+  -- The guard discards what an interrupted script leaves; it must not be reachable from `held`.
+  local held = {}
+  local guard = ffi.gc(ffi.new 'char[1]', function() discard(held) end)
+  local fd, partial
+  if SPECIAL[kind] then fd, err = posix.open_existing(real)
+  else fd, partial = create_partial(real) end
+  if not fd then return fault(path, err or partial) end
+  held.fd, held.partial = fd, partial
+
+  local info = ffi.new('argent_sf_info', {samplerate = rate, channels = 1,
+    format = format.id + encoding.id})
+  ffi.errno(0)
+  local raw = lib.sf_open_fd(fd, WRITE, info, 0)
+  if raw == nil then
+    local errno, text = ffi.errno(), sndfile_text(nil)
+    local system = lib.sf_error(nil) == ERR_SYSTEM
+    discard(held)
+    if system then return fault(path, write_error(text, errno)) end
+    return fault(path, text or 'libsndfile cannot write this format', 'usage')
+  end
+  held.raw = raw
+  lib.sf_command(raw, SET_ADD_PEAK_CHUNK, nil, 0) -- it holds the time: same samples, other bytes
+  return setmetatable({path = path, real = real, samples = 0, name = name, format = format,
+    encoding = encoding, block = encoding.block and ffi.new(encoding.block, pcm.BLOCK),
+    held = held, guard = guard}, Writer)
+end
+
+-- One block of samples; nil, err when libsndfile did not take it all.
+local function put(w, ptr, n)
+  local encoding, raw = w.encoding, w.held.raw
+  local call = library['sf_write_' .. encoding.put]
+  if encoding.convert then
+    encoding.convert(w.block, ptr, n)
+    ptr = w.block
+  end
+  ffi.errno(0)
+  local written = tonumber(call(raw, ptr, n))
+  local errno = ffi.errno()
+  if written == n and library.sf_error(raw) == 0 then return true end
+  -- Only a system error has the right text; for others libsndfile blames the codec.
+  local system = library.sf_error(raw) == ERR_SYSTEM or errno == 0
+  return nil, write_error(system and sndfile_text(raw) or nil, errno)
+end
+
+--- Writes n samples. Integers are the nearest to x * 32767 (24 bits: x * 8388607), clipped; float
+--- samples go as they are; lossy codecs get them clipped to [-1, 1].
+---@param ptr ffi.cdata* float array or pointer, samples in [-1, 1]
+---@param n integer samples
+---@return boolean? ok
+---@return string? err after an 'io' fault the file cannot be finished
+---@return string? code 'io'; 'internal' when a sample is NaN (index from 0 in the file): then none
+---of the call is written
+function Writer:write(ptr, n)
+  if not self.held.raw then error('write: the file is finished', 2) end
+  ptr = pcm.samples(ptr, n, 'write')
+  if self.fault then return nil, self.fault, 'io' end
+  local nan = pcm.find_nan(ptr, n)
+  if nan then
+    return fault(self.path, ('sample %d is not a number'):format(self.samples + nan), 'internal')
+  end
+  local limit = self.format.limit
+  if limit and (self.samples + n) * self.encoding.bytes > limit then
+    return fault(self.path, ('a %s file ends at 4 GiB; use flac'):format(self.name))
+  end
+  for first = 0, n - 1, pcm.BLOCK do
+    local ok, err = put(self, ptr + first, math.min(pcm.BLOCK, n - first))
+    if not ok then
+      self.fault = select(2, fault(self.path, err))
+      return nil, self.fault, 'io'
+    end
+  end
+  self.samples = self.samples + n
+  return true
+end
+
+-- How many samples a finished file gives when it is read; nil when it cannot be opened.
+local function count(path)
+  local f = library.sf_open(path, READ, ffi.new 'argent_sf_info')
+  if f == nil then return nil end
+  ffi.gc(f, library.sf_close)
+  local block, total = ffi.new('float[?]', pcm.BLOCK), 0
+  repeat
+    local n = tonumber(library.sf_read_float(f, block, pcm.BLOCK))
+    total = total + n
+  until n <= 0
+  library.sf_close(ffi.gc(f, nil))
+  return total
+end
+
+-- Closes the sound and checks that it arrived. libsndfile's close returns success after the disk
+-- filled, and so does its open where the header was written first: so all of it is read again. What
+-- cannot be read again, a FIFO or device, has errno only.
+local function close(w)
+  local held = w.held
+  if w.samples == 0 and w.format.empty == 'on demand' then
+    library.sf_command(held.raw, UPDATE_HEADER_NOW, nil, 0)
+  end
+  local raw = held.raw
+  held.raw = nil
+  ffi.errno(0)
+  local rc = library.sf_close(raw)
+  local errno = ffi.errno()
+  if rc ~= 0 or LOST[errno] ~= nil then return nil, write_error(nil, errno) end
+  if not held.partial then return true end
+  local ok, err = posix.fsync(held.fd)
+  if not ok then return nil, 'cannot write: ' .. err end
+  if count(held.partial) ~= w.samples then return nil, write_error(nil, 0) end
+  return true
+end
+
+local function complete(w, as)
+  local held, name, real = w.held, w.path, w.real
+  if w.fault then return nil, w.fault, 'io' end
+  if w.samples == 0 and w.format.empty == 'never' then
+    return fault(name, ('no samples, which %s cannot hold; use wav'):format(w.name), 'usage')
+  end
+  if as and held.partial then
+    local kind
+    name, real, kind = as, resolve(as)
+    if not real then return fault(name, kind) end
+    if SPECIAL[kind] then return fault(name, ('is a %s, not a file'):format(kind)) end
+  end
+  local ok, err = close(w)
+  if not ok then return fault(name, err) end
+  if held.partial then
+    ok, err = posix.rename(held.partial, real)
+    if not ok then return fault(name, 'cannot rename to it: ' .. err) end
+    held.partial = nil
+  end
+  return true
+end
+
+--- Completes the file and gives it its name. On a fault nothing stays behind, and what stood under
+--- the name still does.
+---@param opts? {as: string?} another name, in the same file system, than the one it was created
+---for; FIFOs and devices have their data already and ignore it
+---@return boolean? ok
+---@return string? err
+---@return string? code 'io'; 'usage' when an opus file would have no samples
+function Writer:finish(opts)
+  if not self.held.raw then error('finish: the file is finished', 2) end
+  local as = check.options(opts, 'finish', {'as'}).as
+  if as ~= nil then check.type(as, 'finish: as', 'string') end
+  local ok, err, code = complete(self, as)
+  discard(self.held)
+  return ok, err, code
+end
+
+--- Gives up: nothing stays behind. Does nothing after finish().
+function Writer:abort() discard(self.held) end
 
 return M
