@@ -1,5 +1,5 @@
-# Writes OUT, a C file whose ag_cdef() returns what LuaJIT's ffi.cdef is to read: the marked part of SOURCE/argent.h and a prototype for
-# each line of SOURCE/ops.def.
+# Writes OUT, a C file whose ag_cdef() returns what LuaJIT's ffi.cdef is to read: the marked part
+# of SOURCE/argent.h and a prototype for each line of SOURCE/ops.def.
 
 file(READ ${SOURCE}/argent.h HEADER)
 string(FIND "${HEADER}" "/* cdef: begin */" BEGIN)

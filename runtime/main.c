@@ -9,13 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
 
-enum { EXIT_INTERNAL = 1, EXIT_NO_MEMORY = 5, EXIT_INTERRUPTED = 130 };
+enum { EXIT_INTERNAL = 1, EXIT_NO_MEMORY = 5, EXIT_IO = 6, EXIT_INTERRUPTED = 130 };
 
 static lua_State *volatile running;
 
@@ -26,11 +27,22 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
     luaL_error(L, "interrupted");
 }
 
-/* The first Ctrl-C asks ops and plans to stop, and interpreted Lua too; the second ends the
- * process. Compiled Lua loops see no hooks, but every loop that matters calls an op. */
+/* The first Ctrl-C asks ops and plans to stop, and interpreted Lua too; a later one ends the
+ * process. Compiled Lua loops see no hooks, but every loop that matters calls an op. Signals close
+ * together are one Ctrl-C: timeout(1) and other wrappers pass it on to who has had it already. */
 static void on_interrupt(int signal_number)
 {
-    signal(signal_number, SIG_DFL);
+    static double first;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    double now = (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    if (first > 0) {
+        if (now - first < 0.25) return;
+        signal(signal_number, SIG_DFL);
+        raise(signal_number);
+        return;
+    }
+    first = now;
     ag_interrupt(1);
     if (running)
         lua_sethook(running, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
@@ -93,20 +105,37 @@ static int run(lua_State *L)
     return 1;
 }
 
+/* One line, whatever the message holds: a missing module's runs over many. All of it on demand. */
+static void report(const char *message)
+{
+    size_t n = getenv("ARGENT_TRACE") ? strlen(message) : strcspn(message, "\n");
+    fprintf(stderr, "argent: %.*s\n", (int)n, message);
+}
+
 static int finish(lua_State *L, int status)
 {
     if (status == 0) return (int)lua_tointeger(L, -1);
     if (status == LUA_ERRMEM) {
-        fputs("argent: out of memory\n", stderr);
+        report("out of memory");
         return EXIT_NO_MEMORY;
     }
-    const char *message = lua_tostring(L, -1);
     if (ag_interrupted()) {
-        fputs("argent: interrupted\n", stderr);
+        report("interrupted");
         return EXIT_INTERRUPTED;
     }
-    fprintf(stderr, "argent: %s\n", message ? message : "an error that is not a string");
+    const char *message = lua_tostring(L, -1);
+    report(message ? message : "an error that is not a string");
     return EXIT_INTERNAL;
+}
+
+/* Scripts print without looking; what did not reach standard output must not pass for done. Verbs
+ * that noticed have said so already and come here with their exit code. */
+static int flush_output(int code)
+{
+    int lost = fflush(stdout) != 0;
+    if (code != 0 || !(lost || ferror(stdout))) return code;
+    report("standard output could not be written");
+    return EXIT_IO;
 }
 
 int main(int argc, char **argv)
@@ -115,7 +144,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     lua_State *L = luaL_newstate();
     if (!L) {
-        fputs("argent: out of memory\n", stderr);
+        report("out of memory");
         return EXIT_NO_MEMORY;
     }
     running = L;
@@ -127,5 +156,5 @@ int main(int argc, char **argv)
     int code = finish(L, lua_pcall(L, 1, 1, 1));
     running = NULL;
     lua_close(L);
-    return code;
+    return flush_output(code);
 }

@@ -1,7 +1,8 @@
-# Sourced by quickstart, test and .ci/run, from the root of the tree: installs what is missing and builds. Safe to run
-# again; quick when nothing is to do, and then it needs no network.
+# shellcheck shell=bash
+# Sourced by quickstart, test and .ci/run from the root of the tree: installs what is missing and
+# gives them build(). Safe to run again; quick when nothing is to do, and then without a network.
 
-# Commands and libraries, as `package` or as `a|b` where the name changed between releases.
+# Debian packages, as `package` or as `a|b` where the name differs between releases.
 packages=(
   gcc make cmake pkg-config libc6-dev
   luajit libluajit-5.1-dev lua-cjson lua-argparse lua-filesystem lua-busted
@@ -12,42 +13,53 @@ installed() {
   dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
 }
 
-install_missing() {
-  local missing=() choice name found
-  for choice in "${packages[@]}"; do
-    found=
-    for name in ${choice//|/ }; do
-      if installed "$name"; then found=1; fi
-    done
-    [ -n "$found" ] || missing+=("$choice")
+# first_that TEST A|B: prints the first of the names for which TEST succeeds.
+first_that() {
+  local name
+  for name in ${2//|/ }; do
+    if "$1" "$name"; then echo "$name"; return 0; fi
   done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  if ! command -v apt-get >/dev/null; then
-    echo "This machine has no apt-get. Please install: ${missing[*]}" >&2
-    exit 1
-  fi
-  local sudo=
-  if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
-  echo "Installing ${missing[*]} ..."
-  $sudo apt-get update -qq
-  local names=()
-  for choice in "${missing[@]}"; do
-    found=
-    for name in ${choice//|/ }; do
-      if [ -z "$found" ] && apt-cache show "$name" >/dev/null 2>&1; then found=$name; fi
-    done
-    names+=("${found:-$name}")
-  done
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${names[@]}" >/dev/null
+  return 1
 }
 
-# build DIR [CMAKE OPTIONS]
+available() {
+  apt-cache show "$1" >/dev/null 2>&1
+}
+
+install_missing() {
+  local choice missing=() names=() root=()
+  for choice in "${packages[@]}"; do
+    first_that installed "$choice" >/dev/null || missing+=("$choice")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" != 0 ]; then root=(sudo); fi
+  if ! command -v apt-get >/dev/null || { [ ${#root[@]} -gt 0 ] && ! command -v sudo >/dev/null; }
+  then
+    echo "Cannot install packages here (no apt-get, or neither root nor sudo)." >&2
+    echo "Please install: ${missing[*]}" >&2
+    return 1
+  fi
+  "${root[@]}" apt-get update -qq
+  for choice in "${missing[@]}"; do
+    names+=("$(first_that available "$choice" || echo "${choice%%|*}")")
+  done
+  echo "Installing ${names[*]}"
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${names[@]}" >/dev/null
+}
+
+# build DIR [CMAKE OPTIONS]: the compiler is silent unless it fails.
 build() {
   local dir=$1
   shift
-  cmake -S . -B "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log" >&2; exit 1; }
-  cmake --build "$dir" --parallel "$(nproc)" >"$dir.log" 2>&1 || { cat "$dir.log" >&2; exit 1; }
-  mv "$dir.log" "$dir/build.log"
+  echo "Building in $dir/"
+  mkdir -p "$dir"
+  if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" --parallel "$(nproc)"; } \
+    >"$dir/build.log" 2>&1
+  then
+    cat "$dir/build.log" >&2
+    return 1
+  fi
 }
 
 install_missing

@@ -1,9 +1,14 @@
 -- Runs the `argent` executable of the build under test and keeps what it said.
 
+local lfs = require 'lfs'
+
 local M = {}
 
+--- The tree, from wherever a command may start.
+M.root = ARGENT_ROOT:sub(1, 1) == '/' and ARGENT_ROOT or lfs.currentdir() .. '/' .. ARGENT_ROOT
+
 local build = os.getenv 'ARGENT_BUILD' or 'build'
-M.exe = (build:sub(1, 1) == '/' and build or ARGENT_ROOT .. '/' .. build) .. '/argent'
+M.exe = (build:sub(1, 1) == '/' and build or M.root .. '/' .. build) .. '/argent'
 
 local function quote(s)
   return "'" .. s:gsub("'", "'\\''") .. "'"
@@ -20,8 +25,10 @@ end
 
 --- Runs argent with args.
 ---@param args string[]
----@param opts? {stdin: string?, env: table<string, string>?, before: string?, after: string?, timeout: integer?} before: shell text in front of
----the command ('ulimit -f 8;'); after: shell text behind it ('| head -c 10')
+---@param opts? {stdin: string?, env: table<string, string>?, before: string?, after: string?,
+---timeout: integer?, interrupt: number?} before: shell text in front of the command
+---('ulimit -f 8;'); after: shell text behind it ('| head -c 10'); interrupt: seconds after which
+---Ctrl-C arrives
 ---@return {code: integer, out: string, err: string}
 function M.run(args, opts)
   opts = opts or {}
@@ -36,9 +43,12 @@ function M.run(args, opts)
     f:write(opts.stdin)
     f:close()
   end
-  local command = ('%s env -u ARGENT_MODEL %s timeout %d %s %s <%s 2>%s; echo $? >%s'):format(opts.before or '',
-    table.concat(env, ' '), opts.timeout or 120, opts.exe or quote(M.exe), table.concat(words, ' '),
-    input or '/dev/null', err, code)
+  local limit = opts.interrupt
+    and ('timeout --foreground --preserve-status -k 60 -s INT %g'):format(opts.interrupt)
+    or ('timeout %d'):format(opts.timeout or 120)
+  local command = ('%s env -u ARGENT_MODEL -u ARGENT_TRACE %s %s %s %s <%s 2>%s; echo $? >%s')
+    :format(opts.before or '', table.concat(env, ' '), limit, opts.exe or quote(M.exe),
+      table.concat(words, ' '), input or '/dev/null', err, code)
   os.execute(('{ %s; } %s >%s'):format(command, opts.after or '', out))
   if input then os.remove(input) end
   return {code = tonumber(slurp(code)), out = slurp(out), err = slurp(err)}

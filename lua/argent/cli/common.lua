@@ -8,8 +8,8 @@ local M = {}
 
 --- Exit codes of the command, by the code names that `nil, err, code` returns carry.
 M.exit = {
-  done = 0, internal = 1, usage = 2, model = 3, format = 3, unsupported = 3, value = 4, capacity = 4,
-  memory = 5, io = 6, runaway = 7, interrupted = 130,
+  done = 0, internal = 1, usage = 2, model = 3, format = 3, unsupported = 3, value = 4,
+  capacity = 4, memory = 5, io = 6, runaway = 7, interrupted = 130,
 }
 
 local TEXT_LIMIT = 2 ^ 20
@@ -87,6 +87,7 @@ end
 
 --- Everything in a file, or in standard input for '-'.
 function M.read_input(path, limit)
+  local name = path == '-' and 'standard input' or path
   local f, err
   if path == '-' then
     f = io.stdin
@@ -101,11 +102,9 @@ function M.read_input(path, limit)
   local text
   text, err = f:read(limit + 1)
   if path ~= '-' then f:close() end
-  if err then return nil, ('%s: %s'):format(path, err), 'io' end
+  if err then return nil, ('%s: %s'):format(name, err), 'io' end
   text = text or ''
-  if #text > limit then
-    return nil, ('%s: more than %d bytes'):format(path == '-' and 'standard input' or path, limit), 'value'
-  end
+  if #text > limit then return nil, ('%s: more than %d bytes'):format(name, limit), 'value' end
   return text
 end
 
@@ -115,9 +114,13 @@ end
 ---@return string? code
 function M.text(args)
   local words = type(args.text) == 'table' and args.text or {args.text}
-  if args.file and #words > 0 then return nil, 'the text is given twice: as arguments and by --file', 'usage' end
+  if args.file and #words > 0 then
+    return nil, 'the text is given twice: as arguments and by --file', 'usage'
+  end
   if args.file then return M.read_input(args.file, TEXT_LIMIT) end
-  if #words == 0 then return nil, 'no text: give it as an argument, with -f FILE, or - for standard input', 'usage' end
+  if #words == 0 then
+    return nil, 'no text: give it as an argument, with -f FILE, or - for standard input', 'usage'
+  end
   if #words == 1 and words[1] == '-' then return M.read_input('-', TEXT_LIMIT) end
   return table.concat(words, ' ')
 end
@@ -131,9 +134,11 @@ end
 --- Options of every verb that runs a model.
 function M.model_options(p)
   M.model_option(p)
-  p:option('--dtype', 'Of the linear weights: bf16, or f32 (the reference mode).', 'bf16'):choices {'f32', 'bf16'}
+  p:option('--dtype', 'Of the linear weights: bf16, or f32 (the reference mode).', 'bf16')
+    :choices {'f32', 'bf16'}
   p:option('--device', 'Where to run.', 'auto'):choices {'cpu', 'cuda', 'auto'}
-  p:option('--threads', 'CPU threads (default: one per core).'):argname '<n>':convert(M.integer(1, 256))
+  p:option('--threads', 'CPU threads (default: one per core).'):argname '<n>'
+    :convert(M.integer(1, 256))
 end
 
 --- The model's directory: the option, else $ARGENT_MODEL.
@@ -145,7 +150,8 @@ function M.find_model(option)
       .. 'Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice --local-dir Qwen3-TTS-12Hz-0.6B-CustomVoice', 'model'
   end
   if lfs.attributes(dir, 'mode') ~= 'directory' then
-    return nil, ('%s: no such model directory (from %s)'):format(dir, option and '-m' or 'ARGENT_MODEL'), 'model'
+    local source = option and '-m' or 'ARGENT_MODEL'
+    return nil, ('%s: no such model directory (from %s)'):format(dir, source), 'model'
   end
   return dir
 end

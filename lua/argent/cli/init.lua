@@ -3,6 +3,7 @@
 
 local argparse = require 'argparse'
 local common = require 'argent.cli.common'
+local lib = require 'argent.ffi'
 local status = require 'argent.status'
 local suggest = require 'argent.text.suggest'
 
@@ -10,8 +11,13 @@ local M = {}
 
 local VERBS = {'say', 'decode', 'voices', 'inspect', 'tokenize', 'run'}
 
+-- With it set, errors carry the stack, and so run over more than one line.
+local trace = os.getenv 'ARGENT_TRACE'
+
 local function fail(verb, err, code)
-  common.note(('argent: %s%s'):format(verb and verb .. ': ' or '', (tostring(err):gsub('%s*\n%s*', '; '))))
+  local text = tostring(err)
+  if not trace then text = text:gsub('%s*\n%s*', '; ') end
+  common.note(('argent: %s%s'):format(verb and verb .. ': ' or '', text))
   return common.exit[code] or common.exit.internal
 end
 
@@ -20,7 +26,7 @@ local function overview()
   for _, name in ipairs(VERBS) do
     lines[#lines + 1] = ('  %-10s %s'):format(name, require('argent.cli.' .. name).summary)
   end
-  for _, line in ipairs {'', '`argent VERB --help` lists the options of a verb.'} do lines[#lines + 1] = line end
+  lines[#lines + 1] = '\n`argent VERB --help` lists the options of a verb.'
   return table.concat(lines, '\n')
 end
 
@@ -40,7 +46,8 @@ end
 -- The parsed options, or nil and an exit code when there is nothing to run.
 local function parse(name, verb, argv)
   if verb.raw and argv[1] ~= '--help' and argv[1] ~= '-h' then return argv end
-  local parser = argparse('argent ' .. name, verb.summary:gsub('^%l', string.upper) .. '.'):add_help(false)
+  local title = verb.summary:gsub('^%l', string.upper) .. '.'
+  local parser = argparse('argent ' .. name, title):add_help(false)
   parser:flag('-h --help', 'Show this help and exit.')
   parser:help_max_width(100)
   verb.parser(parser)
@@ -52,7 +59,21 @@ local function parse(name, verb, argv)
   end
   local ok, args = parser:pparse(argv)
   if ok then return args end
-  return nil, fail(name, ('%s (see argent %s --help)'):format(improve(args, parser), name), 'usage')
+  local message = ('%s (see argent %s --help)'):format(improve(args, parser), name)
+  return nil, fail(name, message, 'usage')
+end
+
+-- What was raised, as text and a code. After Ctrl-C any error counts as the interrupt: it passes
+-- through code that may wrap it.
+local function raised(e)
+  if lib.ag_interrupted() ~= 0 then return 'interrupted', 'interrupted' end
+  if status.is_fault(e) then return e.message, e.code end
+  if type(e) ~= 'string' and not getmetatable(e) then
+    return 'the error is not a text but a ' .. type(e), 'internal'
+  end
+  local text = tostring(e)
+  if text:find '^not enough memory' then return 'out of memory', 'memory' end
+  return text, text:find 'out of memory' and 'memory' or 'internal'
 end
 
 --- Runs the command line and returns the exit code.
@@ -60,7 +81,9 @@ end
 ---@return integer
 function M.main(argv)
   local name = argv[1]
-  if name == '--version' then return common.print('argent ' .. require('argent').version) or common.exit.io end
+  if name == '--version' then
+    return common.print('argent ' .. require('argent').version) or common.exit.io
+  end
   if name == '--help' or name == '-h' then return common.print(overview()) or common.exit.io end
   if not name then
     common.note(overview())
@@ -79,14 +102,9 @@ function M.main(argv)
   local args, code = parse(name, verb, rest)
   if not args then return code end
   local ok, result, err, kind = xpcall(verb.run, function(e)
-    return os.getenv 'ARGENT_TRACE' and type(e) == 'string' and debug.traceback(e, 2) or e
+    return trace and type(e) == 'string' and debug.traceback(e, 2) or e
   end, args)
-  if not ok then
-    if status.is_fault(result) then return fail(name, result.message, result.code) end
-    if tostring(result):find 'interrupted$' then return fail(name, 'interrupted', 'interrupted') end
-    if tostring(result):find 'not enough memory' then return fail(name, 'out of memory', 'memory') end
-    return fail(name, result, 'internal')
-  end
+  if not ok then return fail(name, raised(result)) end
   if result then return result end
   return fail(name, err, kind)
 end

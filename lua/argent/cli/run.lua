@@ -6,6 +6,9 @@ function M.parser(p)
   p:argument('script', 'Lua file.')
   p:argument('args', 'Arguments, in the global `arg`.'):args '*'
   p:epilog [[
+A script may return its exit code, or `nil, message, code` as the library's functions do; the
+codes are 'value', 'model', 'io' and so on.
+
 Examples:
   argent run scripts/make_tiny_model.lua build/tiny-model
   argent run my_pipeline.lua in.txt out.wav]]
@@ -16,7 +19,11 @@ M.raw = true
 
 function M.run(args)
   local script = args[1]
-  if not script then return nil, 'no script given', 'usage' end
+  if not script then return nil, 'no script given (see argent run --help)', 'usage' end
+  if script:find '^%-' then
+    return nil, ("unknown option '%s': a script comes first, then its arguments (see argent run "
+      .. '--help)'):format(script), 'usage'
+  end
   local f, err = io.open(script, 'rb')
   if not f then return nil, err, 'io' end
   f:close()
@@ -26,8 +33,13 @@ function M.run(args)
   local arg = {[0] = script}
   for i = 2, #args do arg[i - 1] = args[i] end
   _G.arg = arg
-  local result = chunk(unpack(arg))
-  return type(result) == 'number' and result or 0
+  local result, message, code = chunk(unpack(arg))
+  if result == nil and message then return nil, message, code end
+  if type(result) ~= 'number' then return 0 end
+  if result % 1 ~= 0 or result < 0 or result > 255 then
+    return nil, ('%s returned %s, an exit code is 0 to 255'):format(script, result)
+  end
+  return result
 end
 
 return M
