@@ -37,7 +37,7 @@ static void on_interrupt(int signal_number)
     clock_gettime(CLOCK_MONOTONIC, &t);
     double now = (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
     if (first > 0) {
-        if (now - first < 0.25) return;
+        if (now - first < 0.1) return;
         signal(signal_number, SIG_DFL);
         raise(signal_number);
         return;

@@ -15,7 +15,8 @@ local be = assert(ag.backend('cpu', {threads = 1}))
 
 -- Sizes: every one of them small, none of them derived from another.
 local D, I, HEADS, KV, HD, LAYERS = 64, 96, 4, 2, 24, 2      -- talker
-local DT, GROUPS, BOOK = 48, 4, 64                            -- text width, code groups, entries of a codebook
+-- text width, code groups, entries of a codebook
+local DT, GROUPS, BOOK = 48, 4, 64
 local H, HI, H_HEADS, H_KV, H_HD, H_LAYERS = 48, 64, 4, 2, 16, 1 -- code predictor
 local LATENT, CODE_DIM, TH, TI, T_HEADS, T_HD, T_LAYERS = 32, 24, 24, 32, 2, 12, 2 -- codec
 local WIDE, RATES, RATIOS, WINDOW = 64, {8, 5, 4, 3}, {2, 2}, 16
@@ -77,7 +78,8 @@ do
     if code < 128 then return string.char(code) end
     return string.char(192 + math.floor(code / 64), 128 + code % 64)
   end
-  local function printable(b) return (b >= 33 and b <= 126) or (b >= 161 and b <= 172) or b >= 174 end
+  local function printable(b) return (b >= 33 and b <= 126) or (b >= 161 and b <= 172)
+    or b >= 174 end
   local order, extra = {}, 256
   for b = 0, 255 do
     if printable(b) then order[#order + 1] = b end
@@ -94,7 +96,8 @@ do
   for _, s in ipairs(symbols) do words[#words + 1] = s end
   for i = 2, #word do words[#words + 1] = word:sub(1, i) end
 end
-local added = {'<|endoftext|>', '<|im_start|>', '<|im_end|>', '<tts_pad>', '<tts_text_bos>', '<tts_text_eod>'}
+local added = {'<|endoftext|>', '<|im_start|>', '<|im_end|>', '<tts_pad>', '<tts_text_bos>',
+  '<tts_text_eod>'}
 local TEXT_VOCAB = math.ceil((#words + #added) / 8) * 8
 
 random('talker.model.text_embedding.weight', {TEXT_VOCAB, DT}, 0.7)
@@ -145,13 +148,16 @@ f32(t .. 'output_proj.bias', {LATENT}, 0.02)
 f32(t .. 'norm.weight', {TH}, 0, 1)
 for l = 0, T_LAYERS - 1 do
   local p, q = ('%slayers.%d.'):format(t, l), T_HEADS * T_HD
-  for _, n in ipairs {'input_layernorm', 'post_attention_layernorm'} do f32(p .. n .. '.weight', {TH}, 0, 1) end
-  for _, n in ipairs {'q', 'k', 'v'} do f32(('%sself_attn.%s_proj.weight'):format(p, n), {q, TH}, TH ^ -0.5) end
+  for _, n in ipairs {'input_layernorm', 'post_attention_layernorm'} do f32(p .. n .. '.weight',
+    {TH}, 0, 1) end
+  for _, n in ipairs {'q', 'k', 'v'} do f32(('%sself_attn.%s_proj.weight'):format(p, n), {q, TH},
+    TH ^ -0.5) end
   f32(p .. 'self_attn.o_proj.weight', {TH, q}, q ^ -0.5)
   f32(p .. 'mlp.gate_proj.weight', {TI, TH}, TH ^ -0.5)
   f32(p .. 'mlp.up_proj.weight', {TI, TH}, TH ^ -0.5)
   f32(p .. 'mlp.down_proj.weight', {TH, TI}, TI ^ -0.5)
-  for _, n in ipairs {'self_attn', 'mlp'} do f32(('%s%s_layer_scale.scale'):format(p, n), {TH}, 0, 0.3) end
+  for _, n in ipairs {'self_attn', 'mlp'} do f32(('%s%s_layer_scale.scale'):format(p, n), {TH}, 0,
+    0.3) end
 end
 for u, ratio in ipairs(RATIOS) do
   local p = ('decoder.upsample.%d.'):format(u - 1)
@@ -173,7 +179,8 @@ for b, rate in ipairs(RATES) do
   transposed(p .. '1.conv', channels, outs, 2 * rate, 2)
   for u = 2, 4 do
     for _, act in ipairs {'act1', 'act2'} do
-      for _, n in ipairs {'alpha', 'beta'} do f32(('%s%d.%s.%s'):format(p, u, act, n), {outs}, 0.2) end
+      for _, n in ipairs {'alpha', 'beta'} do f32(('%s%d.%s.%s'):format(p, u, act, n), {outs},
+        0.2) end
     end
     conv(('%s%d.conv1.conv'):format(p, u), outs, outs, 7, 0.5)
     conv(('%s%d.conv2.conv'):format(p, u), outs, outs, 1, 0.5)
@@ -181,7 +188,8 @@ for b, rate in ipairs(RATES) do
   channels = outs
 end
 local last = #RATES + 1
-for _, n in ipairs {'alpha', 'beta'} do f32(('decoder.decoder.%d.%s'):format(last, n), {channels}, 0.2) end
+for _, n in ipairs {'alpha', 'beta'} do f32(('decoder.decoder.%d.%s'):format(last, n), {channels},
+  0.2) end
 conv(('decoder.decoder.%d.conv'):format(last + 1), 1, channels, 7, 0.2)
 
 -- ---- configs ----
@@ -200,7 +208,8 @@ local function id_of(token)
   end
 end
 local languages, speakers, dialects = {}, {}, {}
-for i, n in ipairs {'chinese', 'english', 'french', 'german', 'italian', 'japanese', 'korean', 'portuguese', 'russian', 'spanish'} do
+for i, n in ipairs {'chinese', 'english', 'french', 'german', 'italian', 'japanese', 'korean',
+  'portuguese', 'russian', 'spanish'} do
   languages[n] = BOOK + i
 end
 for i, n in ipairs {'aiden', 'ryan', 'serena', 'vivian'} do
@@ -211,39 +220,52 @@ for _, r in ipairs(RATES) do up = up * r end
 for _, r in ipairs(RATIOS) do up = up * r end
 
 local config = {
-  architectures = {'Qwen3TTSForConditionalGeneration'}, model_type = 'qwen3_tts', tokenizer_type = 'qwen3_tts_tokenizer_12hz',
-  tts_model_size = 'tiny', tts_model_type = 'custom_voice', im_start_token_id = id_of '<|im_start|>',
-  im_end_token_id = id_of '<|im_end|>', tts_pad_token_id = id_of '<tts_pad>', tts_bos_token_id = id_of '<tts_text_bos>',
+  architectures = {'Qwen3TTSForConditionalGeneration'}, model_type = 'qwen3_tts',
+    tokenizer_type = 'qwen3_tts_tokenizer_12hz',
+  tts_model_size = 'tiny', tts_model_type = 'custom_voice',
+    im_start_token_id = id_of '<|im_start|>',
+  im_end_token_id = id_of '<|im_end|>', tts_pad_token_id = id_of '<tts_pad>',
+    tts_bos_token_id = id_of '<tts_text_bos>',
   tts_eos_token_id = id_of '<tts_text_eod>', assistant_token_id = id_of 'assistant',
   talker_config = lm {
-    model_type = 'qwen3_tts_talker', hidden_size = D, intermediate_size = I, num_hidden_layers = LAYERS,
+    model_type = 'qwen3_tts_talker', hidden_size = D, intermediate_size = I,
+      num_hidden_layers = LAYERS,
     num_attention_heads = HEADS, num_key_value_heads = KV, head_dim = HD, vocab_size = VOCAB,
-    text_vocab_size = TEXT_VOCAB, text_hidden_size = DT, codec_pad_id = BOOK + 20, codec_bos_id = BOOK + 21,
+    text_vocab_size = TEXT_VOCAB, text_hidden_size = DT, codec_pad_id = BOOK + 20,
+      codec_bos_id = BOOK + 21,
     codec_eos_token_id = BOOK + 22, codec_think_id = BOOK + 23, codec_nothink_id = BOOK + 24,
     codec_think_bos_id = BOOK + 25, codec_think_eos_id = BOOK + 26, codec_language_id = languages,
     spk_id = speakers, spk_is_dialect = dialects,
     code_predictor_config = lm {
       model_type = 'qwen3_tts_talker_code_predictor', hidden_size = H, intermediate_size = HI,
-      num_hidden_layers = H_LAYERS, num_attention_heads = H_HEADS, num_key_value_heads = H_KV, head_dim = H_HD,
+      num_hidden_layers = H_LAYERS, num_attention_heads = H_HEADS, num_key_value_heads = H_KV,
+        head_dim = H_HD,
       vocab_size = BOOK,
     },
   },
 }
 local codec_config = {
-  architectures = {'Qwen3TTSTokenizerV2Model'}, model_type = 'qwen3_tts_tokenizer_12hz', encoder_valid_num_quantizers = GROUPS,
-  input_sample_rate = 24000, output_sample_rate = 24000, decode_upsample_rate = up, encode_downsample_rate = up,
+  architectures = {'Qwen3TTSTokenizerV2Model'}, model_type = 'qwen3_tts_tokenizer_12hz',
+    encoder_valid_num_quantizers = GROUPS,
+  input_sample_rate = 24000, output_sample_rate = 24000, decode_upsample_rate = up,
+    encode_downsample_rate = up,
   decoder_config = {
-    attention_bias = false, hidden_act = 'silu', rms_norm_eps = 1e-5, rope_theta = 10000, max_position_embeddings = 8000,
-    latent_dim = LATENT, codebook_dim = CODE_DIM, codebook_size = BOOK, decoder_dim = WIDE, hidden_size = TH,
-    intermediate_size = TI, num_attention_heads = T_HEADS, num_key_value_heads = T_HEADS, head_dim = T_HD,
-    num_hidden_layers = T_LAYERS, num_quantizers = GROUPS, sliding_window = WINDOW, upsample_rates = RATES,
+    attention_bias = false, hidden_act = 'silu', rms_norm_eps = 1e-5, rope_theta = 10000,
+      max_position_embeddings = 8000,
+    latent_dim = LATENT, codebook_dim = CODE_DIM, codebook_size = BOOK, decoder_dim = WIDE,
+      hidden_size = TH,
+    intermediate_size = TI, num_attention_heads = T_HEADS, num_key_value_heads = T_HEADS,
+      head_dim = T_HD,
+    num_hidden_layers = T_LAYERS, num_quantizers = GROUPS, sliding_window = WINDOW,
+      upsample_rates = RATES,
     upsampling_ratios = RATIOS,
   },
   encoder_config = {model_type = 'mimi'},
 }
 local added_decoder, vocab = {}, {}
 for i, token in ipairs(added) do
-  added_decoder[tostring(#words + i - 1)] = {content = token, special = true, lstrip = false, rstrip = false, normalized = false}
+  added_decoder[tostring(#words + i - 1)] = {content = token, special = true, lstrip = false,
+    rstrip = false, normalized = false}
 end
 for i, w in ipairs(words) do vocab[w] = i - 1 end
 
@@ -258,11 +280,14 @@ lfs.mkdir(dir)
 lfs.mkdir(dir .. '/speech_tokenizer')
 write('config.json', json.encode(config))
 write('speech_tokenizer/config.json', json.encode(codec_config))
-write('generation_config.json', json.encode {do_sample = true, repetition_penalty = 1.05, temperature = 0.9, top_p = 1,
-  top_k = 50, subtalker_dosample = true, subtalker_temperature = 0.9, subtalker_top_p = 1, subtalker_top_k = 50,
+write('generation_config.json', json.encode {do_sample = true, repetition_penalty = 1.05,
+  temperature = 0.9, top_p = 1,
+  top_k = 50, subtalker_dosample = true, subtalker_temperature = 0.9, subtalker_top_p = 1,
+    subtalker_top_k = 50,
   max_new_tokens = 8192})
 write('vocab.json', json.encode(vocab))
 write('merges.txt', '#version: 0.2\n' .. table.concat(merges, '\n') .. '\n')
-write('tokenizer_config.json', json.encode {tokenizer_class = 'Qwen2Tokenizer', added_tokens_decoder = added_decoder})
+write('tokenizer_config.json', json.encode {tokenizer_class = 'Qwen2Tokenizer',
+  added_tokens_decoder = added_decoder})
 assert(ag.save(dir .. '/speech_tokenizer/model.safetensors', codec))
 assert(ag.save(dir .. '/model.safetensors', model))

@@ -67,16 +67,25 @@ describe('a tensor', function()
   end)
 
   it('refuses misuse at the line of the caller', function()
-    assert.equal('narrow: first: expected an integer from 1 to 2, got 3', misuse(function() local y = x:narrow(2, 3, 2) return y end))
-    assert.equal('select: index: expected an integer from 1 to 2, got 0', misuse(function() local y = x:select(1, 0) return y end))
-    assert.equal('view: 6 elements, the shape holds 8', misuse(function() local y = x:view(2, 4) return y end))
-    assert.equal('view: the tensor is not contiguous; use contiguous()', misuse(function() local y = x:transpose(1, 2):view(6) return y end))
-    assert.equal('item: the tensor has 6 elements', misuse(function() local y = x:item() return y end))
+    assert.equal('narrow: first: expected an integer from 1 to 2, got 3',
+      misuse(function() local y = x:narrow(2, 3, 2) return y end))
+    assert.equal('select: index: expected an integer from 1 to 2, got 0',
+      misuse(function() local y = x:select(1, 0) return y end))
+    assert.equal('view: 6 elements, the shape holds 8', misuse(function() local y = x:view(2,
+      4) return y end))
+    assert.equal('view: the tensor is not contiguous; use contiguous()',
+      misuse(function() local y = x:transpose(1, 2):view(6) return y end))
+    assert.equal('item: the tensor has 6 elements',
+      misuse(function() local y = x:item() return y end))
     assert.equal("a tensor has no field 'shpae'", misuse(function() local y = x.shpae return y end))
-    assert.equal("dtype: expected one of f32, bf16, f16, i32, got string 'f64'", misuse(function() local y = ag.zeros(be, {1}, 'f64') return y end))
-    assert.equal('shape: expected an integer from 0 to 9007199254740992, got 1.5', misuse(function() local y = ag.zeros(be, {1.5}) return y end))
-    assert.equal('values: rows of 2 and 1 elements', misuse(function() local y = ag.tensor(be, {{1, 2}, {3}}) return y end))
-    assert.truthy(misuse(function() local y = ag.zeros(be, {2 ^ 40, 2 ^ 40}) return y end):find('overflows', 1, true))
+    assert.equal("dtype: expected one of f32, bf16, f16, i32, got string 'f64'",
+      misuse(function() local y = ag.zeros(be, {1}, 'f64') return y end))
+    assert.equal('shape: expected an integer from 0 to 9007199254740992, got 1.5',
+      misuse(function() local y = ag.zeros(be, {1.5}) return y end))
+    assert.equal('values: rows of 2 and 1 elements', misuse(function() local y = ag.tensor(be, {{1,
+      2}, {3}}) return y end))
+    assert.truthy(misuse(function() local y = ag.zeros(be, {2 ^ 40,
+      2 ^ 40}) return y end):find('overflows', 1, true))
   end)
 
   it('says no to more memory than there is, and lives on', function()
@@ -137,13 +146,15 @@ describe('a backend', function()
     b, err = ag.backend('cuda')
     assert.is_nil(b)
     assert.equal("backend 'cuda': this build has cpu", err)
-    assert.truthy(misuse(function() local y = ag.backend('cpu', {threds = 1}) return y end):find('unknown option', 1, true))
+    assert.truthy(misuse(function() local y = ag.backend('cpu',
+      {threds = 1}) return y end):find('unknown option', 1, true))
   end)
 
   it('keeps its tensors apart from those of others', function()
     local other = assert(ag.backend('cpu', {threads = 1}))
     local a, b = ag.zeros(be, {1}), ag.zeros(other, {1})
-    assert.equal('add: b is on another backend than a', misuse(function() ag.ops.add(a, a, b, 1) end))
+    assert.equal('add: b is on another backend than a', misuse(function() ag.ops.add(a, a, b,
+      1) end))
   end)
 end)
 
@@ -164,7 +175,8 @@ describe('a plan', function()
   end)
 
   it('waits only where ops depend on each other', function()
-    local x, a, b, c = ag.zeros(be, {64}), ag.zeros(be, {64}), ag.zeros(be, {64}), ag.zeros(be, {64})
+    local x, a, b, c = ag.zeros(be, {64}), ag.zeros(be, {64}), ag.zeros(be, {64}), ag.zeros(be,
+      {64})
     local plan = ag.capture(be, function()
       ag.ops.affine(a, x, 1, 1)
       ag.ops.affine(b, x, 2, 2)

@@ -22,7 +22,8 @@ local function save(dir, name, tensors)
 end
 
 local function index(dir, map)
-  st.write(json.encode {metadata = {total_size = 1}, weight_map = map}, dir .. '/model.safetensors.index.json')
+  st.write(json.encode {metadata = {total_size = 1}, weight_map = map}, dir
+    .. '/model.safetensors.index.json')
 end
 
 describe('weights', function()
@@ -43,13 +44,15 @@ describe('weights', function()
     for _, d in ipairs(dirs) do os.execute('rm -rf ' .. d) end
   end)
 
-  it('of one file give tensors by prefix, in the dtype asked for, and say what nobody read', function()
+  it('of one file give tensors by prefix, in the dtype asked for, and say what nobody read',
+    function()
     local dir = new()
     save(dir, 'model.safetensors', {['a.b.w'] = {2, 3}, ['a.b.x'] = {1}, ['c'] = {4}})
     local w = assert(weights.open(dir, {backend = be}))
     local scope = w:scope('a.'):scope('b.')
     local got = assert(weights.build(function()
-      return {scope:get('w', {2, 3}, 'f32'), scope:get('x', {1}), scope:try('bias', {1}, 'f32') == nil}
+      return {scope:get('w', {2, 3}, 'f32'), scope:get('x', {1}), scope:try('bias', {1}, 'f32')
+        == nil}
     end))
     assert.same({'f32', 'bf16', true}, {got[1].dtype, got[2].dtype, got[3]})
     assert.same({'c'}, w:unused())
@@ -69,12 +72,14 @@ describe('weights', function()
     r, err = weights.build(function() return w:scope('n.'):try('w', {3, 2}) end)
     assert.is_nil(r)
     assert.equal(dir .. '/model.safetensors: n.w: shape [2, 3], expected [3, 2]', err)
-    assert.has_error(function() weights.build(function() error('a fault of ours', 0) end) end, 'a fault of ours')
+    assert.has_error(function() weights.build(function() error('a fault of ours', 0) end) end,
+      'a fault of ours')
   end)
 
   it('name the tensor that holds NaN', function()
     local dir = new()
-    assert(ag.save(dir .. '/model.safetensors', {a = ag.tensor(be, {1, 2}), b = ag.tensor(be, {1, 0 / 0, 1 / 0})}))
+    assert(ag.save(dir .. '/model.safetensors', {a = ag.tensor(be, {1, 2}), b = ag.tensor(be, {1,
+      0 / 0, 1 / 0})}))
     local w = assert(weights.open(dir, {backend = be}))
     weights.build(function()
       return {w:scope(''):get('a', {2}), w:scope(''):get('b', {3})}
@@ -91,9 +96,11 @@ describe('weights', function()
     assert.same({'a', 'b'}, assert(weights.open(dir, {backend = be})):names())
   end)
 
-  it('of shards that the hub links into its blobs are accepted, and links elsewhere are not', function()
+  it('of shards that the hub links into its blobs are accepted, and links elsewhere are not',
+    function()
     local hub = new()
-    for _, d in ipairs {'/blobs', '/snapshots', '/snapshots/abc', '/other'} do lfs.mkdir(hub .. d) end
+    for _, d in ipairs {'/blobs', '/snapshots', '/snapshots/abc', '/other'} do lfs.mkdir(hub
+      .. d) end
     local dir = hub .. '/snapshots/abc'
     save(hub .. '/blobs', '0a1b', {a = {1}})
     save(hub .. '/other', '0a1b', {a = {1}})
@@ -106,28 +113,34 @@ describe('weights', function()
   end)
 
   describe('of shards refuse', function()
-    for name, shard in pairs {['a path'] = 'sub/x.safetensors', ['a path upwards'] = '../x.safetensors',
-      ['an absolute path'] = '/etc/passwd', ['the folder itself'] = '.', ['an empty name'] = '', ['a number'] = 7} do
+    for name, shard in pairs {['a path'] = 'sub/x.safetensors',
+      ['a path upwards'] = '../x.safetensors',
+      ['an absolute path'] = '/etc/passwd', ['the folder itself'] = '.', ['an empty name'] = '',
+        ['a number'] = 7} do
       it(name, function()
         local dir = new()
         index(dir, {a = shard})
-        assert.equal('DIR/model.safetensors.index.json: a shard must be a plain file name', refused(dir))
+        assert.equal('DIR/model.safetensors.index.json: a shard must be a plain file name',
+          refused(dir))
       end)
     end
 
     it('a shard that is not there', function()
       local dir = new()
       index(dir, {a = 'x.safetensors'})
-      assert.equal('DIR/x.safetensors: missing (listed in model.safetensors.index.json)', refused(dir))
+      assert.equal('DIR/x.safetensors: missing (listed in model.safetensors.index.json)',
+        refused(dir))
     end)
 
     it('a name that the shard lacks, one that the index lacks, and one in two shards', function()
       local dir = new()
       save(dir, 'x.safetensors', {a = {1}})
       index(dir, {a = 'x.safetensors', b = 'x.safetensors'})
-      assert.equal('DIR/x.safetensors: b: missing, though model.safetensors.index.json lists it', refused(dir))
+      assert.equal('DIR/x.safetensors: b: missing, though model.safetensors.index.json lists it',
+        refused(dir))
       save(dir, 'x.safetensors', {a = {1}, b = {1}, c = {1}})
-      assert.equal('DIR/x.safetensors: c: model.safetensors.index.json does not list it here', refused(dir))
+      assert.equal('DIR/x.safetensors: c: model.safetensors.index.json does not list it here',
+        refused(dir))
       save(dir, 'x.safetensors', {a = {1}})
       save(dir, 'y.safetensors', {a = {1}, b = {1}})
       index(dir, {a = 'x.safetensors', b = 'y.safetensors'})

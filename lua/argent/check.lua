@@ -32,7 +32,8 @@ end
 function M.int(v, name, lo, hi, level)
   lo, hi = lo or -2147483648, hi or 2147483647
   if type(v) ~= 'number' or v ~= v or v < lo or v > hi or v % 1 ~= 0 then
-    fail((level or 0) + 1, '%s: expected an integer from %.0f to %.0f, got %s', name, lo, hi, M.show(v))
+    fail((level or 0) + 1, '%s: expected an integer from %.0f to %.0f, got %s', name, lo, hi,
+      M.show(v))
   end
   return v
 end
@@ -63,7 +64,8 @@ function M.one_of(v, name, choices, level)
   for _, c in ipairs(choices) do
     if v == c then return v end
   end
-  fail((level or 0) + 1, '%s: expected one of %s, got %s', name, table.concat(choices, ', '), M.show(v))
+  fail((level or 0) + 1, '%s: expected one of %s, got %s', name, table.concat(choices, ', '),
+    M.show(v))
 end
 
 --- An options table whose keys are all known: a misspelt option is an error, not a default.
@@ -78,7 +80,8 @@ function M.options(opts, name, known, level)
     local found = false
     for _, k in ipairs(known) do found = found or k == key end
     if not found then
-      fail((level or 0) + 1, '%s: unknown option %s (known: %s)', name, M.show(key), table.concat(known, ', '))
+      fail((level or 0) + 1, '%s: unknown option %s (known: %s)', name, M.show(key),
+        table.concat(known, ', '))
     end
   end
   return opts

@@ -9,6 +9,8 @@ local weights = require 'argent.weights'
 
 local M = {}
 
+local texts = ffi.typeof 'const char *[?]'
+
 --- Reads every tensor of a file.
 ---@param path string
 ---@param opts {backend: ag.Backend, dtype: string?} dtype: converts the float tensors; default as
@@ -59,14 +61,15 @@ function M.save(path, tensors, metadata)
   end
   table.sort(names)
   table.sort(keys)
-  local c_names, c_tensors = ffi.new('const char *[?]', #names + 1), ffi.new('ag_tensor *[?]', #names + 1)
-  local c_keys, c_values = ffi.new('const char *[?]', #keys + 1), ffi.new('const char *[?]', #keys + 1)
+  local c_names, c_tensors = texts(#names + 1), ffi.new('ag_tensor *[?]', #names + 1)
+  local c_keys, c_values = texts(#keys + 1), texts(#keys + 1)
   for i, name in ipairs(names) do
     keep[i] = tensors[name]:contiguous()
     c_names[i - 1], c_tensors[i - 1] = name, keep[i]
   end
   for i, k in ipairs(keys) do c_keys[i - 1], c_values[i - 1] = k, metadata[k] end
-  return status.check(lib.ag_file_save(path, #names, c_names, c_tensors, #keys, c_keys, c_values), true)
+  local rc = lib.ag_file_save(path, #names, c_names, c_tensors, #keys, c_keys, c_values)
+  return status.check(rc, true)
 end
 
 return M

@@ -15,8 +15,10 @@ local M = {}
 local function parse(declaration)
   local kind, name = declaration:match('^%s*(.-)%s*([%w_]+)%s*$')
   local optional = name:match('^opt_(.*)$')
-  return {name = optional or name, optional = optional ~= nil, tensor = kind:find('ag_tensor', 1, true) ~= nil,
-    int = kind == 'int32_t'}
+  return {
+    name = optional or name, optional = optional ~= nil, int = kind == 'int32_t',
+    tensor = kind:find('ag_tensor', 1, true) ~= nil,
+  }
 end
 
 local function wrap(op, declarations)
@@ -27,7 +29,8 @@ local function wrap(op, declarations)
     names[i] = v
     local label = ('%q'):format(op .. ': ' .. a.name)
     if a.tensor then
-      body[i] = ('if not is(%s)%s then refuse(%s, %s) end'):format(v, a.optional and (' and %s ~= nil'):format(v) or '', v, label)
+      local absent = a.optional and (' and %s ~= nil'):format(v) or ''
+      body[i] = ('if not is(%s)%s then refuse(%s, %s) end'):format(v, absent, v, label)
     else
       body[i] = ('%s(%s, %s)'):format(a.int and 'int' or 'number', v, label)
     end
@@ -43,12 +46,14 @@ local function wrap(op, declarations)
   local function refuse(v, label)
     error(('%s: expected a tensor, got %s'):format(label, check.show(v)), 3)
   end
-  return assert(loadstring(source, '=ops.' .. op))(lib, tensor.is, check.int, check.number, refuse, status.raise)
+  local make = assert(loadstring(source, '=ops.' .. op))
+  return make(lib, tensor.is, check.int, check.number, refuse, status.raise)
 end
 
 -- The ops are the prototypes after the header's own functions: those whose first parameter is a
 -- tensor and which are not ag_tensor_*.
-for name, declarations in ffi.string(lib.ag_cdef()):gmatch('int ag_([%w_]+)%((ag_tensor %*%a[^%)]*)%);') do
+local PROTOTYPE = 'int ag_([%w_]+)%((ag_tensor %*%a[^%)]*)%);'
+for name, declarations in ffi.string(lib.ag_cdef()):gmatch(PROTOTYPE) do
   if not name:find('^tensor_') then M[name] = wrap(name, declarations) end
 end
 

@@ -43,7 +43,8 @@ function M.capture(backend, fn)
   end
   status.raise(lib.ag_capture_end(out, backend), 2)
   local raw = ffi.gc(out[0], lib.ag_plan_free)
-  return setmetatable({raw = raw, ops = lib.ag_plan_size(raw), barriers = lib.ag_plan_barriers(raw)}, Plan)
+  local plan = {raw = raw, ops = lib.ag_plan_size(raw), barriers = lib.ag_plan_barriers(raw)}
+  return setmetatable(plan, Plan)
 end
 
 return M

@@ -29,7 +29,8 @@ end
 
 --- The C constant of a dtype name; raises for others.
 function M.dtype(name, level)
-  return dtypes[name] or dtypes[check.one_of(name, 'dtype', {'f32', 'bf16', 'f16', 'i32'}, level or 1)]
+  return dtypes[name] or dtypes[check.one_of(name, 'dtype', {'f32', 'bf16', 'f16', 'i32'}, level
+    or 1)]
 end
 
 local function fill_dims(shape)
@@ -132,7 +133,8 @@ local function view(t, shape, stride, offset, level)
     dims[i - 1] = shape[i]
     strides[i - 1] = stride[i]
   end
-  return create(function() return lib.ag_tensor_view(out, t, #shape, dims, strides, offset) end, (level or 2) + 1)
+  return create(function() return lib.ag_tensor_view(out, t, #shape, dims, strides, offset) end,
+    (level or 2) + 1)
 end
 
 local function read_dims(t, get)
@@ -188,11 +190,13 @@ function Tensor:view(...)
   end
   local count = self:count()
   if free then
-    if known == 0 or count % known ~= 0 then error(('view: %d elements do not fill the shape'):format(count), 2) end
+    if known == 0 or count % known
+      ~= 0 then error(('view: %d elements do not fill the shape'):format(count), 2) end
     shape[free] = count / known
     known = count
   end
-  if known ~= count then error(('view: %d elements, the shape holds %d'):format(count, known), 2) end
+  if known ~= count then error(('view: %d elements, the shape holds %d'):format(count, known),
+    2) end
   local stride, step = {}, 1
   for i = #shape, 1, -1 do
     stride[i] = step
@@ -254,7 +258,8 @@ function Tensor:set(values)
   check.one_of(dtype, 'set: dtype', {'f32', 'i32'})
   local host = host_type[dtype](n + 1)
   for i = 1, n do
-    host[i - 1] = dtype == 'i32' and check.int(values[i], 'set: value') or check.number(values[i], 'set: value')
+    host[i - 1] = dtype == 'i32' and check.int(values[i], 'set: value') or check.number(values[i],
+      'set: value')
   end
   status.raise(lib.ag_tensor_write(self, host, n * 4), 2)
   return self

@@ -55,7 +55,8 @@ end
 -- A shard is a plain name in the directory. The hub's cache links it into its own blobs, two
 -- folders up; nowhere else.
 local function check_shard(dir, shard)
-  if type(shard) ~= 'string' or shard == '' or shard:find '[/\\%z]' or shard == '.' or shard == '..' then
+  if type(shard) ~= 'string' or shard == '' or shard:find '[/\\%z]' or shard == '.' or shard
+    == '..' then
     return nil, ('%s/%s: a shard must be a plain file name'):format(dir, INDEX)
   end
   local home, real = posix.realpath(dir), posix.realpath(dir .. '/' .. shard)
@@ -111,7 +112,7 @@ end
 ---@return string? code 'format', 'io', 'memory'
 function M.open(path, opts)
   local w = setmetatable({path = path, backend = opts.backend, entries = {}, used = {}}, Weights)
-  local file, ok, err, code = path, nil, nil, nil
+  local file, ok, err, code = path
   if lfs.attributes(path, 'mode') == 'directory' then
     file = path .. '/' .. SINGLE
     if not lfs.attributes(file, 'mode') and lfs.attributes(path .. '/' .. INDEX, 'mode') then

@@ -40,13 +40,16 @@ describe('argent', function()
   teardown(function() os.execute('rm -rf ' .. command.quote(dir)) end)
 
   local function say(more, opts)
-    local args = {'say', case.text, '-m', model.model, '--voice', case.voice, '--language', case.language, '--layout',
-      case.layout, '--seed', tostring(case.seed), '--max-frames', tostring(case.max_new_tokens - 1), '--threads', '2'}
+    local args = {'say', case.text, '-m', model.model, '--voice', case.voice, '--language',
+      case.language, '--layout',
+      case.layout, '--seed', tostring(case.seed), '--max-frames',
+        tostring(case.max_new_tokens - 1), '--threads', '2'}
     for _, a in ipairs(more or {}) do args[#args + 1] = a end
     return command.run(args, opts)
   end
 
-  -- A failing run: this code, exactly one line on standard error, nothing on standard output, nothing left in the folder.
+  -- A failing run: this code, exactly one line on standard error, nothing on standard output,
+  -- nothing left in the folder.
   local function fails(code, pattern, r)
     assert.equal(code, r.code, r.err)
     assert.equal('', r.out)
@@ -60,12 +63,14 @@ describe('argent', function()
     return to
   end
 
-  it('says a golden case: the official codes, the official sound, a summary on standard error only', function()
+  it('says a golden case: the official codes, the official sound, a summary on standard error '
+    .. 'only', function()
     local wav, codes = dir .. '/a b.wav', dir .. '/codes.json'
     local r = say {'-o', wav, '--codes', codes, '--bits', 'float', '--dtype', 'f32'}
     assert.equal(0, r.code, r.err)
     assert.equal('', r.out)
-    assert.matches('a b%.wav: [%d.]+ s of speech in [%d.]+ s %(RTF [%d.]+%), first audio after [%d.]+ s, seed %d+\n$', r.err)
+    assert.matches('a b%.wav: [%d.]+ s of speech in [%d.]+ s %(RTF [%d.]+%), first audio after '
+      .. '[%d.]+ s, seed %d+\n$', r.err)
     local e = assert(ag.load(('%s/%s.safetensors'):format(model.dir, case.name), {backend = be}))
     assert.same(e.codes:totable(), json.decode(read(codes), 'codes').codes)
     local decoded = dir .. '/decoded.wav'
@@ -88,7 +93,8 @@ describe('argent', function()
     local text = dir .. '/text.txt'
     st.write(case.text, text)
     local want = say({'-o', '-'}).out
-    local rest = {'-m', model.model, '--voice', case.voice, '--language', case.language, '--layout', case.layout, '--seed',
+    local rest = {'-m', model.model, '--voice', case.voice, '--language', case.language,
+      '--layout', case.layout, '--seed',
       tostring(case.seed), '--max-frames', tostring(case.max_new_tokens - 1), '-o', '-'}
     for _, how in ipairs {{'-f', text}, {'-'}, {'-f', '-'}} do
       local args = {'say', unpack(how)}
@@ -128,7 +134,8 @@ describe('argent', function()
     assert.matches('complete: yes', r.out)
     local i = json.decode(command.run({'inspect', '--json', '-m', model.model}).out, 'inspect')
     assert.equal(64, i.talker.hidden)
-    assert.matches('talker.model.norm.weight  BF16  %[64%]', command.run({'inspect', '--tensors', '-m', model.model}).out)
+    assert.matches('talker.model.norm.weight  BF16  %[64%]', command.run({'inspect', '--tensors',
+      '-m', model.model}).out)
   end)
 
   it('finds the model by ARGENT_MODEL', function()
@@ -160,7 +167,8 @@ describe('argent', function()
   describe('refuses', function()
     it('misuse, with exit code 2 and a hint', function()
       fails(2, "unknown verb 'sya', did you mean say?", command.run {'sya'})
-      fails(2, "unknown option '--temprature', did you mean --temperature?", command.run {'say', 'x', '--temprature', '1'})
+      fails(2, "unknown option '--temprature', did you mean --temperature?", command.run {'say',
+        'x', '--temprature', '1'})
       fails(2, 'expected an integer from 1', command.run {'say', 'x', '--max-frames', '0'})
       fails(2, 'expected a number', command.run {'say', 'x', '--top-p', 'nan'})
       fails(2, 'no text', command.run {'say', '-m', model.model})
@@ -183,7 +191,8 @@ describe('argent', function()
       fails(3, 'config.json', command.run {'say', 'x', '-m', broken, '--voice', 'ryan'})
       os.remove(broken .. '/config.json')
       fails(3, 'config.json', command.run {'say', 'x', '-m', broken, '--voice', 'ryan'})
-      for _, file in ipairs {'vocab.json', 'merges.txt', 'tokenizer_config.json', 'generation_config.json',
+      for _, file in ipairs {'vocab.json', 'merges.txt', 'tokenizer_config.json',
+        'generation_config.json',
         'speech_tokenizer/config.json', 'speech_tokenizer/model.safetensors'} do
         local other = copy_model(dir .. '/other')
         os.remove(other .. '/' .. file)
@@ -199,13 +208,15 @@ describe('argent', function()
       local t = assert(ag.load(other .. '/model.safetensors', {backend = be}))
       t['talker.model.norm.weight'] = nil
       assert(ag.save(other .. '/model.safetensors', t))
-      fails(3, 'talker.model.norm.weight: missing', command.run {'say', 'x', '-m', other, '--voice', 'ryan'})
+      fails(3, 'talker.model.norm.weight: missing', command.run {'say', 'x', '-m', other,
+        '--voice', 'ryan'})
       local r = command.run {'inspect', '-m', other}
       assert.equal(3, r.code)
       assert.matches('complete: no: .*talker.model.norm.weight: missing', r.out)
       t['talker.model.norm.weight'] = ag.zeros(be, {7}, 'bf16')
       assert(ag.save(other .. '/model.safetensors', t))
-      fails(3, 'talker.model.norm.weight: shape [7], expected [64]', command.run {'say', 'x', '-m', other, '--voice', 'ryan'})
+      fails(3, 'talker.model.norm.weight: shape [7], expected [64]', command.run {'say', 'x', '-m',
+        other, '--voice', 'ryan'})
     end)
 
     it('a model with NaN in its weights, and names the tensor', function()
@@ -217,7 +228,8 @@ describe('argent', function()
         values[5] = 0 / 0
         t[at[2]] = ag.tensor(be, values):view(t[at[2]].shape):to(t[at[2]].dtype)
         assert(ag.save(other .. '/' .. at[1], t))
-        fails(3, at[2] .. ': 1 values are NaN or infinite', command.run {'say', 'one', '-m', other, '--voice', 'ryan', '-o',
+        fails(3, at[2] .. ': 1 values are NaN or infinite', command.run {'say', 'one', '-m', other,
+          '--voice', 'ryan', '-o',
           dir .. '/nan.wav'})
         assert.is_nil(lfs.attributes(dir .. '/nan.wav'))
         os.execute('rm -rf ' .. other)
@@ -234,12 +246,19 @@ describe('argent', function()
       fails(4, 'text is empty', text ' \n ')
       fails(4, 'not valid UTF-8 at byte 2', text 'a\255b')
       fails(4, "unknown language 'klingon'", text('x', {'--language', 'klingon'}))
-      fails(4, "unknown voice 'rian', did you mean ryan?", command.run {'say', 'x', '-m', model.model, '--voice', 'rian'})
+      fails(4, "unknown voice 'rian', did you mean ryan?", command.run {'say', 'x', '-m',
+        model.model, '--voice', 'rian'})
       fails(4, 'needs a voice', command.run {'say', 'x', '-m', model.model})
       local codes = dir .. '/bad.json'
-      for bytes, message in pairs {['{"codes": [[1]]}'] = 'frame 0 does not have', ['{"codes": []}'] = 'no frames',
-        ['{"codes": [[1,2,3,4,1e9]]}'] = 'frame 0, group 4 is 1000000000', ['{"codes": [[1,2,3,4,-1]]}'] = 'not a code',
-        ['{"codes": [[1,2,3,4,1.5]]}'] = 'not a code', ['[1'] = 'bad.json', ['{}'] = 'expected {"codes"'} do
+      for bytes, message in pairs {
+        ['{"codes": [[1]]}'] = 'frame 0 does not have',
+        ['{"codes": []}'] = 'no frames',
+        ['{"codes": [[1,2,3,4,1e9]]}'] = 'frame 0, group 4 is 1000000000',
+        ['{"codes": [[1,2,3,4,-1]]}'] = 'not a code',
+        ['{"codes": [[1,2,3,4,1.5]]}'] = 'not a code',
+        ['[1'] = 'bad.json',
+        ['{}'] = 'expected {"codes"',
+      } do
         st.write(bytes, codes)
         fails(4, message, command.run {'decode', codes, '-m', model.model, '-o', dir .. '/bad.wav'})
       end
@@ -283,7 +302,8 @@ describe('argent', function()
     t['talker.codec_head.weight'] = head:to('bf16')
     assert(ag.save(other .. '/model.safetensors', t))
     local out = dir .. '/endless.wav'
-    local r = command.run {'say', 'one', '-m', other, '--voice', 'ryan', '--seed', '1', '--temperature', '0.01', '-o', out}
+    local r = command.run {'say', 'one', '-m', other, '--voice', 'ryan', '--seed', '1',
+      '--temperature', '0.01', '-o', out}
     assert.equal(7, r.code, r.err)
     assert.matches('did not end after %d+ frames', r.err)
     assert.is_nil(lfs.attributes(out))
@@ -311,7 +331,8 @@ describe('argent', function()
     for name in lfs.dir(folder) do assert.matches('^%.%.?$', name) end
   end)
 
-  it('runs on the instruction set that ARGENT_ISA names, and refuses one that is not here', function()
+  it('runs on the instruction set that ARGENT_ISA names, and refuses one that is not here',
+    function()
     local wav = {}
     for _, isa in ipairs {'plain', 'avx2', 'avx512'} do
       if lib.ag_isa_supported(isa) ~= 0 then
@@ -322,13 +343,15 @@ describe('argent', function()
       end
     end
     for _, codes in ipairs(wav) do assert.equal(wav[1], codes) end
-    fails(3, 'ARGENT_ISA=mmx: not one of plain, avx2, avx512', say({}, {env = {ARGENT_ISA = 'mmx'}}))
+    fails(3, 'ARGENT_ISA=mmx: not one of plain, avx2, avx512', say({},
+      {env = {ARGENT_ISA = 'mmx'}}))
   end)
 
   it('stops within a frame at Ctrl-C: exit code 130, one line, no file', function()
     local script = dir .. '/loop.sh'
     local log = dir .. '/log'
-    st.write(('%s %s & pid=$!; sleep 1; kill -INT $pid; wait $pid; echo code $?'):format(command.quote(command.exe),
+    st.write(('%s %s & pid=$!; sleep 1; kill -INT $pid; wait $pid; echo code '
+      .. '$?'):format(command.quote(command.exe),
       ("run %s/loop.lua"):format(dir)), script)
     st.write(([[
       local ag = require 'argent'
@@ -346,7 +369,8 @@ describe('argent', function()
 
   it('gives the same samples as the library', function()
     local tts = assert(ag.qwen3_tts.open(model.model, {backend = be}))
-    local sound = assert(tts:say {text = case.text, voice = case.voice, language = case.language, layout = case.layout,
+    local sound = assert(tts:say {text = case.text, voice = case.voice, language = case.language,
+      layout = case.layout,
       seed = case.seed, max_frames = case.max_new_tokens - 1})
     local wav = dir .. '/lib.wav'
     assert.equal(0, say({'-o', wav, '--bits', 'float'}).code)

@@ -37,7 +37,8 @@ local function load(be, model, changes)
   local cfg = assert(require('argent.qwen3_tts.config').read(model.model)).talker
   local w = assert(weights.open(model.model, {backend = be}))
   local plain = config(cfg, changes)
-  return assert(weights.build(function() return Backbone.load(be, plain, w:scope 'talker.model.', 'f32') end))
+  return assert(weights.build(function() return Backbone.load(be, plain, w:scope 'talker.model.',
+    'f32') end))
 end
 
 local function join(be, parts)
@@ -109,7 +110,8 @@ for _, isa in ipairs(isas) do
           local x = rows(be, {3, 1, D}, 9)
           local h = assert(bb:forward(s, x))
           for r = 1, 3 do
-            assert.is_true(compare.same_bits(assert(bb:forward(alone[r], x:select(1, r))), h:select(1, r)))
+            assert.is_true(compare.same_bits(assert(bb:forward(alone[r], x:select(1, r))),
+              h:select(1, r)))
           end
           assert.same({5, 12, 2}, s.pos)
         end)
@@ -129,7 +131,8 @@ for _, isa in ipairs(isas) do
         it('replays a captured step with the bits of the eager one', function()
           local x = rows(be, {12, D}, 8)
           local eager, s = bb:session {}, bb:session {}
-          local a, b = assert(bb:forward(eager, x:narrow(1, 1, 4))), assert(bb:forward(s, x:narrow(1, 1, 4)))
+          local a, b = assert(bb:forward(eager, x:narrow(1, 1, 4))), assert(bb:forward(s,
+            x:narrow(1, 1, 4)))
           assert.is_true(compare.same_bits(a, b))
           local input, out = tensor.zeros(be, {1, 1, D}), tensor.zeros(be, {1, 1, D})
           local plan = ag.capture(be, function() bb:step(s, out, input) end)
@@ -142,16 +145,20 @@ for _, isa in ipairs(isas) do
 
         it('says which length was wrong and what was expected', function()
           local s = bb:session {}
-          local _, err = pcall(function() local h = bb:forward(s, rows(be, {2, D + 1})) return h end)
-          assert.truthy(err:find(('forward: x [2, %d]: expected [T, %d]'):format(D + 1, D), 1, true))
+          local _, err = pcall(function() local h = bb:forward(s, rows(be, {2, D
+            + 1})) return h end)
+          assert.truthy(err:find(('forward: x [2, %d]: expected [T, %d]'):format(D + 1, D), 1,
+            true))
           assert.truthy(err:find('backbone_spec.lua', 1, true))
-          _, err = pcall(function() local h = bb:forward(bb:session {rows = 2}, rows(be, {3, D})) return h end)
+          _, err = pcall(function() local h = bb:forward(bb:session {rows = 2}, rows(be, {3,
+            D})) return h end)
           assert.truthy(err:find(('expected [2, T, %d]'):format(D), 1, true))
         end)
       end)
     end
 
-    it('grows beyond its first capacity without changing a bit, and is full at the maximum', function()
+    it('grows beyond its first capacity without changing a bit, and is full at the maximum',
+      function()
       local model = golden.models()[1]
       local bb = load(be, model, {max_position_embeddings = 600})
       local D = bb.cfg.hidden_size
@@ -195,7 +202,8 @@ for _, isa in ipairs(isas) do
 end
 
 describe('backbone', function()
-  it('agrees with one thread and two, bit for bit, and between instruction sets within 1e-5', function()
+  it('agrees with one thread and two, bit for bit, and between instruction sets within 1e-5',
+    function()
     for _, model in ipairs(golden.models()) do
       local reference
       for _, isa in ipairs(isas) do
@@ -204,7 +212,8 @@ describe('backbone', function()
           for threads = 1, 2 do
             local be = assert(ag.backend('cpu', {threads = threads, isa = isa.name}))
             local bb = load(be, model)
-            results[threads] = assert(bb:forward(bb:session {}, rows(be, {33, bb.cfg.hidden_size}, 2)))
+            results[threads] = assert(bb:forward(bb:session {}, rows(be, {33, bb.cfg.hidden_size},
+              2)))
           end
           assert.is_true(compare.same_bits(results[1], results[2]))
           reference = reference or results[1]

@@ -15,7 +15,8 @@ local function build_prompt(tts, o)
   return assert(prompt.build(tts.cfg, tts.tokenizer, {
     text = o.text, instruct = o.instruct, voice = o.voice, language = o.language, layout = o.layout,
     speaker_vector = o.reference ~= nil,
-    reference = o.reference and o.reference.codes and {frames = #o.reference.codes, text = o.reference.text} or nil,
+    reference = o.reference and o.reference.codes and {frames = #o.reference.codes,
+      text = o.reference.text} or nil,
   }))
 end
 
@@ -35,16 +36,19 @@ for _, dtype in ipairs {'f32', 'bf16'} do
           return assert(ag.load(('%s/%s.safetensors'):format(model.dir, case.name), {backend = be}))
         end
 
-        it(name .. ': the prompt rows, the text still to come, and the hidden state of every row', function()
+        it(name .. ': the prompt rows, the text still to come, and the hidden state of every row',
+          function()
           local o, e = cases.options(case, reference), expected()
           local p = build_prompt(tts, o)
           local ref = o.reference and {speaker = o.reference.speaker,
-            frames = o.reference.codes and tts.predictor:frame_embeddings(tts.talker.codec_embedding, o.reference.codes)}
+            frames = o.reference.codes
+              and tts.predictor:frame_embeddings(tts.talker.codec_embedding, o.reference.codes)}
           local rows = tts.talker:prompt_rows(p, ref)
           assert.is_true(compare.distance(e.prompt, rows) <= 1e-5)
           assert.is_true(compare.distance(e.trailing, tts.talker:text_vectors(p.trailing)) <= 1e-5)
           local s = tts.talker.backbone:session {}
-          assert.is_true(compare.relative(e.prefill_hidden, tts.talker.backbone:forward(s, rows)) <= 1e-4)
+          assert.is_true(compare.relative(e.prefill_hidden, tts.talker.backbone:forward(s,
+            rows)) <= 1e-4)
         end)
 
         it(name .. ': every hidden state, logit, code and step input of the loop', function()
@@ -56,12 +60,15 @@ for _, dtype in ipairs {'f32', 'bf16'} do
             assert.is_true(compare.relative(e.step_logits:select(1, f), lane.logits) <= 1e-4)
             assert.is_true(u:next())
             assert.same(e.codes:select(1, f):totable(), lane.codes:select(1, 1):totable())
-            assert.is_true(compare.relative(e.predictor_logits:select(1, f), lane.state.logits) <= 1e-4)
+            assert.is_true(compare.relative(e.predictor_logits:select(1, f),
+              lane.state.logits) <= 1e-4)
             assert.is_true(compare.distance(e.step_inputs:select(1, f), lane.input) <= 1e-5)
             assert(lane:step())
           end
-          assert.is_true(compare.relative(e.step_hidden:select(1, case.frames + 1), lane.hidden) <= 1e-4)
-          assert.is_true(compare.relative(e.step_logits:select(1, case.frames + 1), lane.logits) <= 1e-4)
+          assert.is_true(compare.relative(e.step_hidden:select(1, case.frames + 1),
+            lane.hidden) <= 1e-4)
+          assert.is_true(compare.relative(e.step_logits:select(1, case.frames + 1),
+            lane.logits) <= 1e-4)
           u:finish()
         end)
 

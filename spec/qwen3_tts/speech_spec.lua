@@ -72,7 +72,8 @@ describe('speech', function()
         end
       end)
 
-      it('gives the same bits twice for one seed, others for another, and others for another stream of draws', function()
+      it('gives the same bits twice for one seed, others for another, and others for another '
+        .. 'stream of draws', function()
         local a = assert(tts:say(free(model, tts, 'one two three', 9)))
         local b = assert(tts:say(free(model, tts, 'one two three', 9)))
         assert.is_true(compare.same_bits(a.samples, b.samples))
@@ -106,7 +107,8 @@ describe('speech', function()
       end)
 
       it('makes the frames of rows side by side equal to those of each row alone', function()
-        local texts, lane = {'one', 'two three four', 'five six'}, Lane.new(tts.talker, tts.predictor, 3)
+        local texts, lane = {'one', 'two three four', 'five six'}, Lane.new(tts.talker,
+          tts.predictor, 3)
         local prompts, trailing, sampling, alone = {}, {}, {}, {}
         for r, text in ipairs(texts) do
           local o = free(model, tts, text, 100 + r)
@@ -117,12 +119,14 @@ describe('speech', function()
             alone[r][f] = u.lane.codes:select(1, 1):totable()
           end
           u:finish()
-          local p = assert(prompt.build(tts.cfg, tts.tokenizer, {text = text, voice = o.voice, instruct = o.instruct,
+          local p = assert(prompt.build(tts.cfg, tts.tokenizer, {text = text, voice = o.voice,
+            instruct = o.instruct,
             speaker_vector = o.reference ~= nil}))
           prompts[r] = tts.talker:prompt_rows(p, o.reference)
           trailing[r] = tts.talker:text_vectors(p.trailing)
           local g = tts.cfg.generation
-          sampling[r] = {seed = 100 + r, stream = 0, talker = {g.temperature, g.top_k, g.top_p, g.repetition_penalty},
+          sampling[r] = {seed = 100 + r, stream = 0, talker = {g.temperature, g.top_k, g.top_p,
+            g.repetition_penalty},
             predictor = {g.subtalker_temperature, g.subtalker_top_k, g.subtalker_top_p, 1}}
         end
         assert(lane:start(prompts, trailing, tts:pad_vector(), sampling))
@@ -189,8 +193,10 @@ describe('speech', function()
         local u = assert(utterance.start(tts, free(golden.models()[1], tts, 'one two', 1)))
         u.lane = lane
         local p = tts.talker:prompt_rows(u.prompt, u.reference)
-        local sampling = {seed = 1, stream = 0, talker = {0.9, 50, 1, 1.05}, predictor = {0.9, 50, 1, 1}}
-        assert(lane:start({p}, {tts.talker:text_vectors(u.prompt.trailing)}, tts:pad_vector(), {sampling}))
+        local sampling = {seed = 1, stream = 0, talker = {0.9, 50, 1, 1.05}, predictor = {0.9, 50,
+          1, 1}}
+        assert(lane:start({p}, {tts.talker:text_vectors(u.prompt.trailing)}, tts:pad_vector(),
+          {sampling}))
         assert(lane.session:ensure(room))
         local all = {}
         for f = 1, 300 do

@@ -26,9 +26,8 @@ end
 --- Runs argent with args.
 ---@param args string[]
 ---@param opts? {stdin: string?, env: table<string, string>?, before: string?, after: string?,
----timeout: integer?, interrupt: number?} before: shell text in front of the command
----('ulimit -f 8;'); after: shell text behind it ('| head -c 10'); interrupt: seconds after which
----Ctrl-C arrives
+---timeout: integer?, interrupt: number?} before: shell text in front of the command ('ulimit -f
+---8;'); after: shell text behind it ('| head -c 10'); interrupt: seconds after which Ctrl-C arrives
 ---@return {code: integer, out: string, err: string}
 function M.run(args, opts)
   opts = opts or {}

@@ -11,7 +11,8 @@ local M = {}
 function M.distance(expected, actual)
   local a, n = expected:host()
   local b, m = actual:host()
-  if n ~= m then error(('expected %d values [%s], got %d [%s]'):format(n, table.concat(expected.shape, ','), m,
+  if n ~= m then error(('expected %d values [%s], got %d [%s]'):format(n,
+    table.concat(expected.shape, ','), m,
     table.concat(actual.shape, ',')), 2) end
   local worst, scale = 0, 0
   for i = 0, n - 1 do

@@ -4,7 +4,8 @@
 local here = debug.getinfo(1, 'S').source:match('^@(.*)spec/support/helper%.lua$')
 _G.ARGENT_ROOT = here == '' and '.' or here:gsub('/$', '')
 
-package.path = ARGENT_ROOT .. '/lua/?.lua;' .. ARGENT_ROOT .. '/lua/?/init.lua;' .. ARGENT_ROOT .. '/spec/?.lua;'
+package.path = ARGENT_ROOT .. '/lua/?.lua;' .. ARGENT_ROOT .. '/lua/?/init.lua;' .. ARGENT_ROOT
+  .. '/spec/?.lua;'
   .. package.path
 
 local ok, err = pcall(require, 'argent')

@@ -1,7 +1,9 @@
 -- What the verbs of the command share: exit codes, text and model arguments, messages, output.
 
 local Backend = require 'argent.backend'
+local file = require 'argent.audio.file'
 local lfs = require 'lfs'
+local pcm = require 'argent.audio.pcm'
 local posix = require 'argent.posix'
 
 local M = {}
@@ -57,26 +59,53 @@ end
 
 -- ---- option values ----
 
---- A converter for argparse: an integer in range.
-function M.integer(lo, hi)
-  return function(s)
+local function ranged(p, name, argname, help, valid, expected)
+  p:option(name, help):argname(argname):convert(function(s)
     local v = tonumber(s)
-    if not v or v % 1 ~= 0 or v < lo or v > hi then
-      return nil, ("expected an integer from %.0f to %.0f, got '%s'"):format(lo, hi, s)
-    end
-    return v
-  end
+    if v and valid(v) then return v end
+    return nil, ("%s: expected %s, got '%s'"):format(name, expected, s)
+  end)
 end
 
---- A converter for argparse: a number in range.
-function M.number(lo, hi)
-  return function(s)
-    local v = tonumber(s)
-    if not v or v ~= v or v < lo or v > hi then
-      return nil, ("expected a number from %g to %g, got '%s'"):format(lo, hi, s)
-    end
-    return v
-  end
+--- An option that takes an integer from lo to hi.
+function M.integer_option(p, name, lo, hi, help)
+  ranged(p, name, '<n>', help, function(v) return v % 1 == 0 and v >= lo and v <= hi end,
+    ('an integer from %.0f to %.0f'):format(lo, hi))
+end
+
+--- An option that takes a number from lo to hi.
+function M.number_option(p, name, lo, hi, help)
+  ranged(p, name, '<x>', help, function(v) return v >= lo and v <= hi end,
+    ('a number from %g to %g'):format(lo, hi))
+end
+
+-- ---- sound ----
+
+--- Options of every verb that writes sound.
+function M.output_options(p)
+  p:option('-o --output', 'Sound file (wav, flac, ogg, opus, mp3 by extension), or - for raw '
+    .. 's16le on standard output.', 'speech.wav'):argname '<file>'
+  p:option('--bits', 'Sample format of wav and flac: 16, 24 or float.', '16')
+    :choices {'16', '24', 'float'}
+end
+
+--- Refuses an output that cannot be written, before a model is loaded and minutes are spent.
+function M.check_output(path)
+  if path == '-' then return true end
+  local format, err = file.format(path)
+  if not format then return nil, err, 'usage' end
+  return true
+end
+
+--- A writer for the output options: a sound file, or raw samples on standard output.
+function M.create_output(args, rate)
+  if args.output == '-' then return pcm.sink(1) end
+  return file.create(args.output, {rate = rate, bits = args.bits})
+end
+
+--- How messages call an output.
+function M.output_name(path)
+  return path == '-' and 'standard output' or path
 end
 
 -- ---- text ----
@@ -137,8 +166,7 @@ function M.model_options(p)
   p:option('--dtype', 'Of the linear weights: bf16, or f32 (the reference mode).', 'bf16')
     :choices {'f32', 'bf16'}
   p:option('--device', 'Where to run.', 'auto'):choices {'cpu', 'cuda', 'auto'}
-  p:option('--threads', 'CPU threads (default: one per core).'):argname '<n>'
-    :convert(M.integer(1, 256))
+  M.integer_option(p, '--threads', 1, 256, 'CPU threads (default: one per core).')
 end
 
 --- The model's directory: the option, else $ARGENT_MODEL.

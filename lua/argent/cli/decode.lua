@@ -2,18 +2,14 @@
 
 local ag = require 'argent'
 local common = require 'argent.cli.common'
-local file = require 'argent.audio.file'
 local json = require 'argent.json'
-local pcm = require 'argent.audio.pcm'
 
 local M = {summary = 'make sound from codes'}
 
 function M.parser(p)
   p:argument('codes', 'JSON file {"codes": [[...], ...]}, or - for standard input.')
   common.model_options(p)
-  p:option('-o --output', 'Sound file (wav, flac, ogg, opus, mp3 by extension), or - for raw s16le on standard output.',
-    'speech.wav'):argname '<file>'
-  p:option('--bits', 'Sample format of wav and flac: 16, 24 or float.', '16'):choices {'16', '24', 'float'}
+  common.output_options(p)
   p:epilog [[
 Examples:
   argent say 'Hello.' --voice ryan --codes hello.json -o hello.wav
@@ -40,11 +36,9 @@ end
 
 function M.run(args)
   local doc, err, code
-  if args.output ~= '-' then
-    local format
-    format, err = file.format(args.output)
-    if not format then return nil, err, 'usage' end
-  end
+  local ok
+  ok, err, code = common.check_output(args.output)
+  if not ok then return nil, err, code end
   local name = args.codes == '-' and 'standard input' or args.codes
   doc, err, code = common.read_input(args.codes, 2 ^ 26)
   if not doc then return nil, err, code end
@@ -58,19 +52,17 @@ function M.run(args)
   if not frames then return nil, err, 'value' end
   local samples
   samples, err, code = tts.codec:decode(ag.tensor(tts.backend, frames, 'i32'))
-  if not samples then return nil, code == 'interrupted' and error('interrupted', 0) or name .. ': ' .. err, code end
+  if not samples then return nil, name .. ': ' .. err, code end
   local writer
-  if args.output == '-' then writer = pcm.sink(1)
-  else writer, err, code = file.create(args.output, {rate = tts.codec.rate, bits = args.bits}) end
+  writer, err, code = common.create_output(args, tts.codec.rate)
   if not writer then return nil, err, code end
-  local ok
   ok, err, code = writer:write(samples:host())
   if ok then ok, err, code = writer:finish() end
   if not ok then
     writer:abort()
     return nil, err, code
   end
-  common.note(('%s: %d frames, %.2f s'):format(args.output == '-' and 'standard output' or args.output, #frames,
+  common.note(('%s: %d frames, %.2f s'):format(common.output_name(args.output), #frames,
     samples:count() / tts.codec.rate))
   return 0
 end

@@ -54,9 +54,11 @@ local function describe(dir, cfg)
   local r = {
     directory = dir, kind = cfg.kind, size = cfg.size,
     talker = {layers = t.num_hidden_layers, hidden = t.hidden_size, heads = t.num_attention_heads,
-      kv_heads = t.num_key_value_heads, head_dim = t.head_dim, positions = t.max_position_embeddings},
+      kv_heads = t.num_key_value_heads, head_dim = t.head_dim,
+      positions = t.max_position_embeddings},
     predictor = {layers = cfg.predictor.num_hidden_layers, hidden = cfg.predictor.hidden_size},
-    codec = {rate = c.sample_rate, samples_per_frame = c.samples_per_frame, groups = c.num_quantizers, book = c.codebook_size},
+    codec = {rate = c.sample_rate, samples_per_frame = c.samples_per_frame,
+      groups = c.num_quantizers, book = c.codebook_size},
     speakers = sorted_keys(t.speakers), languages = sorted_keys(t.languages),
   }
   local w = weights.open(dir, {backend = be})
@@ -71,7 +73,8 @@ end
 local function tensor_lines(lines, prefix, w)
   for _, name in ipairs(w and w:names() or {}) do
     local info = w:info(name)
-    lines[#lines + 1] = ('%s%s  %s  [%s]'):format(prefix, name, info.dtype, table.concat(info.shape, ', '))
+    local shape = table.concat(info.shape, ', ')
+    lines[#lines + 1] = ('%s%s  %s  [%s]'):format(prefix, name, info.dtype, shape)
   end
 end
 
@@ -88,16 +91,20 @@ function M.run(args)
   else
     local function add(fmt, ...) lines[#lines + 1] = fmt:format(...) end
     add('%s: Qwen3-TTS, kind %s, size %s', dir, r.kind, r.size)
-    add('talker: %d layers of %d, %d heads over %d of %d, up to %d positions', r.talker.layers, r.talker.hidden,
-      r.talker.heads, r.talker.kv_heads, r.talker.head_dim, r.talker.positions)
-    add('code predictor: %d layers of %d, %d groups of %d codes', r.predictor.layers, r.predictor.hidden, r.codec.groups,
-      r.codec.book)
+    local t, p = r.talker, r.predictor
+    add('talker: %d layers of %d, %d heads over %d of %d, up to %d positions', t.layers, t.hidden,
+      t.heads, t.kv_heads, t.head_dim, t.positions)
+    add('code predictor: %d layers of %d, %d groups of %d codes', p.layers, p.hidden,
+      r.codec.groups, r.codec.book)
     add('codec: %d Hz, %d samples a frame', r.codec.rate, r.codec.samples_per_frame)
     add('speakers: %s', #r.speakers > 0 and table.concat(r.speakers, ', ') or 'none')
     add('languages: %s', table.concat(r.languages, ', '))
     for _, part in ipairs {'model', 'speech_tokenizer'} do
-      local t = r[part]
-      if t then add('%s: %d tensors, %.1f M parameters, %.1f MB', part, t.tensors, t.parameters / 1e6, t.bytes / 1e6) end
+      local n = r[part]
+      if n then
+        add('%s: %d tensors, %.1f M parameters, %.1f MB', part, n.tensors, n.parameters / 1e6,
+          n.bytes / 1e6)
+      end
     end
     if args.tensors then
       tensor_lines(lines, '', w)

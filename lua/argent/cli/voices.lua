@@ -32,13 +32,17 @@ function M.run(args)
   table.sort(languages)
   table.insert(languages, 1, 'auto')
   if args.json then
-    return common.print(json.encode {kind = cfg.kind, voices = json.array(voices), languages = languages})
+    return common.print(json.encode {
+      kind = cfg.kind, voices = json.array(voices), languages = languages,
+    })
   end
   local lines = {}
   if #voices == 0 then
     lines[1] = 'no named voices: this is a ' .. cfg.kind .. ' model'
   end
-  for _, v in ipairs(voices) do lines[#lines + 1] = v.name .. (v.dialect and (' (%s)'):format(v.dialect) or '') end
+  for _, v in ipairs(voices) do
+    lines[#lines + 1] = v.name .. (v.dialect and (' (%s)'):format(v.dialect) or '')
+  end
   lines[#lines + 1] = 'languages: ' .. table.concat(languages, ', ')
   return common.print(table.concat(lines, '\n'))
 end

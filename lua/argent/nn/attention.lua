@@ -39,7 +39,8 @@ function Attention:forward(out, x, ws, cache, pos)
   self.q:forward(ws.q, x)
   self.k:forward(ws.k, x)
   self.v:forward(ws.v, x)
-  ops.rope_append(ws.q4, ws.k4, ws.v4, ws.angles, pos, cache.k, cache.v, self.q_norm, self.k_norm, self.eps)
+  ops.rope_append(ws.q4, ws.k4, ws.v4, ws.angles, pos, cache.k, cache.v, self.q_norm, self.k_norm,
+    self.eps)
   ops.attention(ws.q4, ws.q4, cache.k, cache.v, pos, self.scale, self.window)
   self.o:forward(out, ws.q)
 end

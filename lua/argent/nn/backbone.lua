@@ -69,7 +69,8 @@ function Backbone:step(session, out, x, row)
     block:forward(ws, caches[i], pos, before)
     before = block
   end
-  ops.rms_norm(out, ws.x, self.norm, self.cfg.rms_norm_eps, before and ws.branch, before and before.mlp_scale)
+  ops.rms_norm(out, ws.x, self.norm, self.cfg.rms_norm_eps, before and ws.branch,
+    before and before.mlp_scale)
   ops.advance(pos, T, nil)
 end
 
@@ -93,7 +94,8 @@ function Backbone:forward(session, x, opts)
   local row = opts.row and check.int(opts.row, 'forward: row', 1, session.rows)
   local flat = session.rows == 1 or row ~= nil
   local want = flat and ('[T, %d]'):format(D) or ('[%d, T, %d]'):format(session.rows, D)
-  if #shape ~= (flat and 2 or 3) or shape[#shape] ~= D or (not flat and shape[1] ~= session.rows) then
+  local rows_fit = flat or shape[1] == session.rows
+  if #shape ~= (flat and 2 or 3) or shape[#shape] ~= D or not rows_fit then
     error(('forward: x %s: expected %s'):format(shape_text(shape), want), 2)
   end
   local R, T = flat and 1 or shape[1], shape[#shape - 1]

@@ -29,7 +29,8 @@ end
 --- for the first), leaves its own MLP branch in ws.branch.
 ---@param before? ag.Block whose branch has not been added yet
 function Block:forward(ws, cache, pos, before)
-  ops.rms_norm(ws.n, ws.x, self.attn_norm, self.eps, before and ws.branch, before and before.mlp_scale)
+  ops.rms_norm(ws.n, ws.x, self.attn_norm, self.eps, before and ws.branch,
+    before and before.mlp_scale)
   self.attn:forward(ws.branch, ws.n, ws, cache, pos)
   ops.rms_norm(ws.n, ws.x, self.mlp_norm, self.eps, ws.branch, self.attn_scale)
   self.mlp:forward(ws.branch, ws.n, ws)

@@ -17,7 +17,8 @@ function Linear.load(scope, outs, ins, dtype, bias)
   local b
   if bias == 'required' then b = scope:get('bias', {outs}, 'f32')
   elseif bias ~= 'none' then b = scope:try('bias', {outs}, 'f32') end
-  return setmetatable({weight = scope:get('weight', {outs, ins}, dtype), bias = b, outs = outs, ins = ins}, Linear)
+  local w = scope:get('weight', {outs, ins}, dtype)
+  return setmetatable({weight = w, bias = b, outs = outs, ins = ins}, Linear)
 end
 
 --- out [..., outs] = x [..., ins] W^T + b.

@@ -21,9 +21,10 @@ end
 -- its shapes for T positions.
 local function scratch(backend, cfg, rows, chunk)
   local d = cfg.head_dim
+  local kv = cfg.num_key_value_heads * d
   local width = {
     x = cfg.hidden_size, n = cfg.hidden_size, branch = cfg.hidden_size,
-    q = cfg.num_attention_heads * d, k = cfg.num_key_value_heads * d, v = cfg.num_key_value_heads * d,
+    q = cfg.num_attention_heads * d, k = kv, v = kv,
     gate = cfg.intermediate_size, up = cfg.intermediate_size, angles = d,
   }
   local flat = {}
@@ -31,7 +32,9 @@ local function scratch(backend, cfg, rows, chunk)
   local function shaped(R, T)
     local ws = {}
     for name, w in pairs(width) do ws[name] = flat[name]:narrow(1, 1, R * T * w):view(R, T, w) end
-    for _, name in ipairs {'q', 'k', 'v'} do ws[name .. '4'] = ws[name]:view(R, T, width[name] / d, d) end
+    for _, name in ipairs {'q', 'k', 'v'} do
+      ws[name .. '4'] = ws[name]:view(R, T, width[name] / d, d)
+    end
     return ws
   end
   local memo = {}
@@ -65,7 +68,9 @@ function Session.new(backbone, opts)
   local cfg, be = backbone.cfg, backbone.backend
   local rows = check.int(opts.rows or 1, 'session: rows', 1, 4096, 1)
   local window, maximum = cfg.sliding_window, cfg.max_position_embeddings
-  local capacity = check.int(opts.capacity or BLOCK, 'session: capacity', 1, window and 2 ^ 31 or maximum, 1)
+  local most = window and 2 ^ 31 or maximum
+  local capacity = opts.capacity or math.min(BLOCK, most)
+  check.int(capacity, 'session: capacity', 1, most, 1)
   local chunk = check.int(opts.chunk or CHUNK, 'session: chunk', 1, 4096, 1)
   local slots = window and window - 1 + chunk or maximum
   local committed = window and slots or math.min(round_up(capacity, BLOCK), maximum)
@@ -77,7 +82,10 @@ function Session.new(backbone, opts)
   for r = 1, rows do s.consumed[r] = 0 end
   local shape = {slots, rows, cfg.num_key_value_heads, cfg.head_dim}
   for i = 1, cfg.num_hidden_layers do
-    s.caches[i] = {k = tensor.reserve(be, shape, 'f32', committed), v = tensor.reserve(be, shape, 'f32', committed)}
+    s.caches[i] = {
+      k = tensor.reserve(be, shape, 'f32', committed),
+      v = tensor.reserve(be, shape, 'f32', committed),
+    }
   end
   return setmetatable(s, meta)
 end
@@ -90,7 +98,8 @@ function methods:ensure(count, row)
   local need = 0
   for r = row or 1, row or self.rows do need = math.max(need, self.consumed[r] + count) end
   if need > self.maximum then
-    return nil, ('session full: %d positions wanted, the model has %d'):format(need, self.maximum), 'capacity'
+    local err = 'session full: %d positions wanted, the model has %d'
+    return nil, err:format(need, self.maximum), 'capacity'
   end
   if need <= self.committed or self.maximum == math.huge then return true end
   local committed = math.min(round_up(need, BLOCK), self.maximum)
@@ -124,7 +133,9 @@ end
 function methods:state(row)
   if not row then return self.caches, self.positions end
   local caches = {}
-  for i, c in ipairs(self.caches) do caches[i] = {k = c.k:narrow(2, row, 1), v = c.v:narrow(2, row, 1)} end
+  for i, c in ipairs(self.caches) do
+    caches[i] = {k = c.k:narrow(2, row, 1), v = c.v:narrow(2, row, 1)}
+  end
   return caches, self.positions:narrow(1, row, 1)
 end
 

@@ -26,12 +26,15 @@ function CodePredictor.load(backend, cfg, width, scope, dtype)
     backend = backend, cfg = cfg, width = width, embeddings = {}, heads = {},
     -- Only where the widths differ; it is applied to every input, the talker's hidden state
     -- included.
-    projection = H ~= width and Linear.load(scope:scope('small_to_mtp_projection.'), H, width, dtype, 'required') or nil,
+    projection = H ~= width
+      and Linear.load(scope:scope('small_to_mtp_projection.'), H, width, dtype, 'required') or nil,
     backbone = Backbone.load(backend, cfg, model, dtype),
   }, CodePredictor)
   for g = 1, cfg.num_code_groups - 1 do
-    self.embeddings[g] = model:get(('codec_embedding.%d.weight'):format(g - 1), {cfg.vocab_size, width})
-    self.heads[g] = Linear.load(scope:scope(('lm_head.%d.'):format(g - 1)), cfg.vocab_size, H, dtype, 'none')
+    local table_name, head_name = 'codec_embedding.%d.weight', 'lm_head.%d.'
+    self.embeddings[g] = model:get(table_name:format(g - 1), {cfg.vocab_size, width})
+    local head = scope:scope(head_name:format(g - 1))
+    self.heads[g] = Linear.load(head, cfg.vocab_size, H, dtype, 'none')
   end
   return self
 end
@@ -44,8 +47,10 @@ function CodePredictor:state(rows)
   local s = {
     rows = rows,
     session = self.backbone:session {rows = rows, capacity = self.cfg.num_code_groups, chunk = 2},
-    pair = zeros(rows, 2, D), pair_in = self.projection and zeros(rows, 2, H), pair_out = zeros(rows, 2, H),
-    one = zeros(rows, 1, D), one_in = self.projection and zeros(rows, 1, H), one_out = zeros(rows, 1, H),
+    pair = zeros(rows, 2, D), pair_out = zeros(rows, 2, H),
+    pair_in = self.projection and zeros(rows, 2, H),
+    one = zeros(rows, 1, D), one_out = zeros(rows, 1, H),
+    one_in = self.projection and zeros(rows, 1, H),
     logits = zeros(self.cfg.num_code_groups - 1, rows, self.cfg.vocab_size),
   }
   s.last = s.one_out:view(rows, H)
@@ -95,7 +100,9 @@ end
 function CodePredictor:frame_embeddings(codec_embedding, codes)
   local out = tensor.zeros(self.backend, {#codes, self.width})
   ops.embedding(out, codec_embedding, codes:select(2, 1), 0)
-  for g, table in ipairs(self.embeddings) do ops.embedding(out, table, codes:select(2, g + 1), 1) end
+  for g, embedding in ipairs(self.embeddings) do
+    ops.embedding(out, embedding, codes:select(2, g + 1), 1)
+  end
   return out
 end
 

@@ -7,7 +7,6 @@ local Backbone = require 'argent.nn.backbone'
 local Linear = require 'argent.nn.linear'
 local codebook = require 'argent.qwen3_tts.codebook'
 local layers = require 'argent.qwen3_tts.codec_layers'
-local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
 
 local NORM_EPS = 1e-6     -- of the ConvNeXt LayerNorm; not in the config
@@ -27,16 +26,19 @@ local function load_quantizer(backend, cfg, scope)
     return codebook.stack(backend, scopes, 'embedding_sum', cfg.codebook_size, dim)
   end
   local function project(part)
-    return scope:get(part .. '.output_proj.weight', {cfg.codebook_dim, dim, 1}, 'f32'):view(cfg.codebook_dim, dim)
+    local outs = cfg.codebook_dim
+    return scope:get(part .. '.output_proj.weight', {outs, dim, 1}, 'f32'):view(outs, dim)
   end
-  return {first = books('rvq_first', 1), rest = books('rvq_rest', G - 1), first_proj = project 'rvq_first',
-    rest_proj = project 'rvq_rest', dim = dim}
+  return {
+    first = books('rvq_first', 1), rest = books('rvq_rest', G - 1),
+    first_proj = project 'rvq_first', rest_proj = project 'rvq_rest', dim = dim,
+  }
 end
 
-local function load_convnext(backend, scope, C)
+local function load_convnext(scope, C)
   local hidden = 4 * C
   return {
-    dwconv = layers.depthwise(backend, scope:scope('dwconv.conv.'), C, 7),
+    dwconv = layers.depthwise(scope:scope('dwconv.conv.'), C, 7),
     norm = {w = scope:get('norm.weight', {C}, 'f32'), b = scope:get('norm.bias', {C}, 'f32')},
     pwconv1 = Linear.load(scope:scope('pwconv1.'), hidden, C, 'f32', 'required'),
     pwconv2 = Linear.load(scope:scope('pwconv2.'), C, hidden, 'f32', 'required'),
@@ -84,7 +86,7 @@ function CodecDecoder.load(backend, cfg, scope)
     local s = scope:scope(('upsample.%d.'):format(i - 1))
     self.upsample[i] = {
       up = layers.upsampling_linear(backend, s:scope('0.conv.'), L, L, ratio),
-      convnext = load_convnext(backend, s:scope('1.'), L),
+      convnext = load_convnext(s:scope('1.'), L),
     }
   end
   local n = #cfg.upsample_rates
@@ -111,8 +113,8 @@ function CodecDecoder:check_codes(codes)
   local host, size = codes:host(), self.cfg.codebook_size
   for i = 0, shape[1] * shape[2] - 1 do
     if host[i] < 0 or host[i] >= size then
-      return nil, ('codes: frame %d, group %d is %d, outside 0 .. %d'):format(math.floor(i / shape[2]), i % shape[2],
-        host[i], size - 1), 'value'
+      return nil, ('codes: frame %d, group %d is %d, outside 0 .. %d'):format(
+        math.floor(i / shape[2]), i % shape[2], host[i], size - 1), 'value'
     end
   end
   return true

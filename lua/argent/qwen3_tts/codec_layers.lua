@@ -19,6 +19,10 @@ end
 local CausalConv = {}
 CausalConv.__index = CausalConv
 
+local function conv1d(self, out, window)
+  ops.conv1d(out, window, self.weight, self.bias, self.dilation, 1)
+end
+
 --- A convolution of stride 1 with (K - 1) * dilation rows of past.
 ---@param scope ag.Scope with weight [O, C, K] and bias [O]
 function M.conv(backend, scope, outs, channels, taps, dilation)
@@ -27,18 +31,20 @@ function M.conv(backend, scope, outs, channels, taps, dilation)
     weight = pack(backend, scope:get('weight', {outs, channels, taps}, 'f32')),
     bias = scope:get('bias', {outs}, 'f32'),
     past = (taps - 1) * dilation, channels = channels, outs = outs, dilation = dilation, step = 1,
-    forward_op = function(self, out, window) ops.conv1d(out, window, self.weight, self.bias, self.dilation, 1) end,
+    forward_op = conv1d,
   }, CausalConv)
 end
 
 --- One filter per channel.
 ---@param scope ag.Scope with weight [C, 1, K] and bias [C]
-function M.depthwise(backend, scope, channels, taps)
+function M.depthwise(scope, channels, taps)
   local w = scope:get('weight', {channels, 1, taps}, 'f32'):view(channels, taps)
   return setmetatable({
     weight = w:transpose(1, 2):contiguous(), bias = scope:get('bias', {channels}, 'f32'),
     past = taps - 1, channels = channels, outs = channels, step = 1,
-    forward_op = function(self, out, window) ops.depthwise_conv1d(out, window, self.weight, self.bias) end,
+    forward_op = function(self, out, window)
+      ops.depthwise_conv1d(out, window, self.weight, self.bias)
+    end,
   }, CausalConv)
 end
 
@@ -59,9 +65,10 @@ function M.upsampling_conv(backend, scope, outs, channels, rate)
   ops.copy(packed:select(3, 1), w:narrow(3, rate + 1, rate):transpose(1, 3))
   ops.copy(packed:select(3, 2), w:narrow(3, 1, rate):transpose(1, 3))
   return setmetatable({
-    weight = packed:view(rate * outs, 2, channels), bias = repeated(backend, scope:get('bias', {outs}, 'f32'), rate),
+    weight = packed:view(rate * outs, 2, channels),
+    bias = repeated(backend, scope:get('bias', {outs}, 'f32'), rate),
     past = 1, channels = channels, outs = outs, step = rate,
-    forward_op = function(self, out, window) ops.conv1d(out, window, self.weight, self.bias, 1, 1) end,
+    dilation = 1, forward_op = conv1d,
   }, CausalConv)
 end
 
@@ -73,9 +80,12 @@ function M.upsampling_linear(backend, scope, outs, channels, rate)
   local packed = tensor.zeros(backend, {rate, outs, channels})
   ops.copy(packed, w:transpose(1, 3))
   return setmetatable({
-    weight = packed:view(rate * outs, channels), bias = repeated(backend, scope:get('bias', {outs}, 'f32'), rate),
+    weight = packed:view(rate * outs, channels),
+    bias = repeated(backend, scope:get('bias', {outs}, 'f32'), rate),
     past = 0, channels = channels, outs = outs, step = rate,
-    forward_op = function(self, out, window) ops.linear(out, window, self.weight, self.bias) end,
+    forward_op = function(self, out, window)
+      ops.linear(out, window, self.weight, self.bias)
+    end,
   }, CausalConv)
 end
 

@@ -41,7 +41,8 @@ function Stream.new(decoder, chunk)
     decoder = decoder, chunk = chunk, frames = 0, plans = {}, states = {},
     session = decoder.transformer:session {chunk = chunk},
     codes = tensor.zeros(be, {chunk, decoder.groups}, 'i32'),
-    work = flat(size), x = flat(size), y = flat(size), hidden = flat(math.max(rows * 4 * cfg.latent_dim, chunk * cfg.transformer.hidden_size)),
+    work = flat(size), x = flat(size), y = flat(size),
+    hidden = flat(math.max(rows * 4 * cfg.latent_dim, chunk * cfg.transformer.hidden_size)),
     samples = flat(chunk * decoder.samples_per_frame),
   }, Stream)
   local function remember(conv) s.states[conv] = conv.past > 0 and conv:state(be) or false end
@@ -122,7 +123,7 @@ function Stream:ops(n, tap)
   local d, cfg = self.decoder, self.decoder.cfg
   local L, H = cfg.latent_dim, cfg.transformer.hidden_size
   local here, there = self.x, self.y
-  local x, T, C = shaped(there, n, L), n, L
+  local x, T = shaped(there, n, L), n
   self:conv(d.pre_conv, x, n, function(rows)
     self:dequantize(rows, n)
     tap('latent', rows)
@@ -141,13 +142,14 @@ function Stream:ops(n, tap)
     self:convnext(u.convnext, x, there, T)
     tap(('upsample.%d'):format(i - 1), x)
   end
-  C = cfg.decoder_dim
+  local C = cfg.decoder_dim
   local wide = shaped(there, T, C)
   self:conv(d.first, wide, T, function(rows) ops.copy(rows, x) end)
   here, there, x = there, here, wide
   tap('decoder.0', x)
   for i, b in ipairs(d.blocks) do
-    self:conv(b.up, shaped(there, T, b.up.step * b.channels), T, function(rows) b.act:forward(rows, x) end)
+    wide = shaped(there, T, b.up.step * b.channels)
+    self:conv(b.up, wide, T, function(rows) b.act:forward(rows, x) end)
     here, there, T, C = there, here, T * b.up.step, b.channels
     x = shaped(here, T, C)
     for _, unit in ipairs(b.units) do self:residual_unit(unit, x, there, T, C) end
@@ -171,7 +173,8 @@ function Stream:run(n, tap)
   if tap then
     self:ops(n, tap)
   else
-    self.plans[n] = self.plans[n] or plan.capture(self.decoder.backend, function() self:ops(n, no_tap) end)
+    local be = self.decoder.backend
+    self.plans[n] = self.plans[n] or plan.capture(be, function() self:ops(n, no_tap) end)
     ok, err, code = self.plans[n]:try()
     if not ok then return nil, err, code end
   end

@@ -29,7 +29,7 @@ function M.open(dir, opts)
   check.type(dir, 'open: directory', 'string')
   opts = check.options(opts, 'open', {'backend', 'dtype'})
   local dtype = check.one_of(opts.dtype or 'bf16', 'open: dtype', DTYPES)
-  local backend, err, code = opts.backend, nil, nil
+  local backend, err, code = opts.backend
   if not backend then
     backend, err, code = Backend.open 'cpu'
     if not backend then return nil, err, code end
@@ -51,7 +51,8 @@ function M.open(dir, opts)
       w:scope 'talker.code_predictor.', dtype)
     local codec = CodecDecoder.load(backend, cfg.codec, cw:scope 'decoder.')
     return setmetatable({
-      dir = dir, cfg = cfg, backend = backend, dtype = dtype, tokenizer = tokenizer, weights = w, codec_weights = cw,
+      dir = dir, cfg = cfg, backend = backend, dtype = dtype, tokenizer = tokenizer,
+      weights = w, codec_weights = cw,
       talker = talker, predictor = predictor, codec = codec,
       lanes = Pool.new(function() return Lane.new(talker, predictor) end),
       streams = Pool.new(function() return codec:stream() end),

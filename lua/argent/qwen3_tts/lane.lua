@@ -43,9 +43,11 @@ function Lane.new(talker, predictor, rows)
     input = tensor.zeros(be, {rows, D}), text = tensor.zeros(be, {rows, D}),
     codes = i32(rows, G), seen = i32(rows, cfg.vocab_size),
     key = i32(rows, 4),                               -- seed low, seed high, draw number, stream
-    params = tensor.zeros(be, {rows, 4}),             -- temperature, top-k, top-p, repetition penalty
+    -- temperature, top-k, top-p, repetition penalty
+    params = tensor.zeros(be, {rows, 4}),
     predictor_params = tensor.zeros(be, {rows, 4}),
-    next_text = i32(rows), last_text = i32(rows),     -- rows of `trailing`: the one to add now, and the pad that stays
+    -- rows of `trailing`: the one to add now, and the pad that stays
+    next_text = i32(rows), last_text = i32(rows),
     trailing = tensor.zeros(be, {TRAILING, D}),
     host = ffi.new('int32_t[?]', rows * G),
   }, Lane)
@@ -80,7 +82,8 @@ function Lane:start(prompts, trailing, pad, sampling)
     at = at + n + 1
     local low = s.seed % 2 ^ 32
     local function signed(u) return u >= 2 ^ 31 and u - 2 ^ 32 or u end
-    for _, v in ipairs {signed(low), signed((s.seed - low) / 2 ^ 32 % 2 ^ 32), 0, s.stream} do key[#key + 1] = v end
+    local high = (s.seed - low) / 2 ^ 32 % 2 ^ 32
+    for _, v in ipairs {signed(low), signed(high), 0, s.stream} do key[#key + 1] = v end
     for i = 1, 4 do
       params[#params + 1] = s.talker[i]
       predictor_params[#predictor_params + 1] = s.predictor[i]
@@ -113,11 +116,12 @@ end
 --- The ops that draw a frame from logits and hidden, and add up the talker's next input.
 function Lane:draw_ops()
   local cfg, rows = self.talker.cfg, self.rows
-  ops.sample(self.codes:select(2, 1), self.logits, self.key, self.params, self.seen, 0, cfg.vocab_size - CONTROL_IDS,
-    cfg.codec.eos, MINIMUM_DRAWS)
-  self.predictor:frame(self.state, self.input, self.hidden:view(rows, cfg.hidden_size), self.talker.codec_embedding,
-    self.codes, function(codes, logits, group)
-      ops.sample(codes, logits, self.key, self.predictor_params, nil, group, self.predictor.cfg.vocab_size, -1, 0)
+  local book, hidden = self.predictor.cfg.vocab_size, self.hidden:view(rows, cfg.hidden_size)
+  ops.sample(self.codes:select(2, 1), self.logits, self.key, self.params, self.seen, 0,
+    cfg.vocab_size - CONTROL_IDS, cfg.codec.eos, MINIMUM_DRAWS)
+  self.predictor:frame(self.state, self.input, hidden, self.talker.codec_embedding, self.codes,
+    function(codes, logits, group)
+      ops.sample(codes, logits, self.key, self.predictor_params, nil, group, book, -1, 0)
     end)
   ops.embedding(self.text, self.trailing, self.next_text, 0)
   ops.add(self.input, self.input, self.text, 1)

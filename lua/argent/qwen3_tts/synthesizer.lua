@@ -51,10 +51,11 @@ end
 --- Turns a "NaN" found late into the fact that caused it: which tensor of which file is damaged.
 ---@return string err
 ---@return string code
-function Synthesizer:diagnose(weights, err)
+function Synthesizer.diagnose(weights, err)
   local name, count, file = weights:nonfinite()
   if not name then return err, 'value' end
-  return ('%s: %s: %d values are NaN or infinite; the file is damaged, fetch it again'):format(file, name, count), 'format'
+  return ('%s: %s: %d values are NaN or infinite; the file is damaged, fetch it again'):format(file,
+    name, count), 'format'
 end
 
 ---@class ag.Frame
@@ -137,7 +138,8 @@ function Synthesizer:stream(opts)
   function speech.stats()
     local seconds, total = samples / self.codec.rate, posix.now() - u.began
     return {
-      frames = list.n, seconds = seconds, prompt_rows = u.prompt_rows, seed = u.seed, ended = u.ended,
+      frames = list.n, seconds = seconds, prompt_rows = u.prompt_rows, seed = u.seed,
+      ended = u.ended,
       prefill_time = u.prefill_time, first_audio_time = speech.first_audio_time, total_time = total,
       rtf = seconds > 0 and total / seconds or nil, notes = u.prompt.notes,
     }
@@ -167,7 +169,7 @@ function Synthesizer:stream(opts)
     codes:release()
     if not x then fail(fault, kind) end
     if lib.ag_tensor_count_nonfinite(x) > 0 then
-      fail(self:diagnose(self.codec_weights, 'the codec made NaN'))
+      fail(self.diagnose(self.codec_weights, 'the codec made NaN'))
     end
     at, samples = at + n, samples + x:count()
     speech.first_audio_time = speech.first_audio_time or posix.now() - u.began
@@ -210,7 +212,9 @@ function Synthesizer:say(opts)
     at = at + #part
     part:release()
   end
-  local sound = {samples = samples, rate = speech.rate, codes = speech.codes(), stats = speech.stats()}
+  local sound = {
+    samples = samples, rate = speech.rate, codes = speech.codes(), stats = speech.stats(),
+  }
   if sound.stats.ended == 'runaway' then
     return nil, self.runaway_message(sound.stats), 'runaway', sound
   end
@@ -219,8 +223,8 @@ end
 
 --- What to tell a person about speech that did not end.
 function Synthesizer.runaway_message(stats)
-  return ('the speech did not end after %d frames (%.1f s), far beyond the text; try another seed, or max_frames'):format(
-    stats.frames, stats.seconds)
+  return ('the speech did not end after %d frames (%.1f s), far beyond the text; try another seed, '
+    .. 'or max_frames'):format(stats.frames, stats.seconds)
 end
 
 return Synthesizer

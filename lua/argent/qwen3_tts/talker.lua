@@ -75,7 +75,9 @@ function Talker:prompt_rows(prompt, reference)
   end
   for i, row in ipairs(prompt.rows) do
     local c = row.codec
-    local source = c and (c.speaker and reference.speaker:view(1, -1) or c.frame and reference.frames:narrow(1, c.frame + 1, 1))
+    local source
+    if c and c.speaker then source = reference.speaker:view(1, -1)
+    elseif c and c.frame then source = reference.frames:narrow(1, c.frame + 1, 1) end
     if source then
       local at = x:narrow(1, i, 1)
       ops.add(at, at, source, 1)

@@ -50,10 +50,12 @@ local function sampling_of(g, opts, seed)
   local t = {pick('temperature', g.temperature, 1e-3, 1e3), pick('top_k', g.top_k, 0, 2 ^ 20, true),
     pick('top_p', g.top_p, 0, 1), pick('repetition_penalty', g.repetition_penalty, 1e-3, 1e3)}
   local p = {pick('predictor_temperature', g.subtalker_temperature, 1e-3, 1e3),
-    pick('predictor_top_k', g.subtalker_top_k, 0, 2 ^ 20, true), pick('predictor_top_p', g.subtalker_top_p, 0, 1), 1}
+    pick('predictor_top_k', g.subtalker_top_k, 0, 2 ^ 20, true),
+    pick('predictor_top_p', g.subtalker_top_p, 0, 1), 1}
   if opts.greedy or not g.do_sample then t[1] = 0 end
   if opts.greedy or not g.subtalker_dosample then p[1] = 0 end
-  return {seed = seed, stream = check.int(opts.stream or 0, 'stream', 0, nil, 1), talker = t, predictor = p}
+  local stream = check.int(opts.stream or 0, 'stream', 0, nil, 1)
+  return {seed = seed, stream = stream, talker = t, predictor = p}
 end
 
 local function seed_of(opts)
@@ -67,9 +69,12 @@ local function reference_of(tts, ref)
   check.options(ref, 'reference', {'speaker', 'codes', 'text'}, 2)
   local speaker = ref.speaker
   if type(speaker) == 'table' then speaker = tensor.from(be, speaker) end
-  if not tensor.is(speaker) then error('reference.speaker: expected a vector of the talker\'s width', 4) end
+  if not tensor.is(speaker) then
+    error('reference.speaker: expected a vector of the talker\'s width', 4)
+  end
   if #speaker.shape ~= 1 or #speaker ~= D then
-    return nil, ('reference.speaker: a vector of %d, this model needs %d'):format(speaker:count(), D), 'value'
+    local err = 'reference.speaker: a vector of %d, this model needs %d'
+    return nil, err:format(speaker:count(), D), 'value'
   end
   if not ref.codes then return {speaker = speaker} end
   local codes = ref.codes
@@ -102,9 +107,11 @@ function M.start(tts, opts)
   local max_frames = opts.max_frames and check.int(opts.max_frames, 'max_frames', 1, 2 ^ 31 - 1, 1)
   local p
   p, err = prompt.build(tts.cfg, tts.tokenizer, {
-    text = opts.text, instruct = opts.instruct, voice = opts.voice, language = opts.language, layout = opts.layout,
-    special = opts.special, pattern = opts.pattern, speaker_vector = ref ~= nil,
-    reference = ref and ref.codes and {frames = #ref.codes, text = opts.reference.text or ''} or nil,
+    text = opts.text, instruct = opts.instruct, voice = opts.voice, language = opts.language,
+    layout = opts.layout, special = opts.special, pattern = opts.pattern,
+    speaker_vector = ref ~= nil,
+    reference = ref and ref.codes
+      and {frames = #ref.codes, text = opts.reference.text or ''} or nil,
   })
   if not p then return nil, err, 'value' end
 
@@ -138,7 +145,7 @@ function Utterance:next()
   local ok, err, code = self.lane:next()
   if not ok then
     self:finish('failed')
-    if code == 'value' then err, code = self.tts:diagnose(self.tts.weights, err) end
+    if code == 'value' then err, code = self.tts.diagnose(self.tts.weights, err) end
     return nil, err, code
   end
   if self.lane.host[0] == self.eos then return self:finish('eos') end
