@@ -359,7 +359,8 @@ static bool check_layout(parser *s)
 {
     ag_file *f = s->f;
     int64_t at_byte = 0, size = f->size - (f->data - f->map);
-    qsort(f->entries, (size_t)f->n_entries, sizeof *f->entries, compare_begins);
+    if (f->n_entries > 0)
+        qsort(f->entries, (size_t)f->n_entries, sizeof *f->entries, compare_begins);
     for (int i = 0; i < f->n_entries; i++) {
         const agi_entry *e = &f->entries[i];
         if (!check_size(s, e)) return false;
@@ -401,7 +402,8 @@ static bool check_names(parser *s)
     }
     free(order);
     if (!ok) return false;
-    qsort(f->metadata, (size_t)f->n_metadata, sizeof *f->metadata, compare_keys);
+    if (f->n_metadata > 0) /* qsort takes no NULL */
+        qsort(f->metadata, (size_t)f->n_metadata, sizeof *f->metadata, compare_keys);
     for (int i = 1; i < f->n_metadata; i++)
         if (!strcmp(f->metadata[i].key, f->metadata[i - 1].key))
             return bad(s, "a metadata key is there twice");
