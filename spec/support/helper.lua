@@ -1,5 +1,5 @@
--- Loaded by busted before any spec: finds the tree, makes globals strict, and loads argent once,
--- because busted forgets modules between files while ffi.cdef and ffi.metatype are permanent.
+-- Loaded by busted before any spec: finds the tree and loads argent once, because busted forgets
+-- modules between files while ffi.cdef and ffi.metatype are permanent.
 
 local here = debug.getinfo(1, 'S').source:match('^@(.*)spec/support/helper%.lua$')
 _G.ARGENT_ROOT = here == '' and '.' or here:gsub('/$', '')
