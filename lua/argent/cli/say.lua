@@ -135,6 +135,4 @@ function M.run(args)
   return 0
 end
 
-M.partial_name = partial_name
-
 return M
