@@ -1,11 +1,13 @@
-/* safetensors.h: what the reader (safetensors.c) and its header parser (safetensors_header.c)
- * share. */
+/* safetensors.h: what the reader (safetensors.c), its header parser (safetensors_header.c) and the
+ * writer (safetensors_save.c) share. */
 #ifndef ARGENT_SAFETENSORS_H
 #define ARGENT_SAFETENSORS_H
 
 #include "argent.h"
 
 #include <stddef.h>
+
+enum { AGI_LONGEST_NAME = 1024 }; /* bytes of a tensor's name */
 
 typedef struct {
     const char *name;  /* in the file's text arena */
@@ -37,5 +39,14 @@ struct ag_file {
 /* Parses the JSON header of f (n bytes at `header`) into entries and metadata, and checks all of
  * it; fills by_name. */
 int agi_header_parse(ag_file *f, const char *header, int64_t n);
+
+/* Bytes of the UTF-8 sequence at p < end; 0 where there is none, or an overlong form, a surrogate,
+ * or what is beyond U+10FFFF. */
+int agi_utf8_length(const char *p, const char *end);
+
+/* Leaves "path: name: fact" as the message (name may be NULL) and returns code. One line: control
+ * characters, which paths and JSON names may hold, become '?'. */
+int agi_file_fail(int code, const char *path, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -6,12 +6,12 @@
 #include "safetensors.h"
 #include "error.h"
 #include "size.h"
+#include "tensor.h"
 
-#include <stdbool.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { LONGEST_NAME = 1024, SHOWN = 120 };
 
 static const struct {
     const char *name;
@@ -19,6 +19,28 @@ static const struct {
 } dtypes[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1},
               {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},
               {"U32", 4},  {"F32", 4}, {"F64", 8}, {"I64", 8},     {"U64", 8}};
+
+/* ---- messages ---- */
+
+int agi_file_fail(int code, const char *path, const char *name, const char *fmt, ...)
+{
+    enum { SHOWN = 120 };
+    char text[AGI_MESSAGE], fact[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(fact, sizeof fact, fmt, ap);
+    va_end(ap);
+    size_t n = name ? strlen(name) : 0;
+    if (n > SHOWN) n = SHOWN;
+    while (n > 0 && (name[n] & 0xc0) == 0x80) n--; /* characters are shown whole or not at all */
+    snprintf(text, sizeof text, "%s: %.*s%s%s", path, (int)n, name ? name : "", name ? ": " : "",
+             fact);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    return agi_fail(code, "%s", text);
+}
+
+/* ---- the text ---- */
 
 typedef struct {
     ag_file *f;
@@ -29,8 +51,8 @@ typedef struct {
 
 static bool bad(parser *s, const char *what)
 {
-    s->rc = agi_fail(AG_EFORMAT, "%s: header, byte %lld: %s", s->f->path,
-                     (long long)(s->p - s->begin), what);
+    s->rc = agi_file_fail(AG_EFORMAT, s->f->path, NULL, "header, byte %lld: %s",
+                          (long long)(s->p - s->begin), what);
     return false;
 }
 
@@ -111,21 +133,27 @@ static bool escape(parser *s)
     return true;
 }
 
-/* One UTF-8 sequence, copied; overlong forms, surrogates and what is beyond U+10FFFF are refused. */
-static bool utf8(parser *s)
+int agi_utf8_length(const char *text, const char *end)
 {
-    const unsigned char *p = (const unsigned char *)s->p;
+    const unsigned char *p = (const unsigned char *)text;
     int n = *p < 0x80                  ? 1
             : *p >= 0xc2 && *p <= 0xdf ? 2
             : *p >= 0xe0 && *p <= 0xef ? 3
             : *p >= 0xf0 && *p <= 0xf4 ? 4
                                        : 0;
-    if (!n || s->end - s->p < n) return bad(s, "not UTF-8");
+    if (end - text < n) return 0;
     for (int i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80) return bad(s, "not UTF-8");
+        if ((p[i] & 0xc0) != 0x80) return 0;
     if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
         (*p == 0xf4 && p[1] > 0x8f))
-        return bad(s, "not UTF-8");
+        return 0;
+    return n;
+}
+
+static bool utf8(parser *s)
+{
+    int n = agi_utf8_length(s->p, s->end);
+    if (!n) return bad(s, "not UTF-8");
     memcpy(s->text, s->p, (size_t)n);
     s->text += n;
     s->p += n;
@@ -196,7 +224,7 @@ static bool grow(parser *s, void **p, int *cap, int n, size_t size)
     int more = *cap ? 2 * *cap : 256;
     void *q = realloc(*p, (size_t)more * size);
     if (!q) {
-        s->rc = agi_fail(AG_ENOMEM, "%s: out of memory", s->f->path);
+        s->rc = agi_file_fail(AG_ENOMEM, s->f->path, NULL, "out of memory");
         return false;
     }
     *p = q;
@@ -206,7 +234,7 @@ static bool grow(parser *s, void **p, int *cap, int n, size_t size)
 
 static bool tensor_fault(parser *s, const agi_entry *e, const char *fact)
 {
-    s->rc = agi_fail(AG_EFORMAT, "%s: %.*s: %s", s->f->path, SHOWN, e->name, fact);
+    s->rc = agi_file_fail(AG_EFORMAT, s->f->path, e->name, "%s", fact);
     return false;
 }
 
@@ -220,8 +248,7 @@ static bool read_dtype(parser *s, agi_entry *e)
         e->width = dtypes[i].width;
         return true;
     }
-    s->rc = agi_fail(AG_EFORMAT, "%s: %.*s: unknown dtype '%.*s'", s->f->path, SHOWN, e->name, 40,
-                     name);
+    s->rc = agi_file_fail(AG_EFORMAT, s->f->path, e->name, "unknown dtype '%.40s'", name);
     return false;
 }
 
@@ -233,7 +260,7 @@ static bool read_tensor(parser *s, const char *name)
     agi_entry *e = &f->entries[f->n_entries++];
     *e = (agi_entry){.name = name, .begin = -1, .ndim = -1};
     size_t length = strlen(name);
-    if (length == 0 || length > LONGEST_NAME)
+    if (length == 0 || length > AGI_LONGEST_NAME)
         return bad(s, "a tensor name must have 1 to 1024 bytes");
     if (!expect(s, '{')) return false;
     for (;;) {
@@ -286,7 +313,8 @@ static bool read_metadata(parser *s)
 static bool read_document(parser *s)
 {
     bool has_metadata = false;
-    if (!expect(s, '{')) return false;
+    if (s->p == s->end || *s->p != '{') return bad(s, "expected '{'");
+    s->p++;
     if (at(s, '}')) {
         s->p++;
     } else {
@@ -305,7 +333,7 @@ static bool read_document(parser *s)
         }
         s->p++;
     }
-    skip_space(s);
+    while (s->p < s->end && *s->p == ' ') s->p++; /* the format pads with spaces alone */
     return s->p == s->end || bad(s, "more after the document's end");
 }
 
@@ -336,21 +364,19 @@ static int compare_names(const void *a, const void *b)
 
 static bool check_size(parser *s, const agi_entry *e)
 {
-    int64_t bytes = e->width;
-    bool fits = true, empty = false;
-    for (int i = 0; i < e->ndim; i++) {
-        if (e->shape[i] == 0) empty = true;
-        else fits = fits && agi_mul(bytes, e->shape[i], &bytes);
-    }
-    if (!fits) return tensor_fault(s, e, "the product of its dimensions overflows");
-    if (empty) bytes = 0;
+    int64_t count;
+    if (!agi_shape_count(e->ndim, e->shape, &count))
+        return tensor_fault(s, e, "the product of its dimensions overflows");
     if (e->begin > e->end) return tensor_fault(s, e, "data_offsets run backwards");
+    int64_t bytes = count * e->width; /* fits: agi_shape_count leaves room for 8 bytes each */
     if (e->end - e->begin == bytes) return true;
-    s->rc =
-        agi_fail(AG_EFORMAT,
-                 "%s: %.*s: data_offsets [%lld,%lld] hold %lld bytes, its shape of %s needs %lld",
-                 s->f->path, SHOWN, e->name, (long long)e->begin, (long long)e->end,
-                 (long long)(e->end - e->begin), e->dtype, (long long)bytes);
+    char text[AGI_SHAPE_TEXT];
+    ag_tensor shape = {.ndim = e->ndim};
+    memcpy(shape.shape, e->shape, sizeof shape.shape);
+    s->rc = agi_file_fail(AG_EFORMAT, s->f->path, e->name,
+                          "data_offsets [%lld,%lld] hold %lld bytes, shape %s of %s needs %lld",
+                          (long long)e->begin, (long long)e->end, (long long)(e->end - e->begin),
+                          agi_shape_text(&shape, text), e->dtype, (long long)bytes);
     return false;
 }
 
@@ -359,7 +385,7 @@ static bool check_layout(parser *s)
 {
     ag_file *f = s->f;
     int64_t at_byte = 0, size = f->size - (f->data - f->map);
-    if (f->n_entries > 0)
+    if (f->n_entries > 1)
         qsort(f->entries, (size_t)f->n_entries, sizeof *f->entries, compare_begins);
     for (int i = 0; i < f->n_entries; i++) {
         const agi_entry *e = &f->entries[i];
@@ -367,17 +393,16 @@ static bool check_layout(parser *s)
         if (e->begin < at_byte) return tensor_fault(s, e, "overlaps another tensor");
         if (e->begin > at_byte) return tensor_fault(s, e, "leaves a hole before it");
         if (e->end > size) {
-            s->rc =
-                agi_fail(AG_EFORMAT,
-                         "%s: %.*s: ends at byte %lld of the data, the file has %lld (cut short?)",
-                         f->path, SHOWN, e->name, (long long)e->end, (long long)size);
+            s->rc = agi_file_fail(AG_EFORMAT, f->path, e->name,
+                                  "ends at byte %lld of the data, the file has %lld (cut short?)",
+                                  (long long)e->end, (long long)size);
             return false;
         }
         at_byte = e->end;
     }
     if (at_byte == size) return true;
-    s->rc = agi_fail(AG_EFORMAT, "%s: %lld bytes behind the last tensor", f->path,
-                     (long long)(size - at_byte));
+    s->rc = agi_file_fail(AG_EFORMAT, f->path, NULL, "%lld bytes behind the last tensor",
+                          (long long)(size - at_byte));
     return false;
 }
 
@@ -389,7 +414,7 @@ static bool check_names(parser *s)
     f->by_name = malloc((n + 1) * sizeof *f->by_name);
     if (!order || !f->by_name) {
         free(order);
-        s->rc = agi_fail(AG_ENOMEM, "%s: out of memory", f->path);
+        s->rc = agi_file_fail(AG_ENOMEM, f->path, NULL, "out of memory");
         return false;
     }
     for (int i = 0; i < f->n_entries; i++) order[i] = (named){f->entries[i].name, i};
@@ -402,7 +427,7 @@ static bool check_names(parser *s)
     }
     free(order);
     if (!ok) return false;
-    if (f->n_metadata > 0) /* qsort takes no NULL */
+    if (f->n_metadata > 1)
         qsort(f->metadata, (size_t)f->n_metadata, sizeof *f->metadata, compare_keys);
     for (int i = 1; i < f->n_metadata; i++)
         if (!strcmp(f->metadata[i].key, f->metadata[i - 1].key))
@@ -413,7 +438,7 @@ static bool check_names(parser *s)
 int agi_header_parse(ag_file *f, const char *header, int64_t n)
 {
     f->text = malloc((size_t)n + 1);
-    if (!f->text) return agi_fail(AG_ENOMEM, "%s: out of memory", f->path);
+    if (!f->text) return agi_file_fail(AG_ENOMEM, f->path, NULL, "out of memory");
     parser s = {.f = f, .p = header, .begin = header, .end = header + n, .text = f->text};
     if (read_document(&s) && check_layout(&s)) check_names(&s);
     return s.rc;

@@ -67,13 +67,51 @@ describe('weights', function()
     local w = assert(weights.open(dir, {backend = be}))
     local r, err, code = weights.build(function() return w:scope('n.'):get('v', {2}) end)
     assert.is_nil(r)
-    assert.equal(dir .. ': n.v: missing', err)
+    assert.equal(dir .. '/model.safetensors: n.v: missing', err)
     assert.equal('format', code)
     r, err = weights.build(function() return w:scope('n.'):try('w', {3, 2}) end)
     assert.is_nil(r)
     assert.equal(dir .. '/model.safetensors: n.w: shape [2, 3], expected [3, 2]', err)
     assert.has_error(function() weights.build(function() error('a fault of ours', 0) end) end,
       'a fault of ours')
+  end)
+
+  it('say which names were asked for in vain', function()
+    local dir = new()
+    save(dir, 'model.safetensors', {['n.w'] = {2}})
+    local w = assert(weights.open(dir, {backend = be}))
+    weights.build(function()
+      local n = w:scope 'n.'
+      return n:get('w', {2}), n:try('bias', {2}), n:get('v', {2})
+    end)
+    assert.same({'n.bias', 'n.v'}, w:missing())
+  end)
+
+  it('stored as f16 become f32, and integers no floats', function()
+    local dir = new()
+    local path = dir .. '/model.safetensors'
+    st.write(st.bytes('{"h":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},'
+      .. '"i":{"dtype":"I64","shape":[1],"data_offsets":[4,12]},'
+      .. '"n":{"dtype":"I32","shape":[1],"data_offsets":[12,16]}}',
+      '\0\60\0\192' .. ('\0'):rep(12)), path)
+    local w = assert(weights.open(dir, {backend = be}))
+    local h = assert(weights.build(function() return w:scope '':get('h', {2}) end))
+    assert.same({'f32', {1, -2}}, {h.dtype, h:totable()})
+    local r, err, code = weights.build(function() return w:scope '':get('i', {1}, 'bf16') end)
+    assert.is_nil(r)
+    assert.equal(path .. ': i: dtype I64 cannot become bf16', err)
+    assert.equal('format', code)
+    assert.equal(path .. ': n: dtype I32 cannot become f32', select(2, w:tensor('n', 'f32')))
+    assert.equal(path .. ': h: dtype F16 cannot become i32', select(2, w:tensor('h', 'i32')))
+    assert.equal(path .. ': v: missing', select(2, w:tensor 'v'))
+  end)
+
+  it('with names of two lines are named on one', function()
+    local dir = new()
+    save(dir, 'model.safetensors', {['a\nb'] = {2}})
+    local w = assert(weights.open(dir, {backend = be}))
+    local _, err = weights.build(function() return w:scope '':get('a\nb', {3}) end)
+    assert.equal(dir .. '/model.safetensors: a?b: shape [2], expected [3]', err)
   end)
 
   it('name the tensor that holds NaN', function()
@@ -149,8 +187,31 @@ describe('weights', function()
 
     it('an index without a map', function()
       local dir = new()
-      st.write('{}', dir .. '/model.safetensors.index.json')
-      assert.equal('DIR/model.safetensors.index.json: weight_map is missing', refused(dir))
+      for _, text in ipairs {'{}', '[]', '{"weight_map":{}}', '{"weight_map":"a"}'} do
+        st.write(text, dir .. '/model.safetensors.index.json')
+        assert.equal('DIR/model.safetensors.index.json: weight_map is missing', refused(dir))
+      end
+    end)
+
+    it('a name that the index gives to two shards', function()
+      local dir = new()
+      save(dir, 'x.safetensors', {a = {1}})
+      save(dir, 'y.safetensors', {b = {1}})
+      st.write('{"weight_map":{"a":"y.safetensors","a":"x.safetensors","b":"x.safetensors"}}',
+        dir .. '/model.safetensors.index.json')
+      assert.equal('DIR/x.safetensors: b: missing, though model.safetensors.index.json lists it',
+        refused(dir))
+    end)
+
+    it('a shard that is a folder, and one that is cut short', function()
+      local dir = new()
+      index(dir, {a = 'x.safetensors'})
+      assert(lfs.mkdir(dir .. '/x.safetensors'))
+      assert.equal('DIR/x.safetensors: not a regular file', refused(dir))
+      lfs.rmdir(dir .. '/x.safetensors')
+      st.write('cut', dir .. '/x.safetensors')
+      assert.equal('DIR/x.safetensors: 3 bytes are too few for a safetensors file (cut short?)',
+        refused(dir))
     end)
   end)
 end)

@@ -22,6 +22,7 @@ function M.load(path, opts)
   check.type(path, 'load: path', 'string')
   opts = check.options(opts, 'load', {'backend', 'dtype'})
   if not opts.backend then error('load: needs a backend: ag.load(path, {backend = be})', 2) end
+  if opts.dtype then check.one_of(opts.dtype, 'load: dtype', {'f32', 'bf16', 'f16'}) end
   local w, err, code = weights.open(path, {backend = opts.backend})
   if not w then return nil, err, code end
   local out = {}
@@ -35,9 +36,15 @@ function M.load(path, opts)
   return out
 end
 
+-- C reads a string up to its first zero byte, so there must be none; it checks the rest itself.
+local function text(v, what)
+  check.type(v, what, 'string', 1)
+  if v:find '%z' then error(('%s: %s holds a zero byte'):format(what, check.show(v)), 3) end
+end
+
 --- Writes tensors (f32, bf16, f16, i32) to a safetensors file, whole or not at all.
----@param path string
----@param tensors table<string, ag.Tensor>
+---@param path string replaced when it exists; no device or pipe
+---@param tensors table<string, ag.Tensor> names: UTF-8, 1 to 1024 bytes
 ---@param metadata? table<string, string>
 ---@return boolean? ok
 ---@return string? err
@@ -47,16 +54,13 @@ function M.save(path, tensors, metadata)
   check.type(tensors, 'save: tensors', 'table')
   local names, keys, keep = {}, {}, {}
   for name, t in pairs(tensors) do
-    check.type(name, 'save: name', 'string')
+    text(name, 'save: name')
     if not tensor.is(t) then check.type(t, 'save: ' .. name, 'tensor') end
-    if name:find '%z' or name == '' or name == '__metadata__' or #name > 1024 then
-      error(('save: %s cannot be a name'):format(check.show(name)), 2)
-    end
     names[#names + 1] = name
   end
-  for k, v in pairs(metadata or {}) do
-    check.type(k, 'save: metadata key', 'string')
-    check.type(v, 'save: metadata ' .. k, 'string')
+  for k, v in pairs(check.type(metadata or {}, 'save: metadata', 'table')) do
+    text(k, 'save: metadata key')
+    text(v, 'save: metadata ' .. k)
     keys[#keys + 1] = k
   end
   table.sort(names)
@@ -69,7 +73,9 @@ function M.save(path, tensors, metadata)
   end
   for i, k in ipairs(keys) do c_keys[i - 1], c_values[i - 1] = k, metadata[k] end
   local rc = lib.ag_file_save(path, #names, c_names, c_tensors, #keys, c_keys, c_values)
-  return status.check(rc, true)
+  -- Not a tail call: the caller's line is counted from here.
+  local ok, err, code = status.check(rc, true)
+  return ok, err, code
 end
 
 return M

@@ -5,6 +5,7 @@
 local ffi = require 'ffi'
 local lfs = require 'lfs'
 local json = require 'argent.json'
+local check = require 'argent.check'
 local lib = require 'argent.ffi'
 local posix = require 'argent.posix'
 local status = require 'argent.status'
@@ -19,12 +20,18 @@ local out_file, out_tensor = ffi.new('ag_file *[1]'), ffi.new('ag_tensor *[1]')
 local dims = ffi.new('int64_t[?]', lib.AG_MAX_DIMS)
 
 ---@class ag.Weights
+---@field path string the file, or the index of the shards
 local Weights = {}
 Weights.__index = Weights
 
 ---@class ag.Scope
 local Scope = {}
 Scope.__index = Scope
+
+-- A message with names from a file, which may hold any character, on one line.
+local function message(fmt, ...)
+  return (fmt:format(...):gsub('%c', '?'))
+end
 
 -- ---- files ----
 
@@ -40,31 +47,28 @@ local function add_file(w, file, shard, listed)
   for i = 0, lib.ag_file_count(file.raw) - 1 do
     local name = ffi.string(lib.ag_file_name(file.raw, i))
     if w.entries[name] then
-      return nil, ('%s: %s: is in %s too'):format(file.path, name, w.entries[name].file.path)
+      return nil, message('%s: %s: is in %s too', file.path, name, w.entries[name].file.path)
     end
     if listed and listed[name] ~= shard then
-      return nil, ('%s: %s: %s does not list it here'):format(file.path, name, INDEX)
+      return nil, message('%s: %s: %s does not list it here', file.path, name, INDEX)
     end
     w.entries[name] = {file = file, index = i}
   end
   return true
 end
 
-
-
 -- A shard is a plain name in the directory. The hub's cache links it into its own blobs, two
 -- folders up; nowhere else.
 local function check_shard(dir, shard)
-  if type(shard) ~= 'string' or shard == '' or shard:find '[/\\%z]' or shard == '.' or shard
-    == '..' then
-    return nil, ('%s/%s: a shard must be a plain file name'):format(dir, INDEX)
-  end
+  local plain = type(shard) == 'string' and not shard:find '[/\\%z]' and shard ~= ''
+    and shard ~= '.' and shard ~= '..'
+  if not plain then return nil, message('%s/%s: a shard must be a plain file name', dir, INDEX) end
   local home, real = posix.realpath(dir), posix.realpath(dir .. '/' .. shard)
-  if not real then return nil, ('%s/%s: missing (listed in %s)'):format(dir, shard, INDEX) end
+  if not real then return nil, message('%s/%s: missing (listed in %s)', dir, shard, INDEX) end
   local blobs = home:match '^(.*)/snapshots/[^/]+$'
   local folder = real:match '^(.*)/[^/]*$'
   if folder ~= home and not (blobs and folder == blobs .. '/blobs') then
-    return nil, ('%s/%s: leads outside the model directory'):format(dir, shard)
+    return nil, message('%s/%s: leads outside the model directory', dir, shard)
   end
   return true
 end
@@ -74,7 +78,7 @@ local function open_shards(w, dir)
   if not index then return nil, err end
   local map = type(index) == 'table' and index.weight_map
   if type(map) ~= 'table' or next(map) == nil then
-    return nil, ('%s/%s: weight_map is missing'):format(dir, INDEX)
+    return nil, message('%s/%s: weight_map is missing', dir, INDEX)
   end
   local shards, seen = {}, {}
   for _, shard in pairs(map) do
@@ -97,7 +101,7 @@ local function open_shards(w, dir)
   end
   for name, shard in pairs(map) do
     if not w.entries[name] then
-      return nil, ('%s/%s: %s: missing, though %s lists it'):format(dir, shard, name, INDEX)
+      return nil, message('%s/%s: %s: missing, though %s lists it', dir, shard, name, INDEX)
     end
   end
   return true
@@ -111,13 +115,15 @@ end
 ---@return string? err
 ---@return string? code 'format', 'io', 'memory'
 function M.open(path, opts)
-  local w = setmetatable({path = path, backend = opts.backend, entries = {}, used = {}}, Weights)
+  check.type(path, 'weights: path', 'string')
+  local w = setmetatable({backend = opts.backend, entries = {}, used = {}, absent = {}}, Weights)
   local file, ok, err, code = path
   if lfs.attributes(path, 'mode') == 'directory' then
     file = path .. '/' .. SINGLE
     if not lfs.attributes(file, 'mode') and lfs.attributes(path .. '/' .. INDEX, 'mode') then
       ok, err, code = open_shards(w, path)
       if not ok then return nil, err, code or 'format' end
+      w.path = path .. '/' .. INDEX
       return w
     end
   end
@@ -126,17 +132,23 @@ function M.open(path, opts)
   if not f then return nil, err, code end
   ok, err = add_file(w, f)
   if not ok then return nil, err, 'format' end
+  w.path = file
   return w
 end
 
 -- ---- looking ----
 
+local function sorted_keys(t)
+  local keys = {}
+  for key in pairs(t) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
 --- All names, sorted.
+---@return string[]
 function Weights:names()
-  local names = {}
-  for name in pairs(self.entries) do names[#names + 1] = name end
-  table.sort(names)
-  return names
+  return sorted_keys(self.entries)
 end
 
 local function shape_of(e)
@@ -147,6 +159,7 @@ local function shape_of(e)
 end
 
 --- What the file says of a tensor; nil for an unknown name.
+---@param name string
 ---@return {dtype: string, shape: integer[], file: string, bytes: number}?
 function Weights:info(name)
   local e = self.entries[name]
@@ -157,6 +170,7 @@ function Weights:info(name)
 end
 
 --- Names that no scope has asked for, sorted.
+---@return string[]
 function Weights:unused()
   local names = {}
   for name in pairs(self.entries) do
@@ -166,15 +180,29 @@ function Weights:unused()
   return names
 end
 
+--- Names that scopes have asked for (`get`, `try`) and that are not there, sorted: a model's
+--- optional parts among them.
+---@return string[]
+function Weights:missing()
+  return sorted_keys(self.absent)
+end
+
 --- A tensor by its whole name: in dtype, or as stored.
+---@param name string
+---@param dtype? string
 ---@return ag.Tensor?
 ---@return string? err
 ---@return string? code
 function Weights:tensor(name, dtype)
   local e = self.entries[name]
-  if not e then return nil, ('%s: %s: missing'):format(self.path, name), 'format' end
+  if not e then return nil, message('%s: %s: missing', self.path, name), 'format' end
   local kind = dtype and tensor.dtype(dtype) or -1
   local rc = lib.ag_file_tensor(out_tensor, e.file.raw, e.index, self.backend, kind)
+  if rc == lib.AG_ENOMEM then -- the collector does not see how large dead tensors are
+    collectgarbage()
+    collectgarbage()
+    rc = lib.ag_file_tensor(out_tensor, e.file.raw, e.index, self.backend, kind)
+  end
   local t, err, code = status.check(rc, out_tensor[0])
   if not t then return nil, err, code end
   return tensor.own(t)
@@ -185,12 +213,10 @@ end
 ---@return integer? count
 ---@return string? file
 function Weights:nonfinite()
-  local names = {}
-  for name in pairs(self.used) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
+  for _, name in ipairs(sorted_keys(self.used)) do
     local t = self:tensor(name)
     local count = t and lib.ag_tensor_count_nonfinite(t) or 0
+    if t then t:release() end
     if count > 0 then return name, count, self.entries[name].file.path end
   end
 end
@@ -205,8 +231,8 @@ end
 
 local Missing = {} -- the metatable of the faults that build catches
 
-local function fault(fmt, ...)
-  error(setmetatable({message = fmt:format(...)}, Missing), 0)
+local function fault(code, fmt, ...)
+  error(setmetatable({message = message(fmt, ...), code = code}, Missing), 0)
 end
 
 --- A scope inside this one.
@@ -219,27 +245,40 @@ function Scope:has(name)
   return self.weights.entries[self.prefix .. name] ~= nil
 end
 
---- The tensor, which must have this shape; nil when it is not there.
+--- The tensor, which must have this shape; nil when it is not there. Call inside `build`.
 ---@param name string
 ---@param shape integer[]
----@param dtype? string nil = as stored
+---@param dtype? string nil = as stored, but f32 for f16, which no op computes with
+---@return ag.Tensor?
 function Scope:try(name, shape, dtype)
   local w, whole = self.weights, self.prefix .. name
   local e = w.entries[whole]
-  if not e then return nil end
+  if not e then
+    w.absent[whole] = true
+    return nil
+  end
   local has = table.concat(shape_of(e), ', ')
   local want = table.concat(shape, ', ')
-  if has ~= want then fault('%s: %s: shape [%s], expected [%s]', e.file.path, whole, has, want) end
-  local t, err = w:tensor(whole, dtype)
-  if not t then fault('%s', err) end
+  if has ~= want then
+    fault('format', '%s: %s: shape [%s], expected [%s]', e.file.path, whole, has, want)
+  end
+  if not dtype and ffi.string(lib.ag_file_dtype(e.file.raw, e.index)) == 'F16' then
+    dtype = 'f32'
+  end
+  local t, err, code = w:tensor(whole, dtype)
+  if not t then fault(code, '%s', err) end
   w.used[whole] = true
   return t
 end
 
 --- The tensor, which must be there. Call inside `build`.
+---@param name string
+---@param shape integer[]
+---@param dtype? string as for `try`
+---@return ag.Tensor
 function Scope:get(name, shape, dtype)
   local t = self:try(name, shape, dtype)
-  if not t then fault('%s: %s: missing', self.weights.path, self.prefix .. name) end
+  if not t then fault('format', '%s: %s: missing', self.weights.path, self.prefix .. name) end
   return t
 end
 
@@ -248,11 +287,11 @@ end
 ---@param fn fun(): any
 ---@return any result
 ---@return string? err
----@return string? code 'format'
+---@return string? code 'format', 'memory'
 function M.build(fn)
   local ok, result = pcall(fn)
   if ok then return result end
-  if getmetatable(result) == Missing then return nil, result.message, 'format' end
+  if getmetatable(result) == Missing then return nil, result.message, result.code end
   error(result, 0)
 end
 
