@@ -142,4 +142,10 @@ typedef struct {
     float scale;
 } agi_attention_args;
 
+/* out.p + r * out.row + h * out.head + t * out.step: `keys` weights; v_cache is not used. */
+typedef struct {
+    agi_attention_args of;
+    int64_t keys;
+} agi_attention_probs_args;
+
 #endif

@@ -99,6 +99,34 @@ int ag_rope_append(ag_tensor *q, ag_tensor *k, ag_tensor *v, ag_tensor *angles, 
     return agi_front_run(&f, &a, sizeof a, (double)agi_tensor_count(q) * 4);
 }
 
+/* What attention and attention_probs share once their tensors have been checked. */
+static bool attend(agi_front *f, agi_attention_args *a, const ag_tensor *q,
+                   const ag_tensor *k_cache, const ag_tensor *pos, double scale, int32_t window)
+{
+    a->rows = q->shape[0];
+    a->steps = q->shape[1];
+    a->q_heads = q->shape[2];
+    a->kv_heads = k_cache->shape[2];
+    a->d = q->shape[3];
+    a->capacity = k_cache->shape[0];
+    a->window = window;
+    a->pos = (int32_t *)(void *)agi_tensor_data(pos);
+    a->pos_stride = pos->stride[0];
+    a->scale = (float)scale;
+    if (a->kv_heads < 1 || a->q_heads % a->kv_heads)
+        return agi_bad(f, "%lld query heads do not divide into %lld key heads",
+                       (long long)a->q_heads, (long long)a->kv_heads);
+    /* A ring must still hold the oldest key of the first of these queries after the last of them
+     * has been appended. */
+    if (window > 0 && window - 1 + a->steps > a->capacity)
+        return agi_bad(f, "a window of %d and %lld steps need a capacity of %lld, k_cache has %lld",
+                       window, (long long)a->steps, (long long)(window - 1 + a->steps),
+                       (long long)a->capacity);
+    f->call.scratch =
+        agi_attention_scratch(window > 0 && window < a->capacity ? window : a->capacity);
+    return true;
+}
+
 int ag_attention(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tensor *v_cache,
                  ag_tensor *pos, double scale, int32_t window)
 {
@@ -110,31 +138,31 @@ int ag_attention(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tensor *v_
           agi_cache_arg(&f, "v_cache", v_cache, false, &a.v_cache) && heads(&f, "q", q, &a.q) &&
           heads(&f, "out", out, &a.out) && agi_same_shape(&f, "out", out, "q", q) &&
           caches_fit(&f, k_cache, v_cache, q) && positions(&f, pos, "q", q) &&
-          agi_range(&f, "window", window, 0, INT32_MAX) && agi_apart(&f, out, true)))
+          agi_range(&f, "window", window, 0, INT32_MAX) && agi_apart(&f, out, true) &&
+          attend(&f, &a, q, k_cache, pos, scale, window)))
         return f.rc;
-    a.rows = q->shape[0];
-    a.steps = q->shape[1];
-    a.q_heads = q->shape[2];
-    a.kv_heads = k_cache->shape[2];
-    a.d = q->shape[3];
-    a.capacity = k_cache->shape[0];
-    a.window = window;
-    a.pos = (int32_t *)(void *)agi_tensor_data(pos);
-    a.pos_stride = pos->stride[0];
-    a.scale = (float)scale;
-    if (a.kv_heads < 1 || a.q_heads % a.kv_heads) {
-        agi_bad(&f, "%lld query heads do not divide into %lld key heads", (long long)a.q_heads,
-                (long long)a.kv_heads);
+    return agi_front_run(&f, &a, sizeof a, (double)agi_tensor_count(q) * 64);
+}
+
+int ag_attention_probs(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tensor *pos,
+                       double scale, int32_t window)
+{
+    agi_front f = agi_front_begin(AGI_OP_attention_probs);
+    agi_attention_probs_args a = {0};
+    if (!(agi_in(&f, "q", q, AG_F32) && agi_in(&f, "pos", pos, AG_I32) &&
+          agi_out(&f, "out", out, AG_F32) &&
+          agi_cache_arg(&f, "k_cache", k_cache, false, &a.of.k_cache) &&
+          heads(&f, "q", q, &a.of.q) && heads(&f, "out", out, &a.of.out) &&
+          agi_equal(&f, "out", out, "q", q, out->shape[0], q->shape[0]) &&
+          agi_equal(&f, "out", out, "q", q, out->shape[1], q->shape[2]) &&
+          agi_equal(&f, "out", out, "q", q, out->shape[2], q->shape[1]) &&
+          caches_fit(&f, k_cache, k_cache, q) && positions(&f, pos, "q", q) &&
+          agi_range(&f, "window", window, 0, INT32_MAX) && agi_apart(&f, out, false) &&
+          attend(&f, &a.of, q, k_cache, pos, scale, window)))
         return f.rc;
-    }
-    /* A ring must still hold the oldest key of the first of these queries after the last of them
-     * has been appended. */
-    if (window > 0 && window - 1 + a.steps > a.capacity) {
-        agi_bad(&f, "a window of %d and %lld steps need a capacity of %lld, k_cache has %lld",
-                window, (long long)a.steps, (long long)(window - 1 + a.steps),
-                (long long)a.capacity);
-        return f.rc;
-    }
-    f.call.scratch = agi_attention_scratch(window > 0 && window < a.capacity ? window : a.capacity);
+    /* out is [R, H, T, P]: heads() read its second dimension as the step. */
+    a.of.out = (agi_heads){a.of.out.p, out->stride[0], out->stride[2], out->stride[1]};
+    a.of.v_cache = a.of.k_cache;
+    a.keys = out->shape[3];
     return agi_front_run(&f, &a, sizeof a, (double)agi_tensor_count(q) * 64);
 }

@@ -1,7 +1,7 @@
 /*
- * attention.c: the op attention. One item is one query head at one step of one row: scores against
- * all keys it sees, softmax, mix of the values, all in this worker's scratch. Keys and values may
- * lie in a ring, then they are read in two runs.
+ * attention.c: the ops attention and attention_probs. One item is one query head at one step of one
+ * row: scores against all keys it sees, softmax, mix of the values, all in this worker's scratch.
+ * Keys and values may lie in a ring, then they are read in two runs.
  */
 #include "cache.h"
 #include "isa.h"
@@ -30,37 +30,58 @@ static bool committed(const agi_attention_args *a, const run *v, int64_t r, int6
                          agi_cache_has(&a->v_cache, last, r, h, a->d));
 }
 
-static int attend(const agi_attention_args *a, const agi_worker *w, int64_t r, int64_t t, int64_t h)
-{
-    const int64_t pos = a->pos[r * a->pos_stride], p = pos + t, g = h / (a->q_heads / a->kv_heads);
-    const int64_t first = a->window > 0 && p >= a->window ? p - a->window + 1 : 0;
-    const int64_t most = w->scratch_bytes / (int64_t)sizeof(float);
-    float *s = w->scratch;
+/* What one query sees: positions first .. p in two runs, key head g. */
+typedef struct {
+    int64_t first, p, g;
     run v[2];
+} view;
+
+static int look(const agi_attention_args *a, const agi_worker *w, int64_t r, int64_t t, int64_t h,
+                view *at)
+{
+    const int64_t pos = a->pos[r * a->pos_stride], p = pos + t;
+    const int64_t most = w->scratch_bytes / (int64_t)sizeof(float);
+    at->p = p;
+    at->g = h / (a->q_heads / a->kv_heads);
+    at->first = a->window > 0 && p >= a->window ? p - a->window + 1 : 0;
     if (pos < 0)
         return agi_fail(AG_EVALUE, "attention: position %lld of row %lld is negative",
                         (long long)pos, (long long)r);
-    if (p - first >= a->capacity || p - first >= most)
+    if (p - at->first >= a->capacity || p - at->first >= most)
         return agi_fail(AG_ECAPACITY, "attention: position %lld is beyond a cache of %lld slots",
                         (long long)p, (long long)a->capacity);
-    runs_of(a, first, p, v);
-    if (!committed(a, &v[0], r, g) || !committed(a, &v[1], r, g))
+    runs_of(a, at->first, p, at->v);
+    if (!committed(a, &at->v[0], r, at->g) || !committed(a, &at->v[1], r, at->g))
         return agi_fail(AG_ECAPACITY,
                         "attention: position %lld is beyond the session's committed capacity",
                         (long long)p);
+    return AG_OK;
+}
 
+/* e^(score - largest) of every key seen, into s; returns their sum. */
+static float weigh(const agi_attention_args *a, const agi_worker *w, int64_t r, int64_t t,
+                   int64_t h, const view *at, float *s)
+{
     const float *q = a->q.p + r * a->q.row + t * a->q.step + h * a->q.head;
-    float *out = a->out.p + r * a->out.row + t * a->out.step + h * a->out.head;
     int64_t done = 0;
-    for (int i = 0; i < 2; done += v[i++].n)
-        w->isa->scores(s + done, q, agi_cache_at(&a->k_cache, v[i].slot, r, g), a->k_cache.slot,
-                       v[i].n, a->d, a->scale);
-    float sum = w->isa->softmax(s, done);
+    for (int i = 0; i < 2; done += at->v[i++].n)
+        w->isa->scores(s + done, q, agi_cache_at(&a->k_cache, at->v[i].slot, r, at->g),
+                       a->k_cache.slot, at->v[i].n, a->d, a->scale);
+    return w->isa->softmax(s, done);
+}
+
+static int attend(const agi_attention_args *a, const agi_worker *w, int64_t r, int64_t t, int64_t h)
+{
+    view at;
+    int rc = look(a, w, r, t, h, &at);
+    if (rc) return rc;
+    float *s = w->scratch, sum = weigh(a, w, r, t, h, &at, s);
+    float *out = a->out.p + r * a->out.row + t * a->out.step + h * a->out.head;
     memset(out, 0, (size_t)a->d * sizeof *out); /* only now: out may be q */
-    done = 0;
-    for (int i = 0; i < 2; done += v[i++].n)
-        w->isa->mix(out, s + done, agi_cache_at(&a->v_cache, v[i].slot, r, g), a->v_cache.slot,
-                    v[i].n, a->d);
+    int64_t done = 0;
+    for (int i = 0; i < 2; done += at.v[i++].n)
+        w->isa->mix(out, s + done, agi_cache_at(&a->v_cache, at.v[i].slot, r, at.g),
+                    a->v_cache.slot, at.v[i].n, a->d);
     for (int64_t c = 0; c < a->d; c++) out[c] /= sum;
     return AG_OK;
 }
@@ -80,6 +101,29 @@ int agi_cpu_attention(const void *args, agi_worker *w)
         int64_t h = i / a->steps % a->q_heads, r = i / a->steps / a->q_heads;
         int rc = attend(a, w, r, t, h);
         if (rc) return rc;
+    }
+    return AG_OK;
+}
+
+int agi_cpu_attention_probs(const void *args, agi_worker *w)
+{
+    const agi_attention_probs_args *b = args;
+    const agi_attention_args *a = &b->of;
+    int64_t lo, hi;
+    agi_share(w, a->rows * a->q_heads * a->steps, 1, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++) {
+        int64_t t = i % a->steps, h = i / a->steps % a->q_heads, r = i / a->steps / a->q_heads;
+        view at;
+        int rc = look(a, w, r, t, h, &at);
+        if (rc) return rc;
+        if (at.p >= b->keys)
+            return agi_fail(AG_ECAPACITY,
+                            "attention_probs: position %lld is beyond the %lld of out",
+                            (long long)at.p, (long long)b->keys);
+        float *out = a->out.p + r * a->out.row + h * a->out.head + t * a->out.step;
+        memset(out, 0, (size_t)b->keys * sizeof *out);
+        float sum = weigh(a, w, r, t, h, &at, out + at.first);
+        for (int64_t p = at.first; p <= at.p; p++) out[p] /= sum;
     }
     return AG_OK;
 }
