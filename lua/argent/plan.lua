@@ -47,4 +47,52 @@ function M.capture(backend, fn)
   return setmetatable(plan, Plan)
 end
 
+---@class ag.Program plans with Lua calls between them
+local Program = {}
+Program.__index = Program
+
+--- Runs the plans and the calls in order. Faults of the data are values; what a call raises is
+--- passed on, and the rest is not run.
+---@return boolean? ok
+---@return string? err
+---@return string? code
+function Program:try()
+  for i = 1, #self do
+    local step = self[i]
+    if type(step) == 'function' then
+      step()
+    else
+      local ok, err, code = step:try()
+      if not ok then return nil, err, code end
+    end
+  end
+  return true
+end
+
+--- Like capture, but the body may cut the recording: `call(f)` there makes f run at that place
+--- every time, between the ops recorded before it and those after. Without a call it is one plan.
+---@param backend ag.Backend
+---@param body fun(call: fun(f: fun()))
+---@return ag.Program
+function M.program(backend, body)
+  check.type(body, 'program: body', 'function')
+  local program = setmetatable({}, Program)
+  local function keep(plan)
+    if plan.ops > 0 then program[#program + 1] = plan end
+  end
+  -- capture wants a function that records one plan; the body records several. So it runs as a
+  -- coroutine that gives way at each call.
+  local run = coroutine.wrap(function()
+    body(function(f)
+      coroutine.yield(check.type(f, 'program: call', 'function'))
+    end)
+  end)
+  repeat
+    local f
+    keep(M.capture(backend, function() f = run() end))
+    program[#program + 1] = f
+  until not f
+  return program
+end
+
 return M

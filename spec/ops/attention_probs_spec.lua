@@ -47,8 +47,8 @@ for _, k in ipairs(kernels.all()) do
         for r = 1, R do
           for h = 1, H do
             for t = 1, T do
-              local key_head = math.floor((h - 1) / (H / K)) + 1
-              local want = weights(ql[r][t][h], kl, r, key_head, pos[r] + t - 1, window, d ^ -0.5, P)
+              local key_head, p = math.floor((h - 1) / (H / K)) + 1, pos[r] + t - 1
+              local want = weights(ql[r][t][h], kl, r, key_head, p, window, d ^ -0.5, P)
               assert.near(want, got[r][h][t], 1e-6)
             end
           end
@@ -61,7 +61,7 @@ for _, k in ipairs(kernels.all()) do
       local rnd = kernels.random(9)
       local q, kc = kernels.tensor(be, {1, T, H, d}, rnd), kernels.tensor(be, {P, 1, 2, d}, rnd)
       local vc, pos = ag.zeros(be, {P, 1, 2, d}), ag.tensor(be, {P - T}, 'i32')
-      for i = 1, P do vc:select(1, i):fill(0):narrow(3, i, 1):fill(1) end -- value i is unit vector i
+      for i = 1, P do vc:select(1, i):narrow(3, i, 1):fill(1) end -- value i is unit vector i
       local mixed, out = ag.zeros(be, {1, T, H, d}), ag.zeros(be, {1, H, T, P})
       ops.attention(mixed, q, kc, vc, pos, 0.3, 0)
       ops.attention_probs(out, q, kc, pos, 0.3, 0)

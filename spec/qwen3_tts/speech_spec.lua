@@ -3,9 +3,9 @@
 
 local ag = require 'argent'
 local Lane = require 'argent.qwen3_tts.lane'
-local cases = require 'support.cases'
 local compare = require 'support.compare'
 local golden = require 'support.golden'
+local free = require('support.speech').options
 local prompt = require 'argent.qwen3_tts.prompt'
 local utterance = require 'argent.qwen3_tts.utterance'
 
@@ -22,18 +22,6 @@ local function join(tts, chunks)
     at = at + #c
   end
   return out
-end
-
--- Options for free sampling on a model of any kind.
-local function free(model, tts, text, seed)
-  local o = {text = text, seed = seed, max_frames = 12}
-  if tts.cfg.kind == 'custom_voice' then o.voice = tts:voices()[1] end
-  if tts.cfg.kind == 'voice_design' then o.instruct = 'An old man.' end
-  if tts.cfg.kind == 'base' then
-    local r = cases.reference(model, tts.backend)
-    o.reference = {speaker = r.speaker}
-  end
-  return o
 end
 
 describe('speech', function()
@@ -146,6 +134,7 @@ describe('speech', function()
           if not v.lane.stepped then
             assert(v.lane.session:ensure(1))
             v.lane:step_ops()
+            v.lane:head_ops()
             v.lane.session:advanced(1)
           end
           v.lane:draw_ops()

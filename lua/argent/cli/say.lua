@@ -73,7 +73,7 @@ local function speak(next_chunk, speech, writer)
       ok, err, code = writer:write(samples, n)
       chunk.samples:release()
       if not ok then return end
-      local stats = speech.stats()
+      local stats = speech:stats()
       progress(('%d frames, %.1f s of speech, RTF %.2f'):format(stats.frames, stats.seconds,
         stats.rtf or 0))
     end
@@ -114,7 +114,7 @@ function M.run(args)
     if not done then error(ok, 0) end
     return nil, err, code
   end
-  local stats = speech.stats()
+  local stats = speech:stats()
   local runaway = stats.ended == 'runaway'
   local name, codes_name = args.output, args.codes
   if runaway then
@@ -124,7 +124,7 @@ function M.run(args)
   ok, err, code = writer:finish {as = name ~= args.output and name or nil}
   if not ok then return nil, err, code end
   if codes_name then
-    ok, err, code = write_codes(codes_name, speech.codes())
+    ok, err, code = write_codes(codes_name, speech:codes())
     if not ok then return nil, err, code end
   end
   common.note(summary(common.output_name(name), stats))

@@ -4,6 +4,7 @@
 
 local Linear = require 'argent.nn.linear'
 local ops = require 'argent.ops'
+local tensor = require 'argent.tensor'
 
 local Attention = {}
 Attention.__index = Attention
@@ -35,14 +36,31 @@ end
 ---@param ws table scratch with q [R, T, H * d], k, v [R, T, K * d], their views by head q4, k4, v4,
 ---and angles [R, T, d]
 ---@param cache {k: ag.Tensor, v: ag.Tensor} [capacity, R, K, d]
-function Attention:forward(out, x, ws, cache, pos)
+---@param tap? fun(name: string, x: ag.Tensor|fun(): ag.Tensor) sees q, k, v, probs, out
+function Attention:forward(out, x, ws, cache, pos, tap)
   self.q:forward(ws.q, x)
   self.k:forward(ws.k, x)
   self.v:forward(ws.v, x)
   ops.rope_append(ws.q4, ws.k4, ws.v4, ws.angles, pos, cache.k, cache.v, self.q_norm, self.k_norm,
     self.eps)
+  if tap then
+    tap('q', ws.q4) -- normalised and rotated; the keys so are in the cache, these are as projected
+    tap('k', ws.k4)
+    tap('v', ws.v4)
+    tap('probs', function() return self:probs(ws.q4, cache.k, pos) end)
+  end
   ops.attention(ws.q4, ws.q4, cache.k, cache.v, pos, self.scale, self.window)
   self.o:forward(out, ws.q)
+  if tap then tap('out', out) end
+end
+
+--- The weights [R, H, T, P] that queries q [R, T, H, d] give to all P positions up to their last.
+function Attention:probs(q, k_cache, pos)
+  local shape, last = q.shape, 0
+  for _, p in ipairs(pos:totable()) do last = math.max(last, p) end
+  local out = tensor.zeros(q.backend, {shape[1], shape[3], shape[2], last + shape[2]})
+  ops.attention_probs(out, q, k_cache, pos, self.scale, self.window)
+  return out
 end
 
 return Attention

@@ -4,6 +4,7 @@
 
 local Block = require 'argent.nn.block'
 local Session = require 'argent.nn.session'
+local Watch = require 'argent.nn.watch'
 local check = require 'argent.check'
 local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
@@ -43,7 +44,31 @@ function Backbone.load(backend, cfg, scope, dtype)
   local inv_freq = {}
   for j = 0, cfg.head_dim / 2 - 1 do inv_freq[j + 1] = cfg.rope_theta ^ (-2 * j / cfg.head_dim) end
   self.inv_freq = tensor.from(backend, inv_freq)
+  self.watchers = Watch.new('network', function() return self:watch_names() end)
   return self
+end
+
+--- Everything that can be watched: `layers.N.out` is the residual stream after layer N, counted
+--- from 0 as in the checkpoint, `embed` the input, `norm` the hidden state after the final norm.
+---@return string[]
+function Backbone:watch_names()
+  local names = {'embed'}
+  for i = 0, #self.blocks - 1 do
+    for _, tap in ipairs(Block.TAPS) do names[#names + 1] = ('layers.%d.%s'):format(i, tap) end
+    names[#names + 1] = ('layers.%d.out'):format(i)
+  end
+  names[#names + 1] = 'norm'
+  return names
+end
+
+--- Sees a tensor by name, see ag.Watch.add: `bb:watch('layers.3.attn.probs', fn)`. Shapes: q [R, T,
+--- H, d], k and v [R, T, K, d], probs [R, H, T, P], all others [R, T, width].
+---@param name string one of watch_names()
+---@param fn fun(x: ag.Tensor, info: {name: string, pos: integer})
+---@return ag.WatchHandle
+function Backbone:watch(name, fn)
+  local handle = self.watchers:add(name, fn)
+  return handle
 end
 
 --- A session: rows sequences side by side (default 1), room for `capacity` positions at once (more
@@ -58,7 +83,8 @@ end
 --- The ops of T positions, eager or recorded: out [R, T, D] = hidden states after the final norm,
 --- for x [R, T, D]. Room must have been made (session:ensure) and the host told (session:advanced).
 ---@param row? integer only this row of the session; then R = 1
-function Backbone:step(session, out, x, row)
+---@param tap? fun(name: string, x: ag.Tensor|fun(): ag.Tensor) sees everything in watch_names()
+function Backbone:step(session, out, x, row, tap)
   local shape = x.shape
   local T = shape[2]
   local ws, caches, pos = session.scratch(shape[1], T), session:state(row)
@@ -66,11 +92,19 @@ function Backbone:step(session, out, x, row)
   ops.copy(ws.x, x)
   local before
   for i, block in ipairs(self.blocks) do
-    block:forward(ws, caches[i], pos, before)
+    local prefix = ('layers.%d.'):format(i - 1)
+    block:forward(ws, caches[i], pos, before, tap and function(name, t)
+      if name ~= 'before' then tap(prefix .. name, t)
+      else tap(i == 1 and 'embed' or ('layers.%d.out'):format(i - 2), t) end
+    end)
     before = block
   end
   ops.rms_norm(out, ws.x, self.norm, self.cfg.rms_norm_eps, before and ws.branch,
     before and before.mlp_scale)
+  if tap then
+    if before then tap(('layers.%d.out'):format(#self.blocks - 1), ws.x) end
+    tap('norm', out)
+  end
   ops.advance(pos, T, nil)
 end
 
@@ -104,10 +138,11 @@ function Backbone:forward(session, x, opts)
   local out = opts.out or tensor.zeros(self.backend, shape)
   local x3, out3 = x, out
   if flat then x3, out3 = x:contiguous():view(1, T, D), out:view(1, T, D) end
+  local tap = self.watchers:tap(function() return session.consumed[row or 1] end)
   for first = 1, T, session.chunk do
     local n = math.min(session.chunk, T - first + 1)
     local part = tensor.zeros(self.backend, {R, n, D})
-    self:step(session, part, x3:narrow(2, first, n), row)
+    self:step(session, part, x3:narrow(2, first, n), row, tap)
     out3:narrow(2, first, n):copy(part)
     if row then session.consumed[row] = session.consumed[row] + n else session:advanced(n) end
   end

@@ -28,12 +28,20 @@ end
 --- Takes the residual stream ws.x [R, T, D] and the branch of the layer before (in ws.branch; nil
 --- for the first), leaves its own MLP branch in ws.branch.
 ---@param before? ag.Block whose branch has not been added yet
-function Block:forward(ws, cache, pos, before)
+---@param tap? fun(name: string, x: ag.Tensor|fun(): ag.Tensor) sees attn.* and mlp.*, and as
+---`before` the residual stream after the layer before
+function Block:forward(ws, cache, pos, before, tap)
+  local attn_tap = tap and function(name, x) tap('attn.' .. name, x) end
+  local mlp_tap = tap and function(name, x) tap('mlp.' .. name, x) end
   ops.rms_norm(ws.n, ws.x, self.attn_norm, self.eps, before and ws.branch,
     before and before.mlp_scale)
-  self.attn:forward(ws.branch, ws.n, ws, cache, pos)
+  if tap then tap('before', ws.x) end
+  self.attn:forward(ws.branch, ws.n, ws, cache, pos, attn_tap)
   ops.rms_norm(ws.n, ws.x, self.mlp_norm, self.eps, ws.branch, self.attn_scale)
-  self.mlp:forward(ws.branch, ws.n, ws)
+  self.mlp:forward(ws.branch, ws.n, ws, mlp_tap)
 end
+
+--- What a tap sees of a layer, but for the residual stream.
+Block.TAPS = {'attn.q', 'attn.k', 'attn.v', 'attn.probs', 'attn.out', 'mlp.act', 'mlp.out'}
 
 return Block

@@ -19,11 +19,14 @@ function Mlp.load(scope, cfg, dtype)
 end
 
 --- out [R, T, D] from x [R, T, D]; uses ws.gate and ws.up [R, T, I].
-function Mlp:forward(out, x, ws)
+---@param tap? fun(name: string, x: ag.Tensor) sees act (what goes into down) and out
+function Mlp:forward(out, x, ws, tap)
   self.gate:forward(ws.gate, x)
   self.up:forward(ws.up, x)
   ops.silu_mul(ws.gate, ws.gate, ws.up)
+  if tap then tap('act', ws.gate) end
   self.down:forward(out, ws.gate)
+  if tap then tap('out', out) end
 end
 
 return Mlp

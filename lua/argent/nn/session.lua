@@ -75,7 +75,8 @@ function Session.new(backbone, opts)
   local slots = window and window - 1 + chunk or maximum
   local committed = window and slots or math.min(round_up(capacity, BLOCK), maximum)
   local s = {
-    rows = rows, chunk = chunk, maximum = window and math.huge or maximum, committed = committed,
+    backbone = backbone, rows = rows, chunk = chunk,
+    maximum = window and math.huge or maximum, committed = committed,
     consumed = {}, positions = tensor.zeros(be, {rows}, 'i32'), caches = {},
     scratch = scratch(be, cfg, rows, chunk),
   }
@@ -125,6 +126,50 @@ function methods:reset(row)
   check.int(first, 'reset: row', 1, self.rows)
   ops.fill(self.positions:narrow(1, first, last - first + 1), 0)
   for r = first, last do self.consumed[r] = 0 end
+end
+
+--- Makes this session stand where `other` stands: a copy of what has been consumed, with which both
+--- go on alone.
+---@param other ag.Session of the same backbone, with as many rows
+---@return boolean? ok
+---@return string? err
+---@return string? code 'memory'
+function methods:copy(other)
+  if other.backbone ~= self.backbone or other.rows ~= self.rows then
+    error('copy: the other session is of another network or has other rows', 2)
+  end
+  local most = 0
+  for r = 1, self.rows do most = math.max(most, other.consumed[r]) end
+  local ring = self.maximum == math.huge
+  if ring and self.chunk ~= other.chunk then
+    error('copy: sessions with a sliding window need the same chunk', 2)
+  end
+  if most > self.committed and not ring then
+    for r = 1, self.rows do self.consumed[r] = 0 end
+    local ok, err, code = self:ensure(most)
+    if not ok then return nil, err, code end
+  end
+  local slots = ring and self.committed or most
+  if slots > 0 then
+    for i, cache in ipairs(self.caches) do
+      cache.k:narrow(1, 1, slots):copy(other.caches[i].k:narrow(1, 1, slots))
+      cache.v:narrow(1, 1, slots):copy(other.caches[i].v:narrow(1, 1, slots))
+    end
+  end
+  self.positions:copy(other.positions)
+  for r = 1, self.rows do self.consumed[r] = other.consumed[r] end
+  return true
+end
+
+--- A second session that stands where this one stands; both go on alone.
+---@return ag.Session? session
+---@return string? err
+---@return string? code 'memory'
+function methods:fork()
+  local s = Session.new(self.backbone, {rows = self.rows, chunk = self.chunk})
+  local ok, err, code = s:copy(self)
+  if not ok then return nil, err, code end
+  return s
 end
 
 --- The caches and device positions of one row, or of all of them.

@@ -36,7 +36,29 @@ function CodePredictor.load(backend, cfg, width, scope, dtype)
     local head = scope:scope(head_name:format(g - 1))
     self.heads[g] = Linear.load(head, cfg.vocab_size, H, dtype, 'none')
   end
+  self.watchers = self.backbone.watchers
+  self.watchers.what = 'code predictor'
+  self.watchers.names = function() return self:watch_names() end
   return self
+end
+
+--- Everything that can be watched: as of the backbone, and `logits` [R, book] of each group.
+---@return string[]
+function CodePredictor:watch_names()
+  local names = self.backbone:watch_names()
+  names[#names + 1] = 'logits'
+  return names
+end
+
+--- Sees a tensor by name, as ag.Talker.watch does. A frame is G - 1 passes: info.pos is 0 in the
+--- first, of two positions, then the group whose logits the pass gives; of `logits` it is the
+--- group.
+---@param name string one of watch_names()
+---@param fn fun(x: ag.Tensor, info: {name: string, pos: integer})
+---@return ag.WatchHandle handle with :stop()
+function CodePredictor:watch(name, fn)
+  local handle = self.watchers:add(name, fn)
+  return handle
 end
 
 --- Scratch and session for `rows` frames side by side.
@@ -57,12 +79,12 @@ function CodePredictor:state(rows)
   return s
 end
 
-function CodePredictor:pass(state, x, projected, out)
+function CodePredictor:pass(state, x, projected, out, tap)
   if self.projection then
     self.projection:forward(projected, x)
     x = projected
   end
-  self.backbone:step(state.session, out, x)
+  self.backbone:step(state.session, out, x, nil, tap)
 end
 
 --- The ops that draw groups 1 .. G - 1 of a frame. Leaves the sum of the embeddings of all G codes
@@ -73,20 +95,24 @@ end
 ---@param codec_embedding ag.Tensor the talker's table, for group 0
 ---@param codes ag.Tensor i32 [rows, G]; column 1 is read, the others are written
 ---@param draw fun(codes: ag.Tensor, logits: ag.Tensor, group: integer) draws one id per row
-function CodePredictor:frame(state, sum, hidden, codec_embedding, codes, draw)
+---@param call? fun(f: fun()) of plan.program, for those who watch
+function CodePredictor:frame(state, sum, hidden, codec_embedding, codes, draw, call)
+  local function tap(pos) return self.watchers:tap(function() return pos end, call) end
   local one = state.one:select(2, 1)
   local first = state.pair:select(2, 2)
   ops.fill(state.session.positions, 0)
   ops.copy(state.pair:select(2, 1), hidden)
   ops.embedding(first, codec_embedding, codes:select(2, 1), 0)
   ops.copy(sum, first)
-  self:pass(state, state.pair, state.pair_in, state.pair_out)
+  self:pass(state, state.pair, state.pair_in, state.pair_out, tap(0))
   -- The hidden state of position 0 is not used.
   ops.copy(state.last, state.pair_out:select(2, 2))
   for g = 1, self.cfg.num_code_groups - 1 do
-    if g > 1 then self:pass(state, state.one, state.one_in, state.one_out) end
+    if g > 1 then self:pass(state, state.one, state.one_in, state.one_out, tap(g)) end
     local logits = state.logits:select(1, g)
     self.heads[g]:forward(logits, state.last)
+    local see = tap(g)
+    if see then see('logits', logits) end
     draw(codes:select(2, g + 1), logits, g)
     ops.embedding(one, self.embeddings[g], codes:select(2, g + 1), 0)
     ops.add(sum, sum, one, 1)

@@ -5,6 +5,7 @@
 
 local Backbone = require 'argent.nn.backbone'
 local Linear = require 'argent.nn.linear'
+local Watch = require 'argent.nn.watch'
 local codebook = require 'argent.qwen3_tts.codebook'
 local layers = require 'argent.qwen3_tts.codec_layers'
 local tensor = require 'argent.tensor'
@@ -94,9 +95,34 @@ function CodecDecoder.load(backend, cfg, scope)
     self.blocks[i] = load_wave_block(backend, wave:scope(i .. '.'), D / 2 ^ (i - 1), rate)
   end
   local C = D / 2 ^ n
+  self.watchers = Watch.new('codec', function() return self:watch_names() end)
   self.last_act = layers.snake(backend, wave:scope((n + 1) .. '.'), C)
   self.last = layers.conv(backend, wave:scope((n + 2) .. '.conv.'), 1, C, 7)
   return self
+end
+
+--- Everything that can be watched: the stages by their names in the checkpoint, and what the
+--- transformer has (`pre_transformer.layers.0.attn.probs`).
+---@return string[]
+function CodecDecoder:watch_names()
+  local names = {'latent', 'pre_conv'}
+  for _, name in ipairs(self.transformer:watch_names()) do
+    names[#names + 1] = 'pre_transformer.' .. name
+  end
+  names[#names + 1] = 'pre_transformer'
+  for i = 0, #self.upsample - 1 do names[#names + 1] = 'upsample.' .. i end
+  for i = 0, #self.blocks + 2 do names[#names + 1] = 'decoder.' .. i end
+  return names
+end
+
+--- Sees a stage [T, channels] by name, as ag.Talker.watch does; info.pos is the first frame of the
+--- chunk, counted from 0.
+---@param name string one of watch_names()
+---@param fn fun(x: ag.Tensor, info: {name: string, pos: integer})
+---@return ag.WatchHandle handle with :stop()
+function CodecDecoder:watch(name, fn)
+  local handle = self.watchers:add(name, fn)
+  return handle
 end
 
 --- Refuses codes that are not whole frames of this codec.

@@ -131,7 +131,8 @@ function Stream:ops(n, tap)
   tap('pre_conv', x)
   local h = shaped(self.hidden, n, H)
   d.input_proj:forward(h, x)
-  d.transformer:step(self.session, h:view(1, n, H), h:view(1, n, H))
+  d.transformer:step(self.session, h:view(1, n, H), h:view(1, n, H), nil, d.watchers.count > 0
+    and function(name, t) tap('pre_transformer.' .. name, t) end or nil)
   x = shaped(here, n, L)
   d.output_proj:forward(x, h)
   tap('pre_transformer', x)
@@ -170,8 +171,12 @@ local function no_tap() end
 function Stream:run(n, tap)
   local ok, err, code = self.session:ensure(n)
   if not ok then return nil, err, code end
-  if tap then
-    self:ops(n, tap)
+  local seen = self.decoder.watchers:tap(function() return self.frames end)
+  if tap or seen then
+    self:ops(n, function(name, x)
+      if tap and not name:find '^pre_transformer%.' then tap(name, x) end
+      if seen then seen(name, x) end
+    end)
   else
     local be = self.decoder.backend
     self.plans[n] = self.plans[n] or plan.capture(be, function() self:ops(n, no_tap) end)

@@ -39,9 +39,11 @@ local M = {}
 ---@field speaker_vector boolean? base: there is a speaker vector (always required)
 ---@field special boolean? recognise added tokens such as <|im_end|> in the texts; default false
 ---@field pattern string? the tokenizer's pre-tokeniser
+---@field open boolean? more text will follow: the end of the text is not among the trailing ids
+---(layout 'stream')
 
 local OPTIONS = {'text', 'instruct', 'voice', 'language', 'layout', 'reference', 'speaker_vector',
-  'special', 'pattern'}
+  'special', 'pattern', 'open'}
 local KIND_NAMES = {custom_voice = 'CustomVoice', base = 'Base', voice_design = 'VoiceDesign'}
 
 local function append(list, more)
@@ -206,13 +208,13 @@ local function encode_texts(cfg, tok, opts, use_instruct)
 end
 
 --- Body without reference frames. Adds the rows and returns the trailing text ids.
-local function plain_body(cfg, ids, layout, row)
+local function plain_body(cfg, ids, layout, row, open)
   local c, tokens = cfg.talker.codec, cfg.tokens
   if layout == 'stream' then
     row(ids[1], {id = c.bos})
     local trailing = {}
     for i = 2, #ids do trailing[i - 1] = ids[i] end
-    return append(trailing, {tokens.tts_eos})
+    return open and trailing or append(trailing, {tokens.tts_eos})
   end
   for _, id in ipairs(ids) do row(id, {id = c.pad}) end
   row(tokens.tts_eos, {id = c.pad})
@@ -221,9 +223,9 @@ local function plain_body(cfg, ids, layout, row)
 end
 
 --- Body with reference frames: the texts of both; beside or after them codec_bos and the frames.
-local function reference_body(cfg, ids, frames, layout, row)
+local function reference_body(cfg, ids, frames, layout, row, open)
   local c, tokens = cfg.talker.codec, cfg.tokens
-  ids = append(ids, {tokens.tts_eos})
+  if not open then ids = append(ids, {tokens.tts_eos}) end
   local function codec(i) return i == 0 and {id = c.bos} or {frame = i - 1} end
   if layout == 'whole' then
     for _, id in ipairs(ids) do row(id, {id = c.pad}) end
@@ -231,7 +233,7 @@ local function reference_body(cfg, ids, frames, layout, row)
     return {tokens.tts_pad}
   end
   for i = 0, frames do row(ids[i + 1] or tokens.tts_pad, codec(i)) end
-  if #ids <= frames + 1 then return {tokens.tts_pad} end
+  if #ids <= frames + 1 and not open then return {tokens.tts_pad} end
   local trailing = {}
   for i = frames + 2, #ids do trailing[#trailing + 1] = ids[i] end
   return trailing
@@ -252,7 +254,7 @@ local function check_options(opts)
   for _, key in ipairs{'instruct', 'voice', 'language', 'pattern'} do
     if opts[key] ~= nil then check.type(opts[key], key, 'string', 1) end
   end
-  for _, key in ipairs{'special', 'speaker_vector'} do
+  for _, key in ipairs{'special', 'speaker_vector', 'open'} do
     if opts[key] ~= nil then check.type(opts[key], key, 'boolean', 1) end
   end
   if opts.layout ~= nil then check.one_of(opts.layout, 'layout', {'whole', 'stream'}, 1) end
@@ -290,6 +292,7 @@ function M.build(cfg, tok, opts)
   local t, err = encode_texts(cfg, tok, opts, use_instruct)
   if not t then return nil, err end
   local layout = opts.layout or (cfg.kind == 'base' and 'stream' or 'whole')
+  if opts.open and layout ~= 'stream' then error("open: only in the layout 'stream'", 2) end
   local prefix = codec_prefix(cfg, language_id, speaker)
   local frames = opts.reference and opts.reference.frames
   local positions = count_positions(t, prefix, frames, layout)
@@ -308,9 +311,14 @@ function M.build(cfg, tok, opts)
   end
   local trailing
   if frames then
-    trailing = reference_body(cfg, concat(t.ref_text_ids, t.text_ids), frames, layout, row)
+    local ids = concat(t.ref_text_ids, t.text_ids)
+    if opts.open and #ids <= frames then
+      local short = 'the text is too short to begin: %d tokens with the reference, of %d frames'
+      return nil, short:format(#ids, frames)
+    end
+    trailing = reference_body(cfg, ids, frames, layout, row, opts.open)
   else
-    trailing = plain_body(cfg, t.text_ids, layout, row)
+    trailing = plain_body(cfg, t.text_ids, layout, row, opts.open)
   end
   return {
     rows = rows, trailing = trailing, ids = t.ids, text_ids = t.text_ids, ref_ids = t.ref_ids,

@@ -23,7 +23,7 @@ Talker.__index = Talker
 function Talker.load(backend, cfg, scope, dtype)
   local D, Dt = cfg.hidden_size, cfg.text_hidden_size
   local model, projection = scope:scope('model.'), scope:scope('text_projection.')
-  return setmetatable({
+  local self = setmetatable({
     backend = backend,
     cfg = cfg,
     -- Looked up, never multiplied: as stored, so that the table stays in the mapped file.
@@ -34,6 +34,28 @@ function Talker.load(backend, cfg, scope, dtype)
     backbone = Backbone.load(backend, cfg, model, dtype),
     head = Linear.load(scope:scope('codec_head.'), cfg.vocab_size, D, dtype, 'none'),
   }, Talker)
+  self.watchers = self.backbone.watchers
+  self.watchers.what = 'talker'
+  self.watchers.names = function() return self:watch_names() end
+  return self
+end
+
+--- Everything that can be watched: as of the backbone, and `logits` [R, vocab] of code group 0.
+---@return string[]
+function Talker:watch_names()
+  local names = self.backbone:watch_names()
+  names[#names + 1] = 'logits'
+  return names
+end
+
+--- Sees a tensor by name, while it is computed: `tts.talker:watch('layers.12.attn.probs', fn)`. See
+--- ag.Backbone.watch for names and shapes and ag.Watch.add for what fn gets.
+---@param name string one of watch_names()
+---@param fn fun(x: ag.Tensor, info: {name: string, pos: integer})
+---@return ag.WatchHandle handle with :stop()
+function Talker:watch(name, fn)
+  local handle = self.watchers:add(name, fn)
+  return handle
 end
 
 --- Text vectors: fc2(silu(fc1(embedding))).

@@ -1,9 +1,20 @@
 -- One utterance while it is made: the prompt goes in, frames come out until the end token, a limit,
--- or the guard against speech that never ends. What say, stream and frames are made of.
+-- or the guard against speech that never ends. What say, stream, feed and frames are made of.
+--
+-- A long text is spoken in parts. Each is prompted together with the part before it, whose frames
+-- follow as if they had just been made: so the talker stands where it would stand had it spoken
+-- both in one go, and voice and pace carry over.
 
 local check = require 'argent.check'
+local ffi = require 'ffi'
+local hooks = require 'argent.qwen3_tts.hooks'
+local lib = require 'argent.ffi'
+local ops = require 'argent.ops'
 local posix = require 'argent.posix'
 local prompt = require 'argent.qwen3_tts.prompt'
+local sampling = require 'argent.qwen3_tts.sampling'
+local sentences = require 'argent.text.sentences'
+local status = require 'argent.status'
 local tensor = require 'argent.tensor'
 
 local M = {}
@@ -11,12 +22,20 @@ local M = {}
 -- The guard: 6 s, and 1.6 s for each text token. Slow speech needs about 0.5 s a token, so only a
 -- model that has lost its way gets here.
 local BUDGET_FRAMES, BUDGET_PER_TOKEN = 75, 20
+-- Tokens of one part of a long text: about half a minute of speech.
+local PART_TOKENS = 120
+-- Each part has draws of its own.
+local STREAM_PER_PART = 2 ^ 16
 
 M.OPTIONS = {
-  'text', 'voice', 'language', 'instruct', 'layout', 'reference', 'special', 'pattern',
-  'seed', 'stream', 'greedy', 'max_frames', 'temperature', 'top_k', 'top_p', 'repetition_penalty',
-  'predictor_temperature', 'predictor_top_k', 'predictor_top_p',
+  'text', 'voice', 'language', 'instruct', 'layout', 'reference', 'special', 'pattern', 'split',
+  'hooks', 'max_frames', unpack(sampling.OPTIONS),
 }
+-- What is part of the prompt and may change while it is spoken.
+local PROMPT_OPTIONS = {'voice', 'language', 'instruct', 'speaker'}
+local CHANGES = {'voice', 'language', 'instruct', 'speaker', unpack(sampling.IN_FLIGHT)}
+local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 'hooks',
+  unpack(sampling.OPTIONS)}
 
 ---@class ag.Speech options of say, stream and frames
 ---@field text string
@@ -27,6 +46,9 @@ M.OPTIONS = {
 ---@field reference {speaker: ag.Tensor|number[], codes: ag.Tensor|integer[][]?, text: string?}? a
 ---voice to clone (Base): its vector [D], and for in-context cloning the codes [F, G] of the
 ---recording and what is said in it
+---@field split string? 'auto' (default): a text of more than about half a minute is spoken in
+---groups of sentences; 'off': in one prompt
+---@field hooks ag.Hooks? functions that see and may replace what frames are made of
 ---@field special boolean? recognise added tokens such as <|im_end|> in the text
 ---@field seed integer? 0 .. 2^53; default: from the clock, see stats.seed
 ---@field stream integer? another stream of draws for the same seed (reference, 6.4: row)
@@ -38,39 +60,17 @@ M.OPTIONS = {
 ---@field repetition_penalty number? 1 = off
 ---@field predictor_temperature number?
 ---@field predictor_top_k integer?
----@field predictor_top_p number?
-
--- Sampling parameters of both stages: the caller's, else those of generation_config.json.
-local function sampling_of(g, opts, seed)
-  local function pick(name, default, lo, hi, int)
-    local v = opts[name]
-    if v == nil then return default end
-    return (int and check.int or check.number)(v, name, lo, hi, 2)
-  end
-  local t = {pick('temperature', g.temperature, 1e-3, 1e3), pick('top_k', g.top_k, 0, 2 ^ 20, true),
-    pick('top_p', g.top_p, 0, 1), pick('repetition_penalty', g.repetition_penalty, 1e-3, 1e3)}
-  local p = {pick('predictor_temperature', g.subtalker_temperature, 1e-3, 1e3),
-    pick('predictor_top_k', g.subtalker_top_k, 0, 2 ^ 20, true),
-    pick('predictor_top_p', g.subtalker_top_p, 0, 1), 1}
-  if opts.greedy or not g.do_sample then t[1] = 0 end
-  if opts.greedy or not g.subtalker_dosample then p[1] = 0 end
-  local stream = check.int(opts.stream or 0, 'stream', 0, nil, 1)
-  return {seed = seed, stream = stream, talker = t, predictor = p}
-end
-
-local function seed_of(opts)
-  if opts.seed ~= nil then return check.int(opts.seed, 'seed', 0, 2 ^ 53, 2) end
-  return math.floor(posix.now() * 1e6) % 2 ^ 32
-end
+---@field predictor_top_p number? Sampling options that are not given come from
+---generation_config.json.
 
 -- The vectors of a reference recording, checked: they come from files and scripts.
 local function reference_of(tts, ref)
   local be, D, G = tts.backend, tts.cfg.talker.hidden_size, tts.cfg.talker.num_code_groups
-  check.options(ref, 'reference', {'speaker', 'codes', 'text'}, 2)
+  check.options(ref, 'reference', {'speaker', 'codes', 'text'}, 3)
   local speaker = ref.speaker
   if type(speaker) == 'table' then speaker = tensor.from(be, speaker) end
   if not tensor.is(speaker) then
-    error('reference.speaker: expected a vector of the talker\'s width', 4)
+    error('reference.speaker: expected a vector of the talker\'s width', 5)
   end
   if #speaker.shape ~= 1 or #speaker ~= D then
     local err = 'reference.speaker: a vector of %d, this model needs %d'
@@ -83,79 +83,358 @@ local function reference_of(tts, ref)
   if not ok then return nil, 'reference.' .. err, code end
   if #codes == 0 or codes.shape[2] ~= G then return nil, 'reference.codes: no frames', 'value' end
   local frames = tts.predictor:frame_embeddings(tts.talker.codec_embedding, codes)
-  return {speaker = speaker, frames = frames, codes = codes}
+  return {speaker = speaker, frames = frames, codes = codes, text = ref.text or ''}
 end
 
+-- The codes of all frames, on the host, growing.
+local Codes = {}
+Codes.__index = Codes
+
+local function new_codes(groups)
+  local data = ffi.new('int32_t[?]', 64 * groups)
+  return setmetatable({n = 0, groups = groups, room = 64, data = data}, Codes)
+end
+
+function Codes:add(frame)
+  if self.n == self.room then
+    local more = ffi.new('int32_t[?]', 2 * self.room * self.groups)
+    ffi.copy(more, self.data, self.n * self.groups * 4)
+    self.data, self.room = more, 2 * self.room
+  end
+  ffi.copy(self.data + self.n * self.groups, frame, self.groups * 4)
+  self.n = self.n + 1
+end
+
+--- Frames first + 1 .. first + n as i32 [n, G].
+function Codes:tensor(backend, first, n)
+  local t = tensor.zeros(backend, {n, self.groups}, 'i32')
+  status.raise(lib.ag_tensor_write(t, self.data + first * self.groups, n * self.groups * 4))
+  return t
+end
+
+---@class ag.Utterance
+---@field tts ag.Synthesizer
+---@field frames integer made so far
+---@field index integer of the frame that is being made or was made last, from 1
+---@field ended string? 'eos', 'limit', 'runaway', 'stopped', 'failed'; nil while speaking
+---@field seed integer
+---@field prompt argent.Prompt of the part that is being spoken
+---@field parts string[] the text, as it is spoken
+---@field part integer which of them is being spoken
 local Utterance = {}
 Utterance.__index = Utterance
+
+local function split_text(tts, opts)
+  local how = check.one_of(opts.split or 'auto', 'split', {'auto', 'off'}, 3)
+  if how == 'off' then return {opts.text} end
+  return sentences.parts(opts.text, {limit = PART_TOKENS, cost = function(s)
+    local ids = tts.tokenizer:encode(s, {pattern = opts.pattern})
+    return ids and #ids or #s
+  end})
+end
 
 --- Prepares an utterance on a lane of one row: prompt, prefill, limits.
 ---@param tts ag.Synthesizer
 ---@param opts ag.Speech
----@return table? utterance
+---@param open? boolean more text will be appended (layout 'stream')
+---@return ag.Utterance? utterance
 ---@return string? err
 ---@return string? code
-function M.start(tts, opts)
+function M.start(tts, opts, open)
   local began = posix.now()
-  local ref, err, code
-  if opts.reference then
-    ref, err, code = reference_of(tts, opts.reference)
-    if not ref then return nil, err, code end
-  end
-  local seed = seed_of(opts)
-  local sampling = sampling_of(tts.cfg.generation, opts, seed)
-  local max_frames = opts.max_frames and check.int(opts.max_frames, 'max_frames', 1, 2 ^ 31 - 1, 1)
-  local p
-  p, err = prompt.build(tts.cfg, tts.tokenizer, {
-    text = opts.text, instruct = opts.instruct, voice = opts.voice, language = opts.language,
-    layout = opts.layout, special = opts.special, pattern = opts.pattern,
-    speaker_vector = ref ~= nil,
-    reference = ref and ref.codes
-      and {frames = #ref.codes, text = opts.reference.text or ''} or nil,
-  })
-  if not p then return nil, err, 'value' end
-
-  local talker = tts.talker
-  local rows, trailing = talker:prompt_rows(p, ref), talker:text_vectors(p.trailing)
-  local lane, lease = tts.lanes:take()
-  local ok
-  ok, err, code = lane:start({rows}, {trailing}, tts:pad_vector(), {sampling})
-  if not ok then return nil, err, code end
-  local budget = BUDGET_FRAMES + BUDGET_PER_TOKEN * #p.text_ids
+  hooks.check(opts.hooks, 2)
+  check.type(opts.text, 'text', 'string', 2)
   local u = setmetatable({
-    tts = tts, lane = lane, lease = lease, prompt = p, reference = ref, frames = 0,
-    eos = tts.cfg.talker.codec.eos, max_frames = max_frames,
-    guard = math.min(budget, tts.cfg.generation.max_new_tokens - 1),
-    began = began, seed = seed,
-    prompt_rows = #rows, prefill_time = posix.now() - began,
+    tts = tts, opts = {}, open = open, frames = 0, index = 1, began = began,
+    eos = tts.cfg.talker.codec.eos, codes = new_codes(tts.cfg.talker.num_code_groups),
+    seed = sampling.seed(opts, 3), part = 1, part_first = 0, context = 0,
+    parts = split_text(tts, opts),
   }, Utterance)
-  rows:release()
-  trailing:release()
+  for k, v in pairs(opts) do u.opts[k] = v end
+  u.max_frames = opts.max_frames and check.int(opts.max_frames, 'max_frames', 1, 2 ^ 31 - 1, 2)
+  sampling.of(tts.cfg.generation, opts, u.seed, 3)
+  local err, code
+  if opts.reference then
+    u.reference, err, code = reference_of(tts, opts.reference)
+    if not u.reference then return nil, err, code end
+  end
+  u.lane, u.lease = tts.lanes:take()
+  u:attach(opts.hooks)
+  u.stale = true
+  local ok
+  ok, err, code = u:catch(function() return u:prefill() end)
+  if not ok then return nil, err, code end
+  u.prefill_time = posix.now() - began
   return u
 end
 
---- Makes the next frame: its codes are then in lane.host (int32) until the next call.
----@return boolean? more nil when the utterance has ended, see `ended`: 'eos', 'limit' or 'runaway'
----@return string? err
----@return string? code
-function Utterance:next()
-  if self.ended then return nil end
-  local limit = self.max_frames or self.guard
-  if self.frames >= limit then return self:finish(self.max_frames and 'limit' or 'runaway') end
-  local ok, err, code = self.lane:next()
-  if not ok then
-    self:finish('failed')
-    if code == 'value' then err, code = self.tts.diagnose(self.tts.weights, err) end
-    return nil, err, code
+function Utterance:attach(user_hooks)
+  self.lane.hooks = hooks.bind(self, user_hooks)
+  self.keeps_inputs = user_hooks and user_hooks.input and {} or nil
+end
+
+-- Runs fn, which may call hooks. Whatever is raised ends the utterance and is passed on.
+function Utterance:catch(fn)
+  local ok, a, b, c = pcall(fn)
+  if ok then
+    if not a and b then self:finish 'failed' end
+    return a, b, c
   end
-  if self.lane.host[0] == self.eos then return self:finish('eos') end
+  self:finish 'failed'
+  error(a, 0)
+end
+
+function Utterance:has_drawn(id)
+  for i = self.context, self.frames - 1 do
+    if self.codes.data[i * self.codes.groups] == id then return true end
+  end
+  return false
+end
+
+-- The talker's input rows after frames first + 1 .. first + n, which have used up the first n of
+-- `trailing`.
+function Utterance:rows_of(first, n, trailing)
+  local tts = self.tts
+  local codes = self.codes:tensor(tts.backend, first, n)
+  local rows = tts.predictor:frame_embeddings(tts.talker.codec_embedding, codes)
+  local waiting = math.min(n, #trailing)
+  if waiting > 0 then
+    local some = rows:narrow(1, 1, waiting)
+    ops.add(some, some, trailing:narrow(1, 1, waiting), 1)
+  end
+  if n > waiting then
+    local rest = rows:narrow(1, waiting + 1, n - waiting)
+    ops.add(rest, rest, tts:pad_vector(), 1)
+  end
+  for i = 1, n do -- rows that a hook has replaced
+    local kept = self.keeps_inputs and self.keeps_inputs[first + i]
+    if kept then rows:select(1, i):copy(kept) end
+  end
+  return rows
+end
+
+-- Prompts the talker with the part that is being spoken and the one before it, and with the frames
+-- of both that are there already.
+function Utterance:prefill()
+  local tts, opts, ref = self.tts, self.opts, self.reference
+  local talker, lane = tts.talker, self.lane
+  local text = (self.parts[self.part - 1] or '') .. self.parts[self.part]
+  local p, err = prompt.build(tts.cfg, tts.tokenizer, {
+    text = text, instruct = opts.instruct, voice = opts.voice, language = opts.language,
+    layout = self.open and 'stream' or opts.layout, special = opts.special, pattern = opts.pattern,
+    speaker_vector = ref ~= nil, open = self.open,
+    reference = ref and ref.codes and {frames = #ref.codes, text = ref.text} or nil,
+  })
+  if not p then return nil, err, 'value' end
+  local rows, trailing = talker:prompt_rows(p, ref), talker:text_vectors(p.trailing)
+  local made = self.frames - self.context
+  if made > 0 then
+    local past = self:rows_of(self.context, made, trailing)
+    local both = tensor.zeros(tts.backend, {#rows + made, rows.shape[2]})
+    both:narrow(1, 1, #rows):copy(rows)
+    both:narrow(1, #rows + 1, made):copy(past)
+    rows:release()
+    past:release()
+    rows = both
+  end
+  local ok, code
+  ok, err, code = lane:start({rows}, {trailing}, tts:pad_vector(), {self:sampling()}, {made})
+  if not ok then return nil, err, code end
+  self:mark_seen()
+  self.prompt, self.prompt_rows, self.stale = p, #rows, false
+  self.available = #p.trailing
+  self:set_guard(self.part > 1 and #tts.tokenizer:encode(self.parts[self.part]) or #p.text_ids)
+  rows:release()
+  trailing:release()
+  return true
+end
+
+function Utterance:set_guard(tokens)
+  local budget = BUDGET_FRAMES + BUDGET_PER_TOKEN * tokens
+  self.guard = self.part_first + math.min(budget, self.tts.cfg.generation.max_new_tokens - 1)
+end
+
+function Utterance:sampling()
+  local s = sampling.of(self.tts.cfg.generation, self.opts, self.seed, 0)
+  s.stream = s.stream + STREAM_PER_PART * (self.part - 1)
+  s.draws = self.frames - self.part_first
+  return s
+end
+
+-- The repetition penalty knows the frames that the talker knows.
+function Utterance:mark_seen()
+  if self.frames == self.context then return end
+  local seen, groups = {}, self.codes.groups
+  for i = 1, self.tts.cfg.talker.vocab_size do seen[i] = 0 end
+  for i = self.context, self.frames - 1 do seen[self.codes.data[i * groups] + 1] = 1 end
+  self.lane.seen:set(seen)
+end
+
+-- The part that follows, or nil.
+function Utterance:next_part()
+  if self.part == #self.parts then return nil end
+  self.context, self.part_first = self.part_first, self.frames
+  self.part, self.stale = self.part + 1, true
+  return true
+end
+
+local function advance(self)
+  repeat
+    local ok, err, code
+    if self.stale then
+      ok, err, code = self:prefill()
+      if not ok then return nil, err, code end
+    end
+    local limit = self.max_frames or self.guard
+    if self.frames >= limit then return self:finish(self.max_frames and 'limit' or 'runaway') end
+    self.index = self.frames + 1
+    ok, err, code = self.lane:next()
+    if not ok then
+      if code == 'value' then err, code = self.tts.diagnose(self.tts.weights, err) end
+      return nil, err, code
+    end
+    local over = self.lane.host[0] == self.eos
+    if over and not self:next_part() then return self:finish 'eos' end
+  until not over
+  if self.keeps_inputs then self.keeps_inputs[self.index] = self.lane.input:select(1, 1):clone() end
+  self.codes:add(self.lane.host)
   self.frames = self.frames + 1
   return true
 end
 
+--- Makes the next frame: its codes are then in lane.host (int32) until the next call.
+---@return boolean? more nil when the utterance has ended, see `ended`
+---@return string? err
+---@return string? code
+function Utterance:next()
+  if self.ended then return nil end
+  if self.stopping then
+    self.stopping, self.ended = nil, 'stopped' -- the lane stays, to continue
+    return nil
+  end
+  return self:catch(function() return advance(self) end)
+end
+
+--- Whether the next frame can be made now; an utterance that is being fed waits for text.
+function Utterance:ready()
+  return not self.open or self.ended ~= nil or self.frames < self.available
+end
+
+--- The frames to come: `for frame in u:iterate() do`. After u:stop() it goes on where it stopped.
+--- Faults raise.
+---@return fun(): ag.Frame?
+function Utterance:iterate()
+  return function()
+    if self.ended == 'stopped' then self.ended = nil end
+    local more, fault, kind = self:next()
+    if fault then status.throw(fault, kind) end
+    if not more then return nil end
+    local codes = {}
+    for g = 1, self.lane.groups do codes[g] = self.lane.host[g - 1] end
+    return {index = self.frames, codes = codes}
+  end
+end
+
+--- Ends the loop after the frame that is being made (in a hook) or was made last; u:iterate()
+--- continues it.
+function Utterance:stop()
+  self.stopping = true
+end
+
+-- Misuse is blamed on the caller of set or fork.
+local function apply(self, changes)
+  local opts = {}
+  for k, v in pairs(self.opts) do opts[k] = v end
+  for k, v in pairs(changes) do
+    if k ~= 'speaker' then opts[k] = v end
+  end
+  sampling.of(self.tts.cfg.generation, opts, self.seed, 2)
+  if changes.speaker then
+    if not self.reference then error('speaker: this utterance has no reference', 3) end
+    local ref = {}
+    for k, v in pairs(self.reference) do ref[k] = v end
+    local vector, err = reference_of(self.tts, {speaker = changes.speaker})
+    if not vector then error(err, 3) end
+    ref.speaker = vector.speaker
+    self.reference = ref
+  end
+  self.opts = opts
+  for _, name in ipairs(PROMPT_OPTIONS) do self.stale = self.stale or changes[name] ~= nil end
+  self.lane:set_sampling {self:sampling()}
+end
+
+--- Changes options from now on, in a hook for the draws that are still to come in this frame: any
+--- of the sampling options of ag.Speech. Or, as if it had been so from the start: voice, language,
+--- instruct, or `speaker`, the vector [D] of a reference; then the talker reads prompt and frames
+--- anew before the next frame.
+---@param changes table
+---@return ag.Utterance self
+function Utterance:set(changes)
+  check.options(check.type(changes, 'set', 'table'), 'set', CHANGES)
+  apply(self, changes)
+  return self
+end
+
+--- A second utterance that stands where this one stands: both go on alone, each with the options it
+--- is given. Between frames, or in a `logits` hook, whose changes it shares.
+---@param changes? table what :set takes, and seed, stream, max_frames, hooks (default: the same)
+---@return ag.Utterance? utterance
+---@return string? err
+---@return string? code
+function Utterance:fork(changes)
+  changes = check.options(changes, 'fork', FORK_CHANGES)
+  if self.ended and self.ended ~= 'stopped' then error('fork: the utterance has ended', 2) end
+  if self.at and self.at ~= 'logits' then
+    error(('fork: in a hook only in `logits`, not in `%s`'):format(self.at), 2)
+  end
+  hooks.check(changes.hooks, 0)
+  local v = setmetatable({}, Utterance)
+  for k, x in pairs(self) do v[k] = x end
+  v.shown, v.at, v.ended, v.stopping, v.opts = self.at, nil, nil, nil, {}
+  for k, x in pairs(self.opts) do v.opts[k] = x end
+  v.codes = new_codes(self.codes.groups)
+  for i = 0, self.frames - 1 do v.codes:add(self.codes.data + i * self.codes.groups) end
+  v.lane, v.lease = self.tts.lanes:take()
+  local ok, err, code = v.lane:copy(self.lane)
+  if not ok then
+    v.lease()
+    return nil, err, code
+  end
+  v:attach(changes.hooks or self.opts.hooks)
+  if v.keeps_inputs then
+    for i, row in pairs(self.keeps_inputs or {}) do v.keeps_inputs[i] = row end
+  end
+  if changes.max_frames then
+    v.max_frames = check.int(changes.max_frames, 'max_frames', 1, 2 ^ 31 - 1)
+  end
+  if changes.seed then v.seed = sampling.seed(changes, 1) end
+  apply(v, changes)
+  return v
+end
+
+--- More text for an utterance that is being fed; only between frames.
+---@param text string
+---@param ids integer[] of the text
+---@param last? boolean nothing follows
+function Utterance:append(text, ids, last)
+  local tts = self.tts
+  self.parts[1] = self.parts[1] .. text
+  local trailing = self.prompt.trailing
+  local from = #trailing
+  for _, id in ipairs(ids) do trailing[#trailing + 1] = id end
+  if last then trailing[#trailing + 1] = tts.cfg.tokens.tts_eos end
+  local new = {}
+  for i = from + 1, #trailing do new[#new + 1] = trailing[i] end
+  if #new > 0 then self.lane:append_text(tts.talker:text_vectors(new), tts:pad_vector()) end
+  self.available = #trailing
+  self:set_guard(#trailing)
+  if last then self.open = nil end
+end
+
 --- Gives the lane back. Safe to call at any time, more than once.
 function Utterance:finish(how)
-  if not self.ended then self.ended = how end
+  if not self.ended then self.ended = how or 'stopped' end
+  self.lane:forget_hooks()
   self.lease()
   return nil
 end

@@ -48,6 +48,20 @@ function M.fault(text)
   end
 end
 
+--- The general category of the character that begins at a byte, as utf8proc numbers them: letters 1
+--- to 5, marks 6 to 8, numbers 9 to 11, punctuation 12 to 18, symbols 19 to 22, separators 23 to
+--- 25, controls and the like 26 and up.
+---@param text string
+---@param at integer byte, from 1
+---@return integer? category nil where no well-formed character begins
+function M.category(text, at)
+  local bytes = ffi.cast('const uint8_t *', text)
+  if at < 1 or at > #text or lib.utf8proc_iterate(bytes + at - 1, #text - at + 1, point) <= 0 then
+    return nil
+  end
+  return lib.utf8proc_get_property(point[0]).category
+end
+
 --- Sorts the marks points[first .. last - 1] by combining class; equal classes keep their order.
 local function sort_marks(points, first, last, classes, scratch)
   local start = {} -- where the next mark of each class goes

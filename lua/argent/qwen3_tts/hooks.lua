@@ -1,0 +1,88 @@
+-- The hooks of an utterance: functions of a script that see, and may replace, what a frame is made
+-- of. They are called between the ops that make it, so a frame with hooks is several plans.
+
+local check = require 'argent.check'
+local tensor = require 'argent.tensor'
+
+local M = {}
+
+---@class ag.Hooks
+---@field hidden fun(u: ag.Utterance, x: ag.Tensor): any? the talker's hidden state [D], from which
+---the logits are made
+---@field logits fun(u: ag.Utterance, x: ag.Tensor): any? raw logits of group 0 [vocab], before the
+---repetition penalty and whatever else sampling does
+---@field code fun(u: ag.Utterance, id: integer, group: integer): integer? a drawn id; group 0 .. G
+---- 1
+---@field predictor_logits fun(u: ag.Utterance, x: ag.Tensor, group: integer): any? [book], of
+---groups 1 .. G - 1
+---@field input fun(u: ag.Utterance, x: ag.Tensor): any? the talker's next input row [D]: the sum of
+---the frame's embeddings and the text A tensor may be changed in place, or the hook returns a
+---tensor or a list of numbers of the same size; nil keeps it. It is the network's own memory and
+---valid during the call.
+
+local NAMES = {'hidden', 'logits', 'code', 'predictor_logits', 'input'}
+
+--- Refuses hooks of unknown names.
+---@param hooks table?
+---@param level integer extra levels up to the caller's line
+function M.check(hooks, level)
+  if hooks == nil then return end
+  check.options(hooks, 'hooks', NAMES, level + 1)
+  for name, fn in pairs(hooks) do check.type(fn, 'hooks.' .. name, 'function', level + 1) end
+end
+
+-- What a hook returned, into the tensor it was shown.
+local function replace(name, x, value)
+  if value == nil then return end
+  if type(value) == 'table' then value = tensor.from(x.backend, value) end
+  if not tensor.is(value) or value:count() ~= x:count() then
+    error(('hooks.%s: expected nil, or %d values to replace what it was shown, got %s'):format(name,
+      x:count(), tensor.is(value) and tostring(value) or check.show(value)), 0)
+  end
+  x:copy(value:contiguous():view(-1))
+end
+
+-- The id that a hook chose for a group: written, and where group 0 is concerned noted for the
+-- repetition penalty instead of the one that was drawn.
+local function replace_code(u, codes, group, drawn, id)
+  local cfg = u.tts.cfg
+  local size = group == 0 and cfg.talker.vocab_size or cfg.predictor.vocab_size
+  check.int(id, 'hooks.code: the id', 0, size - 1)
+  codes:narrow(1, group + 1, 1):fill(id)
+  if group == 0 then
+    local seen = u.lane.seen:select(1, 1)
+    if not u:has_drawn(drawn) then seen:narrow(1, drawn + 1, 1):fill(0) end
+    seen:narrow(1, id + 1, 1):fill(1)
+  end
+end
+
+--- An utterance's hooks as its lane calls them, hook(x, group); nil when there are none.
+---@param u ag.Utterance
+---@param hooks ag.Hooks?
+function M.bind(u, hooks)
+  if not hooks or not next(hooks) then return nil end
+  local bound = {}
+  for _, name in ipairs {'hidden', 'logits', 'predictor_logits', 'input'} do
+    local fn = hooks[name]
+    bound[name] = fn and function(x, group)
+      if u.shown == name then -- to the utterance that this one was forked from
+        u.shown = nil
+        return
+      end
+      u.at = name
+      local value = fn(u, x, group)
+      u.at = nil
+      replace(name, x, value)
+    end
+  end
+  bound.code = hooks.code and function(codes, group)
+    local drawn = codes:narrow(1, group + 1, 1):item()
+    u.at = 'code'
+    local id = hooks.code(u, drawn, group)
+    u.at = nil
+    if id ~= nil and id ~= drawn then replace_code(u, codes, group, drawn, id) end
+  end
+  return bound
+end
+
+return M

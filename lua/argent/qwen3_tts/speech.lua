@@ -1,0 +1,128 @@
+-- The sound of an utterance as it is made: frames are collected into chunks and pass through the
+-- codec's stream. What say, stream and feed have in common.
+
+local check = require 'argent.check'
+local lib = require 'argent.ffi'
+local posix = require 'argent.posix'
+local status = require 'argent.status'
+local tensor = require 'argent.tensor'
+
+-- Frames per chunk of sound: the first sample soon, then fewer and larger passes through the codec.
+-- The sound does not depend on it.
+local CHUNKS = {1, 1, 2, 4, 8}
+
+---@class ag.Chunk
+---@field samples ag.Tensor f32 [n]
+---@field rate integer
+---@field frames integer frames in this chunk
+
+---@class ag.SpeechSoFar
+---@field utterance ag.Utterance
+---@field rate integer
+local Speech = {}
+Speech.__index = Speech
+
+--- The sound of an utterance that has just been started.
+---@param tts ag.Synthesizer
+---@param u ag.Utterance
+---@return ag.SpeechSoFar? speech
+---@return string? err
+---@return string? code
+function Speech.new(tts, u)
+  local codec, lease = tts.streams:take()
+  local self = setmetatable({
+    tts = tts, utterance = u, rate = tts.codec.rate, codec = codec, lease = lease,
+    at = 0, step = 0, samples = 0,
+  }, Speech)
+  codec:reset()
+  if u.reference and u.reference.codes then
+    -- In-context cloning goes on from the recording: its frames pass first, unheard (reference,
+    -- 5.7).
+    local primed, err, code = codec:push(u.reference.codes)
+    if not primed then return nil, err, code end
+    primed:release()
+  end
+  return self
+end
+
+--- The codes so far, i32 [F, G].
+---@return ag.Tensor
+function Speech:codes()
+  return self.utterance.codes:tensor(self.tts.backend, 0, self.utterance.frames)
+end
+
+--- Counts and times so far.
+---@return table stats frames, seconds (of sound), parts (of the text), prompt_rows, seed, ended,
+---prefill_time, first_audio_time, total_time (seconds), rtf, notes
+function Speech:stats()
+  local u, seconds = self.utterance, self.samples / self.rate
+  local total = (self.finished or posix.now()) - u.began
+  return {
+    frames = u.frames, seconds = seconds, parts = #u.parts, prompt_rows = u.prompt_rows,
+    seed = u.seed, ended = u.ended, prefill_time = u.prefill_time,
+    first_audio_time = self.first_audio_time, total_time = total,
+    rtf = seconds > 0 and total / seconds or nil, notes = u.prompt.notes,
+  }
+end
+
+local function fail(self, fault, kind)
+  self.utterance:finish 'failed'
+  self.lease()
+  status.throw(fault, kind)
+end
+
+--- The next chunk; nil when the utterance has ended or waits for text. Faults raise.
+---@return ag.Chunk?
+function Speech:next()
+  local u = self.utterance
+  self.step = math.min(self.step + 1, #CHUNKS)
+  while u.frames - self.at < CHUNKS[self.step] and u:ready() do
+    local more, fault, kind = u:next()
+    if fault then fail(self, fault, kind) end
+    if not more then break end
+  end
+  local n = u.frames - self.at
+  if n == 0 then
+    if u.ended then
+      self.finished = self.finished or posix.now()
+      self.lease()
+    end
+    return nil
+  end
+  local codes = u.codes:tensor(self.tts.backend, self.at, n)
+  local x, fault, kind = self.codec:push(codes)
+  codes:release()
+  if not x then fail(self, fault, kind) end
+  if lib.ag_tensor_count_nonfinite(x) > 0 then
+    fail(self, self.tts.diagnose(self.tts.codec_weights, 'the codec made NaN'))
+  end
+  self.at, self.samples = self.at + n, self.samples + x:count()
+  self.first_audio_time = self.first_audio_time or posix.now() - u.began
+  return {samples = x, rate = self.rate, frames = n}
+end
+
+--- All that is left, joined.
+---@return ag.Tensor samples f32 [n]
+function Speech:rest()
+  local parts, n = {}, 0
+  for chunk in function() return self:next() end do
+    parts[#parts + 1] = chunk.samples
+    n = n + chunk.samples:count()
+  end
+  local samples, at = tensor.zeros(self.tts.backend, {n}), 0
+  for _, part in ipairs(parts) do
+    samples:narrow(1, at + 1, #part):copy(part)
+    at = at + #part
+    part:release()
+  end
+  return samples
+end
+
+--- Gives up: what it holds is free for others. Not needed after the end.
+function Speech:close()
+  check.type(self, 'close', 'table')
+  self.utterance:finish 'stopped'
+  self.lease()
+end
+
+return Speech
