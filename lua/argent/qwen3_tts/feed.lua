@@ -27,6 +27,7 @@ function Feed.new(tts, opts)
   local copy = {layout = 'stream', split = 'off'}
   for k, v in pairs(opts) do copy[k] = v end
   copy.seed = sampling.seed(opts, 2)
+  sampling.of(tts.cfg.generation, copy, copy.seed, 2)
   return setmetatable({tts = tts, opts = copy, held = '', finished = false}, Feed)
 end
 
