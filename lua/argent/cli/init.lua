@@ -9,7 +9,7 @@ local suggest = require 'argent.text.suggest'
 
 local M = {}
 
-local VERBS = {'say', 'decode', 'voices', 'inspect', 'tokenize', 'run'}
+local VERBS = {'say', 'decode', 'voices', 'inspect', 'tokenize', 'bench', 'run'}
 
 -- With it set, errors carry the stack, and so run over more than one line.
 local trace = os.getenv 'ARGENT_TRACE'
