@@ -23,6 +23,7 @@ local lazy = {
   qwen3_tts = function() return require 'argent.qwen3_tts' end,
   load = function() return require('argent.io').load end,
   save = function() return require('argent.io').save end,
+  audio = function() return require 'argent.audio' end,
 }
 
 return setmetatable(M, {

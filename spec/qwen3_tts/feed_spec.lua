@@ -200,7 +200,8 @@ describe('the settled part of a text', function()
     local random = kernels.random(7)
     local bits = {'a', 'word', ' ', '  ', '\n', '\r\n', '.', '!', "'s", "'", '12', '7', '…', '。',
       '你好', '，', 'é', 'e\204\129', '\204\129', 'नमस्ते', '한글', '\226\128\139',
-      '\227\128\128', '-', '(', '"', 'DON\'T', '🙂', '<|im_end|>', '\t', '—', '々', '、', '「', '」', '№', '½', '\194\160'}
+      '\227\128\128', '-', '(', '"', 'DON\'T', '🙂', '<|im_end|>', '\t', '—', '々',
+      '、', '「', '」', '№', '½', '\194\160'}
     local tok = assert(Tokenizer.open(real_tokenizer.dir()))
     for _ = 1, 10000 do
       local list = {}

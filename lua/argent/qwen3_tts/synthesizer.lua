@@ -2,6 +2,7 @@
 -- at once), stream (sound as it is made), feed (text as it comes) and frames (the loop itself).
 
 local Feed = require 'argent.qwen3_tts.feed'
+local Sound = require 'argent.audio.sound'
 local Speech = require 'argent.qwen3_tts.speech'
 local check = require 'argent.check'
 local status = require 'argent.status'
@@ -102,12 +103,6 @@ function Synthesizer:feed(opts)
   return feed
 end
 
----@class ag.Sound
----@field samples ag.Tensor f32 [n] in [-1, 1]
----@field rate integer samples a second
----@field codes ag.Tensor i32 [frames, G]
----@field stats table see ag.SpeechSoFar.stats
-
 --- Speaks a text. Speech that never ends is a fault, 'runaway': the sound so far is then the fourth
 --- value.
 ---@param opts ag.Speech
@@ -126,7 +121,7 @@ function Synthesizer:say(opts)
     if status.is_fault(samples) then return nil, samples.message, samples.code end
     error(samples, 0)
   end
-  local sound = {
+  local sound = Sound.new {
     samples = samples, rate = speech.rate, codes = speech:codes(), stats = speech:stats(),
   }
   if sound.stats.ended == 'runaway' then
