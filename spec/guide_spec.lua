@@ -1,0 +1,174 @@
+-- The guide and the README are run: every block of Lua, every block of shell commands, and they
+-- print what they say. And every public function is in the guide.
+
+local command = require 'support.command'
+local lfs = require 'lfs'
+
+local FIXTURES = command.root .. '/spec/fixtures/golden/'
+-- What stands for the models that the texts speak of.
+local MODELS = {
+  ['build/tiny-model'] = 'custom/model',
+  ['Qwen3-TTS-12Hz-0.6B-CustomVoice'] = 'custom/model',
+  ['Qwen3-TTS-12Hz-1.7B-VoiceDesign'] = 'design/model',
+  ['Qwen3-TTS-12Hz-0.6B-Base'] = 'base/model',
+}
+
+local function slurp(path)
+  local f = assert(io.open(path, 'rb'))
+  local s = f:read '*a'
+  f:close()
+  return s
+end
+
+local function spit(path, text)
+  local f = assert(io.open(path, 'wb'))
+  assert(f:write(text))
+  f:close()
+end
+
+-- The fenced blocks under each `## ` heading: {title, line, lua = {...}, sh = {...}}.
+local function sections(path)
+  local list, fence, block, number = {{title = 'the top', line = 1, lua = {}, sh = {}}}, nil, nil, 0
+  for line in slurp(path):gmatch '([^\n]*)\n' do
+    number = number + 1
+    if fence then
+      if line == '```' then
+        local into = list[#list][fence]
+        if into then into[#into + 1] = table.concat(block, '\n') .. '\n' end
+        fence = nil
+      else
+        block[#block + 1] = line
+      end
+    elseif line:find '^```' then
+      fence, block = line:sub(4), {}
+    elseif line:find '^## ' then
+      list[#list + 1] = {title = line:sub(4), line = number, lua = {}, sh = {}}
+    end
+  end
+  return list
+end
+
+-- A directory that looks like a tree in which the quickstart has run.
+local function workplace()
+  local dir = os.tmpname()
+  os.remove(dir)
+  assert(lfs.mkdir(dir))
+  assert(lfs.mkdir(dir .. '/build'))
+  assert(lfs.link(command.exe, dir .. '/build/argent', true))
+  assert(lfs.link(command.root .. '/scripts', dir .. '/scripts', true))
+  for name, model in pairs(MODELS) do assert(lfs.link(FIXTURES .. model, dir .. '/' .. name,
+    true)) end
+  return dir
+end
+
+local function run_in(dir, shell, env)
+  local prefix = 'cd ' .. command.quote(dir) .. ' && '
+  return command.run({'-c', prefix .. shell}, {exe = 'bash', env = env, timeout = 120})
+end
+
+-- What the comments `--> ...` of a block promise, line by line; `...` stands for anything.
+local function promised(code)
+  local list = {}
+  for text in code:gmatch '%-%-> ?([^\n]*)' do list[#list + 1] = text end
+  return list
+end
+
+local function matches(want, got)
+  local pattern = want:gsub('%%', '%%%%'):gsub('[%^%$%(%)%.%[%]%*%+%-%?]', '%%%0')
+    :gsub('%%%.%%%.%%%.', '.*')
+  return got:find('^' .. pattern .. '$') ~= nil
+end
+
+local function same_lines(want, out, where)
+  local got = {}
+  for line in out:gmatch '([^\n]*)\n' do got[#got + 1] = line end
+  for i = 1, math.max(#want, #got) do
+    assert.is_true(want[i] ~= nil and got[i] ~= nil and matches(want[i], got[i]),
+      ('%s: line %d: promised %s, got %s'):format(where, i, want[i] or 'nothing', got[i]
+        or 'nothing'))
+  end
+end
+
+local function file(name)
+  return command.root .. '/' .. name
+end
+
+for _, name in ipairs {'GUIDE.md', 'README.md'} do
+  describe(name, function()
+    for _, s in ipairs(sections(file(name))) do
+      if #s.lua > 0 then
+        it(('keeps its word under "%s": the script runs and prints what is '
+          .. 'promised'):format(s.title),
+          function()
+            local dir = workplace()
+            local code = table.concat(s.lua)
+            spit(dir .. '/script.lua', code)
+            local r = run_in(dir, 'build/argent run script.lua')
+            assert.equal(0, r.code, r.err)
+            assert.equal('', r.err)
+            same_lines(promised(code), r.out, s.title)
+            os.execute('rm -rf ' .. command.quote(dir))
+          end)
+      end
+      if #s.sh > 0 then
+        it(('keeps its word under "%s": the commands work'):format(s.title), function()
+          local dir = workplace()
+          for _, text in ipairs(s.sh) do
+            local r = run_in(dir, 'set -euo pipefail; ' .. text, {TERM = 'dumb'})
+            assert.equal(0, r.code, r.err)
+          end
+          os.execute('rm -rf ' .. command.quote(dir))
+        end)
+      end
+    end
+  end)
+end
+
+describe('GUIDE.md', function()
+  -- Documented functions of these files are what scripts rely on; the others are the parts they are
+  -- made of.
+  local PUBLIC = {
+    'backend', 'tensor', 'plan', 'io', 'weights', 'audio/sound', 'text/tokenizer', 'nn/session',
+      'nn/watch',
+    'nn/backbone', 'qwen3_tts/init', 'qwen3_tts/synthesizer', 'qwen3_tts/utterance',
+      'qwen3_tts/speech',
+    'qwen3_tts/feed', 'qwen3_tts/talker', 'qwen3_tts/code_predictor', 'qwen3_tts/codec_decoder',
+  }
+  -- Documented for those who work on Argent.
+  local INTERNAL = {}
+  for name in ([[
+    own dtype is new start load step advanced state pass frame frame_embeddings pad_vector diagnose
+    runaway_message attach catch has_drawn rows_of prefill set_guard sampling mark_seen next_part
+    next ready append forget_hooks prompt_rows rest from add tap check_codes
+  ]]):gmatch '%S+' do INTERNAL[name] = true end
+
+  local code = {}
+  for _, s in ipairs(sections(file 'GUIDE.md')) do code[#code + 1] = table.concat(s.lua) end
+  code = table.concat(code)
+
+  for _, name in ipairs(PUBLIC) do
+    it('has every function of ' .. name .. ' by example', function()
+      local source, count = slurp(file('lua/argent/' .. name .. '.lua')), 0
+      for f in source:gmatch '%-%-%-[^\n]*\nfunction [%w_]+[.:]([%w_]+)%(' do
+        if not INTERNAL[f] then
+          count = count + 1
+          assert.is_truthy(code:find('[.:]' .. f .. '[^%w_]'), f .. ' has no example')
+        end
+      end
+    end)
+  end
+
+  it('has every op by example', function()
+    for name in pairs(require('argent').ops) do
+      assert.is_truthy(code:find('ops.' .. name .. '(', 1, true), name .. ' has no example')
+    end
+  end)
+
+  it('has every public name of argent by example', function()
+    for name in slurp(file 'lua/argent/init.lua'):gmatch '\n  ([%l_%d]+) = ' do
+      if name ~= 'nn' and name ~= 'version' and name ~= '__index' then
+        assert.is_truthy(code:find('ag.' .. name, 1, true), name .. ' has no example')
+      end
+    end
+  end)
+end)
