@@ -13,6 +13,8 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int clock_gettime(int clock, struct argent_timespec *t);
     int open(const char *path, int flags, ...);
     int close(int fd);
+    int dup(int fd);
+    int dup2(int from, int to);
     long write(int fd, const void *data, size_t n);
     int poll(struct argent_pollfd *fds, unsigned long n, int timeout);
     int fsync(int fd);
@@ -101,6 +103,27 @@ function M.open_existing(path)
   local fd = C.open(path, O_WRONLY + O_CLOEXEC)
   if fd < 0 then return failed() end
   return fd
+end
+
+--- Calls fn with a descriptor turned to /dev/null: for libraries that print what they think. What
+--- fn raises is passed on.
+---@param fd integer
+---@param fn fun(...): any
+---@return any ... what fn returns
+function M.silenced(fd, fn, ...)
+  local nowhere = M.open_existing '/dev/null'
+  local saved = nowhere and C.dup(fd) or -1
+  if saved >= 0 then C.dup2(nowhere, fd) end
+  if nowhere then C.close(nowhere) end
+  local function back(ok, ...)
+    if saved >= 0 then
+      C.dup2(saved, fd)
+      C.close(saved)
+    end
+    if not ok then error((...), 0) end
+    return ...
+  end
+  return back(pcall(fn, ...))
 end
 
 --- Writes n bytes, however many calls that takes; waits where the descriptor is non-blocking and

@@ -1,7 +1,7 @@
 -- Reads a sound file back for specs, through libsndfile: what any player would get of it.
 
 local ffi = require 'ffi'
-require 'argent.audio.file' -- for the declarations
+require 'argent.audio.sndfile' -- for the declarations
 
 local M = {}
 

@@ -6,31 +6,11 @@ local ffi = require 'ffi'
 local check = require 'argent.check'
 local pcm = require 'argent.audio.pcm'
 local posix = require 'argent.posix'
-
--- busted loads modules again while ffi.cdef is permanent.
-if not pcall(ffi.typeof, 'argent_sf_info') then
-  ffi.cdef [[
-    typedef struct {
-      int64_t frames;
-      int samplerate, channels, format, sections, seekable;
-    } argent_sf_info;
-    typedef struct argent_sf_file argent_sf_file;
-    argent_sf_file *sf_open(const char *path, int mode, argent_sf_info *info);
-    argent_sf_file *sf_open_fd(int fd, int mode, argent_sf_info *info, int close_fd);
-    int64_t sf_read_float(argent_sf_file *f, float *p, int64_t n);
-    int64_t sf_write_short(argent_sf_file *f, const int16_t *p, int64_t n);
-    int64_t sf_write_int(argent_sf_file *f, const int32_t *p, int64_t n);
-    int64_t sf_write_float(argent_sf_file *f, const float *p, int64_t n);
-    int sf_command(argent_sf_file *f, int command, void *data, int size);
-    int sf_error(argent_sf_file *f);
-    const char *sf_strerror(argent_sf_file *f);
-    int sf_close(argent_sf_file *f);
-  ]]
-end
+local sndfile = require 'argent.audio.sndfile'
 
 local M = {}
 
-local READ, WRITE = 0x10, 0x20
+local READ, WRITE = sndfile.READ, sndfile.WRITE
 local UPDATE_HEADER_NOW, SET_ADD_PEAK_CHUNK = 0x1060, 0x1050
 local ERR_SYSTEM = 2
 
@@ -61,26 +41,11 @@ local LOST = {
   [posix.ENOSPC] = false, [posix.EPIPE] = false, [posix.EIO] = false,
 }
 
-local library
-local function sndfile()
-  if not library then
-    local ok, lib = pcall(ffi.load, 'libsndfile.so.1')
-    if not ok then return nil, 'libsndfile is missing: apt install libsndfile1', 'unsupported' end
-    library = lib
-  end
-  return library
-end
+local library -- libsndfile, once a file has been created
 
 -- A message is one line, whatever the path holds.
 local function fault(path, err, code)
   return nil, ('%s: %s'):format(path:gsub('%c', '?'), err), code or 'io'
-end
-
--- libsndfile's words for a failure, of an open file or (nil) of the last open. Codes below 0 have
--- none, and asking for them prints a line on standard output.
-local function sndfile_text(f)
-  if library.sf_error(f) <= 0 then return nil end
-  return (ffi.string(library.sf_strerror(f)):gsub('^[%a ]-[Ee]rror : ', ''):gsub('%.?%s*$', ''))
 end
 
 -- Why samples were not written: `text`, else what errno (set to 0 before the call) says.
@@ -187,8 +152,9 @@ function M.create(path, opts)
     return fault(path, name .. ' cannot be written to a FIFO; use flac, ogg or opus', 'usage')
   end
   local lib, code
-  lib, err, code = sndfile()
+  lib, err, code = sndfile.load()
   if not lib then return nil, err, code end
+  library = lib
 
   -- The guard discards what an interrupted script leaves; it must not be reachable from `held`.
   local held = {}
@@ -204,7 +170,7 @@ function M.create(path, opts)
   ffi.errno(0)
   local raw = lib.sf_open_fd(fd, WRITE, info, 0)
   if raw == nil then
-    local errno, text = ffi.errno(), sndfile_text(nil)
+    local errno, text = ffi.errno(), sndfile.text(nil)
     local system = lib.sf_error(nil) == ERR_SYSTEM
     discard(held)
     if system then return fault(path, write_error(text, errno)) end
@@ -231,7 +197,7 @@ local function put(w, ptr, n)
   if written == n and library.sf_error(raw) == 0 then return true end
   -- Only a system error has the right text; for others libsndfile blames the codec.
   local system = library.sf_error(raw) == ERR_SYSTEM or errno == 0
-  return nil, write_error(system and sndfile_text(raw) or nil, errno)
+  return nil, write_error(system and sndfile.text(raw) or nil, errno)
 end
 
 --- Writes n samples. Integers are the nearest to x * 32767 (24 bits: x * 8388607), clipped; float

@@ -1,5 +1,8 @@
--- Sound files and what is computed from samples.
+-- Sound files, and what is computed from samples.
 
-local M = {write = require('argent.audio.sound').write}
-
-return M
+return {
+  read = require('argent.audio.read').read,
+  write = require('argent.audio.sound').write,
+  resample = require('argent.audio.resample').resample,
+  mel = require('argent.audio.mel').spectrogram,
+}
