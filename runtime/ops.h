@@ -33,13 +33,14 @@ typedef struct {
 } agi_add_args;
 typedef agi_add_args agi_mul_args; /* alpha unused */
 
-/* out = f(x): affine (p = scale, q = shift), clamp (p = lo, q = hi), silu, gelu. */
+/* out = f(x): affine (p = scale, q = shift), clamp (p = lo, q = hi), silu, gelu, elu, sigmoid, tanh. */
 typedef struct {
     float *out, *x;
     int64_t rows, n, out_stride, x_stride;
     float p, q;
 } agi_unary_args;
 typedef agi_unary_args agi_affine_args, agi_clamp_args, agi_silu_args, agi_gelu_args;
+typedef agi_unary_args agi_elu_args, agi_sigmoid_args, agi_tanh_args;
 
 typedef struct {
     float *out, *gate, *up;
@@ -86,6 +87,13 @@ typedef struct {
     float eps;
 } agi_layer_norm_args;
 
+typedef struct {
+    float *out, *x, *logits; /* logits may be NULL: equal weights */
+    int64_t outs, rows, n;   /* outs 1: means; 2: deviations too */
+    int64_t out_stride, x_stride, logits_stride;
+    float floor;
+} agi_pool_args;
+
 /* ---- tokens ---- */
 typedef struct {
     float *out;
@@ -95,6 +103,12 @@ typedef struct {
     int64_t rows, n, groups, vocab; /* groups 1 for a plain table */
     int64_t out_stride, table_stride, group_stride, ids_row, ids_group;
 } agi_embedding_args;
+
+typedef struct {
+    int32_t *out;
+    float *x, *table;
+    int64_t rows, n, vocab, out_stride, x_stride, table_stride;
+} agi_nearest_args;
 
 typedef struct {
     int32_t *out, *key, *seen; /* seen may be NULL */

@@ -103,6 +103,12 @@ int ag_silu(ag_tensor *out, ag_tensor *x) { return unary(AGI_OP_silu, out, x, 0,
 
 int ag_gelu(ag_tensor *out, ag_tensor *x) { return unary(AGI_OP_gelu, out, x, 0, 0, 8); }
 
+int ag_elu(ag_tensor *out, ag_tensor *x) { return unary(AGI_OP_elu, out, x, 0, 0, 8); }
+
+int ag_sigmoid(ag_tensor *out, ag_tensor *x) { return unary(AGI_OP_sigmoid, out, x, 0, 0, 16); }
+
+int ag_tanh(ag_tensor *out, ag_tensor *x) { return unary(AGI_OP_tanh, out, x, 0, 0, 16); }
+
 int ag_silu_mul(ag_tensor *out, ag_tensor *gate, ag_tensor *up)
 {
     agi_front f = agi_front_begin(AGI_OP_silu_mul);

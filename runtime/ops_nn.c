@@ -148,6 +148,43 @@ int ag_layer_norm(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *b, doub
     return agi_front_run(&f, &a, sizeof a, (double)(rx.rows * n));
 }
 
+int ag_pool(ag_tensor *out, ag_tensor *x, ag_tensor *opt_logits, double floor)
+{
+    agi_front f = agi_front_begin(AGI_OP_pool);
+    agi_rows ro, rx, rl = {0};
+    int64_t n;
+    if (!(agi_in(&f, "x", x, AG_F32) && agi_opt(&f, "logits", opt_logits, AG_F32) &&
+          agi_out(&f, "out", out, AG_F32) && agi_ndim(&f, "x", x, 2) &&
+          agi_ndim(&f, "out", out, 2) && agi_fold(&f, "out", out, &ro, &n) &&
+          agi_fold(&f, "x", x, &rx, &n) &&
+          agi_equal(&f, "out", out, "x", x, out->shape[1], x->shape[1]) &&
+          agi_range(&f, "rows of out", out->shape[0], 1, 2)))
+        return f.rc;
+    if (x->shape[0] == 0) {
+        agi_bad(&f, "x has no rows to pool");
+        return f.rc;
+    }
+    if (opt_logits && !(agi_same_shape(&f, "logits", opt_logits, "x", x) &&
+                        agi_fold(&f, "logits", opt_logits, &rl, &n)))
+        return f.rc;
+    if (!(floor >= 0)) {
+        agi_bad(&f, "floor is %g, expected 0 or more", floor);
+        return f.rc;
+    }
+    if (!agi_apart(&f, out, false)) return f.rc;
+    agi_pool_args a = {.out = f32(out),
+                       .x = f32(x),
+                       .logits = f32(opt_logits),
+                       .outs = out->shape[0],
+                       .rows = x->shape[0],
+                       .n = n,
+                       .out_stride = ro.stride,
+                       .x_stride = rx.stride,
+                       .logits_stride = rl.stride,
+                       .floor = (float)floor};
+    return agi_front_run(&f, &a, sizeof a, (double)(a.rows * n) * (opt_logits ? 32 : 4));
+}
+
 /* ---- tokens ---- */
 
 int ag_embedding(ag_tensor *out, ag_tensor *table, ag_tensor *ids, int32_t accumulate)
@@ -188,6 +225,32 @@ int ag_embedding(ag_tensor *out, ag_tensor *table, ag_tensor *ids, int32_t accum
         a.ids_group = ids->stride[1];
     }
     return agi_front_run(&f, &a, sizeof a, (double)(a.rows * n * a.groups));
+}
+
+int ag_nearest(ag_tensor *out, ag_tensor *x, ag_tensor *table)
+{
+    agi_front f = agi_front_begin(AGI_OP_nearest);
+    agi_rows rx, rt;
+    int64_t n;
+    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "table", table, AG_F32) &&
+          agi_out(&f, "out", out, AG_I32) && agi_ndim(&f, "x", x, 2) &&
+          agi_ndim(&f, "table", table, 2) && agi_ndim(&f, "out", out, 1) &&
+          agi_fold(&f, "x", x, &rx, &n) && agi_fold(&f, "table", table, &rt, &n) &&
+          agi_equal(&f, "x", x, "table", table, x->shape[1], table->shape[1]) &&
+          agi_equal(&f, "out", out, "x", x, out->shape[0], x->shape[0]) &&
+          agi_range(&f, "rows of table", table->shape[0], 1, INT32_MAX) &&
+          agi_apart(&f, out, false)))
+        return f.rc;
+    agi_nearest_args a = {.out = i32(out),
+                          .x = f32(x),
+                          .table = f32(table),
+                          .rows = x->shape[0],
+                          .n = n,
+                          .vocab = table->shape[0],
+                          .out_stride = out->stride[0],
+                          .x_stride = rx.stride,
+                          .table_stride = rt.stride};
+    return agi_front_run(&f, &a, sizeof a, (double)a.rows * (double)(a.vocab * n));
 }
 
 int ag_sample(ag_tensor *out, ag_tensor *logits, ag_tensor *key, ag_tensor *params,

@@ -1,12 +1,14 @@
 /*
  * elementwise.c: the ops whose elements depend on one element of each input: add, mul, affine,
- * clamp, silu, silu_mul, gelu, snake, and advance. out may be an input: an element is read and
+ * clamp, silu, silu_mul, gelu, elu, sigmoid, tanh, snake, and advance. out may be an input: an element is read and
  * written by the same worker. copy and fill are in copy.c.
  */
 #include "isa.h"
 #include "share.h"
 #include "../../runtime/backend_cpu.h"
 #include "../../runtime/ops.h"
+
+#include <math.h>
 
 int agi_cpu_add(const void *args, agi_worker *w)
 {
@@ -87,6 +89,41 @@ int agi_cpu_gelu(const void *args, agi_worker *w)
     while (agi_next_piece(&p))
         w->isa->gelu(a->out + p.row * a->out_stride + p.col, a->x + p.row * a->x_stride + p.col,
                      p.len);
+    return AG_OK;
+}
+
+int agi_cpu_elu(const void *args, agi_worker *w)
+{
+    const agi_elu_args *a = args;
+    agi_pieces p = unary_pieces(a, w);
+    while (agi_next_piece(&p))
+        w->isa->elu(a->out + p.row * a->out_stride + p.col, a->x + p.row * a->x_stride + p.col,
+                    p.len);
+    return AG_OK;
+}
+
+/* sigmoid and tanh are met on small tensors only, so the C library's functions serve. */
+int agi_cpu_sigmoid(const void *args, agi_worker *w)
+{
+    const agi_sigmoid_args *a = args;
+    agi_pieces p = unary_pieces(a, w);
+    while (agi_next_piece(&p)) {
+        float *out = a->out + p.row * a->out_stride + p.col;
+        const float *x = a->x + p.row * a->x_stride + p.col;
+        for (int64_t i = 0; i < p.len; i++) out[i] = 1.0f / (1.0f + expf(-x[i]));
+    }
+    return AG_OK;
+}
+
+int agi_cpu_tanh(const void *args, agi_worker *w)
+{
+    const agi_tanh_args *a = args;
+    agi_pieces p = unary_pieces(a, w);
+    while (agi_next_piece(&p)) {
+        float *out = a->out + p.row * a->out_stride + p.col;
+        const float *x = a->x + p.row * a->x_stride + p.col;
+        for (int64_t i = 0; i < p.len; i++) out[i] = tanhf(x[i]);
+    }
     return AG_OK;
 }
 

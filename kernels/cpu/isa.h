@@ -44,9 +44,14 @@ typedef struct agi_isa {
     /* out[c] += sum_i p[i] * v[i * stride + c], c < d, added in the order of i. */
     void (*mix)(float *out, const float *p, const float *v, int64_t stride, int64_t n, int64_t d);
 
+    /* s[i] = sum_c (x[c] - rows[i * stride + c])^2, i < n; d elements each. */
+    void (*distances)(float *s, const float *x, const float *rows, int64_t stride, int64_t n,
+                      int64_t d);
+
     void (*silu)(float *out, const float *x, int64_t n);
     void (*silu_mul)(float *out, const float *gate, const float *up, int64_t n);
     void (*gelu)(float *out, const float *x, int64_t n);
+    void (*elu)(float *out, const float *x, int64_t n);
     void (*snake)(float *out, const float *x, const float *alpha, const float *inv_beta, int64_t n);
     /* out[c] = bias[c] + sum_{j < taps} x[j * x_stride + c] * w[j * n + c]; bias may be NULL. */
     void (*depthwise)(float *out, const float *x, int64_t x_stride, const float *w,
@@ -64,9 +69,11 @@ typedef struct agi_isa {
                                    .scores = scores,                                               \
                                    .softmax = softmax,                                             \
                                    .mix = mix,                                                     \
+                                   .distances = distances,                                         \
                                    .silu = silu,                                                   \
                                    .silu_mul = silu_mul,                                           \
                                    .gelu = gelu,                                                   \
+                                   .elu = elu,                                                     \
                                    .snake = snake,                                                 \
                                    .depthwise = depthwise}
 

@@ -102,6 +102,19 @@ static void mix(float *out, const float *p, const float *v, int64_t stride, int6
         for (int64_t c = 0; c < d; c++) out[c] += p[i] * v[i * stride + c];
 }
 
+static void distances(float *s, const float *x, const float *rows, int64_t stride, int64_t n,
+                      int64_t d)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float sum = 0;
+        for (int64_t c = 0; c < d; c++) {
+            float gap = x[c] - rows[i * stride + c];
+            sum += gap * gap;
+        }
+        s[i] = sum;
+    }
+}
+
 /* ---- activations ---- */
 
 static void silu(float *out, const float *x, int64_t n)
@@ -118,6 +131,11 @@ static void gelu(float *out, const float *x, int64_t n)
 {
     const float sqrt_half = 0.70710678118654752f;
     for (int64_t i = 0; i < n; i++) out[i] = 0.5f * x[i] * (1.0f + erff(x[i] * sqrt_half));
+}
+
+static void elu(float *out, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = x[i] > 0 ? x[i] : expm1f(x[i]);
 }
 
 static void snake(float *out, const float *x, const float *alpha, const float *inv_beta, int64_t n)

@@ -9,22 +9,35 @@
 
 /* ---- functions ---- */
 
-/* e^x to about 1 ulp; 0 below -87.34, e^88.37 above, NaN for NaN. Cephes' reduction and polynomial. */
-INLINE vf v_exp(vf x0)
+/* x = *n * ln 2 + *r with |*r| < 0.35, for x in [-87.34, 88.38]; returns p with e^r = 1 + r + p r^2. Cephes'
+ * reduction and polynomial. */
+INLINE vf v_exp_parts(vf x, vf *n, vf *r)
+{
+    *n = v_round(v_mul(x, v_set(1.44269504f)));
+    *r = v_fnma(*n, v_set(0.693359375f), x);
+    *r = v_fnma(*n, v_set(-2.12194440e-4f), *r);
+    vf p = v_set(1.9875691500e-4f);
+    p = v_fma(p, *r, v_set(1.3981999507e-3f));
+    p = v_fma(p, *r, v_set(8.3334519073e-3f));
+    p = v_fma(p, *r, v_set(4.1665795894e-2f));
+    p = v_fma(p, *r, v_set(1.6666665459e-1f));
+    return v_fma(p, *r, v_set(5.0000001201e-1f));
+}
+
+/* e^x to about 1 ulp; 0 below -87.34, e^88.37 above, NaN for NaN. */
+INLINE vf v_exp(vf x)
 {
     const vf low = v_set(-87.33654f);
-    vf x = v_min(v_set(88.37626f), v_max(low, x0));
-    vf n = v_round(v_mul(x, v_set(1.44269504f)));
-    vf r = v_fnma(n, v_set(0.693359375f), x);
-    r = v_fnma(n, v_set(-2.12194440e-4f), r);
-    vf p = v_set(1.9875691500e-4f);
-    p = v_fma(p, r, v_set(1.3981999507e-3f));
-    p = v_fma(p, r, v_set(8.3334519073e-3f));
-    p = v_fma(p, r, v_set(4.1665795894e-2f));
-    p = v_fma(p, r, v_set(1.6666665459e-1f));
-    p = v_fma(p, r, v_set(5.0000001201e-1f));
+    vf n, r, p = v_exp_parts(v_min(v_set(88.37626f), v_max(low, x)), &n, &r);
     p = v_fma(p, v_mul(r, r), v_add(r, v_set(1)));
-    return v_zero_below(v_scale2(p, n), x0, low);
+    return v_zero_below(v_scale2(p, n), x, low);
+}
+
+/* e^x - 1 for x <= 0, to about 2 ulp also where x is small; NaN for NaN. */
+INLINE vf v_expm1(vf x)
+{
+    vf n, r, p = v_exp_parts(v_max(v_set(-87.33654f), x), &n, &r), scale = v_scale2(v_set(1), n);
+    return v_fma(v_fma(p, v_mul(r, r), r), scale, v_sub(scale, v_set(1)));
 }
 
 /* erf to 1.5e-7 absolute: Abramowitz and Stegun 7.1.26. */
@@ -82,6 +95,9 @@ INLINE vf v_gelu(vf x)
     return v_mul(v_mul(v_set(0.5f), x), v_add(v_set(1), v_erf(v_mul(x, v_set(0.70710678f)))));
 }
 
+/* max(x, 0) + (e^min(x, 0) - 1): one of the two is zero. */
+INLINE vf v_elu(vf x) { return v_add(v_max(v_zero(), x), v_expm1(v_min(v_zero(), x))); }
+
 INLINE vf v_snake(vf x, vf alpha, vf inv_beta)
 {
     return v_fma(v_sin_squared(v_mul(alpha, x)), inv_beta, x);
@@ -95,6 +111,8 @@ static void silu_mul(float *out, const float *gate, const float *up, int64_t n)
 }
 
 static void gelu(float *out, const float *x, int64_t n) { EACH(n, out, v_gelu(AT(x))); }
+
+static void elu(float *out, const float *x, int64_t n) { EACH(n, out, v_elu(AT(x))); }
 
 static void snake(float *out, const float *x, const float *alpha, const float *inv_beta, int64_t n)
 {
@@ -232,4 +250,31 @@ static void mix(float *out, const float *p, const float *v, int64_t stride, int6
     for (; c + 4 * LANES <= d; c += 4 * LANES) mix_block(out + c, p, v + c, stride, n, 4, LANES);
     for (; c + LANES <= d; c += LANES) mix_block(out + c, p, v + c, stride, n, 1, LANES);
     if (c < d) mix_block(out + c, p, v + c, stride, n, 1, d - c);
+}
+
+/* ---- nearest ---- */
+
+INLINE void distance4(float *s, const float *x, const float *rows, int64_t stride, int64_t d,
+                      const int K)
+{
+    vf acc[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    for (int64_t i = 0; i < d; i += LANES) {
+        const int64_t part = d - i < LANES ? d - i : LANES;
+        vf xv = AT(x);
+        for (int j = 0; j < K; j++) {
+            vf gap = v_sub(xv, AT(rows + j * stride));
+            acc[j] = v_fma(gap, gap, acc[j]);
+        }
+    }
+    float four[4];
+    _mm_storeu_ps(four, v_sum4(acc[0], acc[1], acc[2], acc[3]));
+    for (int j = 0; j < K; j++) s[j] = four[j];
+}
+
+static void distances(float *s, const float *x, const float *rows, int64_t stride, int64_t n,
+                      int64_t d)
+{
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) distance4(s + i, x, rows + i * stride, stride, d, 4);
+    for (; i < n; i++) distance4(s + i, x, rows + i * stride, stride, d, 1);
 }

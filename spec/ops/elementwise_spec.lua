@@ -28,6 +28,17 @@ local function erf(x)
   return 2 / math.sqrt(math.pi) * math.exp(-x * x) * sum
 end
 
+-- By the series where the difference would cancel.
+local function expm1(x)
+  if math.abs(x) > 0.1 then return math.exp(x) - 1 end
+  local term, sum = x, 0
+  for n = 2, 12 do
+    sum = sum + term
+    term = term * x / n
+  end
+  return sum
+end
+
 local function silu(x) return x / (1 + math.exp(-x)) end
 local function gelu(x) return x * (1 + erf(x / math.sqrt(2))) / 2 end
 
@@ -230,6 +241,60 @@ for _, k in ipairs(kernels.all()) do
 
       it('takes gaps between rows, and its own output', function()
         check_layouts(be, ops.gelu, 1)
+      end)
+    end)
+
+    describe('elu', function()
+      local function elu(x) return x > 0 and x or expm1(x) end
+
+      it('is x above zero, e^x - 1 below', function()
+        local out = ag.zeros(be, {8})
+        ops.elu(out, ag.tensor(be, {0, 2.5, -1, -200, -INF, INF, -1e-6, NAN}))
+        local expected = {0, 2.5, -0.6321205588285577, -1, -1, INF, -9.999995e-7, NAN}
+        assert.near(expected, out, 0, 1e-6)
+      end)
+
+      it('is near the exact values at odd sizes, also next to zero', function()
+        check(k, ops.elu, elu, 1, 0, 1, 0, 1e-6)
+        check(k, ops.elu, elu, 1, 0, 30, 0, 1e-6)
+        check(k, ops.elu, elu, 1, 0, 1e-3, 0, 1e-6)
+      end)
+
+      it('takes gaps between rows, and its own output', function()
+        check_layouts(be, ops.elu, 1)
+      end)
+    end)
+
+    describe('sigmoid', function()
+      it('is 1 / (1 + e^-x)', function()
+        local out = ag.zeros(be, {6})
+        ops.sigmoid(out, ag.tensor(be, {0, 1, -1, 200, -200, NAN}))
+        assert.near({0.5, 0.7310585786300049, 0.2689414213699951, 1, 0, NAN}, out, 1e-30, 1e-6)
+      end)
+
+      it('is near the exact values at odd sizes', function()
+        check(k, ops.sigmoid, function(x) return 1 / (1 + math.exp(-x)) end, 1, 0, 20, 0, 1e-6)
+      end)
+
+      it('takes gaps between rows, and its own output', function()
+        check_layouts(be, ops.sigmoid, 1)
+      end)
+    end)
+
+    describe('tanh', function()
+      it('is the hyperbolic tangent', function()
+        local out = ag.zeros(be, {6})
+        ops.tanh(out, ag.tensor(be, {0, 1, -0.25, 200, -INF, NAN}))
+        assert.near({0, 0.7615941559557649, -0.24491866240370913, 1, -1, NAN}, out, 0, 1e-6)
+      end)
+
+      it('is near the exact values at odd sizes', function()
+        check(k, ops.tanh, math.tanh, 1, 0, 1, 0, 1e-6)
+        check(k, ops.tanh, math.tanh, 1, 0, 12, 0, 1e-6)
+      end)
+
+      it('takes gaps between rows, and its own output', function()
+        check_layouts(be, ops.tanh, 1)
       end)
     end)
 
