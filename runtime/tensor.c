@@ -82,13 +82,28 @@ void agi_tensor_extent(const ag_tensor *t, int64_t *lo, int64_t *hi)
     *hi = (last + 1) * size;
 }
 
+/* Where t is columns of rows `stride` bytes apart: its first column's byte in the row and one past its
+ * last. False for tensors of other forms. */
+static bool columns(const ag_tensor *t, int64_t stride, int64_t *first, int64_t *end)
+{
+    int64_t size = agi_dtype_size(t->dtype);
+    if (t->ndim != 2 || t->stride[1] != 1 || t->stride[0] * size != stride) return false;
+    *first = t->offset * size % stride;
+    *end = *first + t->shape[1] * size;
+    return *end <= stride;
+}
+
+/* By their extents, but different columns of the same rows are told apart. */
 bool agi_tensor_overlap(const ag_tensor *a, const ag_tensor *b)
 {
     int64_t alo, ahi, blo, bhi;
     if (a->buf != b->buf) return false;
     agi_tensor_extent(a, &alo, &ahi);
     agi_tensor_extent(b, &blo, &bhi);
-    return alo < bhi && blo < ahi;
+    if (alo >= bhi || blo >= ahi) return false;
+    int64_t stride = a->ndim == 2 ? a->stride[0] * agi_dtype_size(a->dtype) : 0, af, ae, bf, be;
+    if (stride <= 0 || !columns(a, stride, &af, &ae) || !columns(b, stride, &bf, &be)) return true;
+    return af < be && bf < ae;
 }
 
 /* ---- tensors ---- */

@@ -114,6 +114,23 @@ for _, k in ipairs(kernels.all()) do
         assert.near({{-4, -8}, {-12, -16}}, out)
       end)
 
+      it('adds columns of one tensor to others of it, and refuses columns in common', function()
+        local x = ag.tensor(be, {{1, 2, 10, 20}, {3, 4, 30, 40}})
+        ops.add(x:narrow(2, 3, 2), x:narrow(2, 3, 2), x:narrow(2, 1, 2), 1)
+        assert.near({{1, 2, 11, 22}, {3, 4, 33, 44}}, x)
+        ops.add(x:narrow(2, 1, 1), x:narrow(2, 2, 1), x:narrow(2, 4, 1), 1)
+        assert.near({{24, 2, 11, 22}, {48, 4, 33, 44}}, x)
+        for _, first in ipairs {1, 3} do
+          kernels.refuses('add: out overlaps b', function()
+            ops.add(x:narrow(2, 2, 2), x:narrow(2, 2, 2), x:narrow(2, first, 2), 1)
+          end)
+        end
+        -- Rows of another stride may be anywhere in those.
+        kernels.refuses('add: out overlaps b', function()
+          ops.add(x:narrow(2, 1, 2), x:narrow(2, 1, 2), x:view(4, 2):narrow(1, 2, 2), 1)
+        end)
+      end)
+
       it('adds one row to every row', function()
         local out = ag.zeros(be, {2, 2})
         ops.add(out, ag.tensor(be, {{1, 2}, {3, 4}}), ag.tensor(be, {10, 20}), 2)
@@ -393,7 +410,7 @@ describe('refused:', function()
   local gone = ag.zeros(be, {2, 3})
   gone:release()
 
-  for _, name in ipairs {'affine', 'clamp', 'silu', 'gelu'} do
+  for _, name in ipairs {'affine', 'clamp', 'silu', 'gelu', 'elu', 'sigmoid', 'tanh'} do
     it(name .. ' of another shape, dtype, half of itself, or a released tensor', function()
       local op, buffer = ops[name], ag.zeros(be, {3, 3})
       kernels.refuses(name .. ': out [3,2] and x [2,3]: the shapes differ', function()

@@ -41,8 +41,8 @@ for _, k in ipairs(kernels.all()) do
     end)
 
     it('is the exact choice at odd sizes', function()
-      for i, s in ipairs {{1, 1, 1}, {3, 2, 5}, {7, 17, 31}, {40, 33, 33}, {5, 65, 9}, {33, 64, 256},
-        {70, 100, 12}} do
+      for i, s in ipairs {{1, 1, 1}, {3, 2, 5}, {7, 17, 31}, {40, 33, 33}, {5, 65, 9},
+        {33, 64, 256}, {70, 100, 12}} do
         local T, V, n = unpack(s)
         local x, rows
         local out = kernels.agree(k, function(b)

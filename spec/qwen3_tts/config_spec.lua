@@ -110,13 +110,13 @@ describe('the released configurations', function()
       num_attention_heads = 16, num_key_value_heads = 8, head_dim = 128, vocab_size = 2048,
       num_code_groups = 16, rms_norm_eps = 1e-6, rope_theta = 1e6, attention_bias = false,
       max_position_embeddings = 65536, hidden_act = 'silu', qk_norm = true,
-      layer_scale = false}, cfg.predictor)
+      layer_scale = false, norm = 'rms', final_norm = true, mlp = 'gated'}, cfg.predictor)
     local codec = cfg.codec
     assert.same({hidden_size = 512, intermediate_size = 1024, num_hidden_layers = 8,
       num_attention_heads = 16, num_key_value_heads = 16, head_dim = 64, rms_norm_eps = 1e-5,
       rope_theta = 1e4, attention_bias = false, max_position_embeddings = 8000,
-      hidden_act = 'silu', sliding_window = 72, qk_norm = false, layer_scale = true},
-      codec.transformer)
+      hidden_act = 'silu', sliding_window = 72, qk_norm = false, layer_scale = true,
+      norm = 'rms', final_norm = true, mlp = 'gated'}, codec.transformer)
     assert.same({24000, 1920, 16, 2048, 512, 1024, 1536, {8, 5, 4, 3}, {2, 2}}, {codec.sample_rate,
       codec.samples_per_frame, codec.num_quantizers, codec.codebook_size, codec.codebook_dim,
       codec.latent_dim, codec.decoder_dim, codec.upsample_rates, codec.upsampling_ratios})

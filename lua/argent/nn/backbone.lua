@@ -1,8 +1,9 @@
--- A stack of decoder layers and its final norm: the talker, the code predictor and the codec's
--- transformer are three uses of it. One row of one position is decode, more is prefill; both run
+-- A stack of decoder layers and its final norm: the talker, the code predictor and the codec's two
+-- transformers are uses of it. One row of one position is decode, more is prefill; both run
 -- the same ops and continue where the session stands.
 
 local Block = require 'argent.nn.block'
+local Norm = require 'argent.nn.norm'
 local Session = require 'argent.nn.session'
 local Watch = require 'argent.nn.watch'
 local check = require 'argent.check'
@@ -23,6 +24,9 @@ local tensor = require 'argent.tensor'
 ---@field attention_bias boolean? biases are required; otherwise they are taken where present
 ---@field qk_norm boolean? norms on queries and keys (Qwen3)
 ---@field layer_scale boolean? branches are scaled (the codec)
+---@field norm string? 'rms' (default) or 'layer' (the codec's encoder)
+---@field final_norm boolean? false: none (the codec's encoder)
+---@field mlp string? 'gated' (default, SwiGLU) or 'plain' (GELU; the codec's encoder)
 
 ---@class ag.Backbone
 ---@field cfg ag.BackboneConfig
@@ -30,7 +34,7 @@ local tensor = require 'argent.tensor'
 local Backbone = {}
 Backbone.__index = Backbone
 
---- Takes `layers.N.*` and `norm.weight` from the scope.
+--- Takes `layers.N.*` and `norm.*` from the scope.
 ---@param backend ag.Backend
 ---@param cfg ag.BackboneConfig
 ---@param scope ag.Scope
@@ -40,7 +44,8 @@ function Backbone.load(backend, cfg, scope, dtype)
   for i = 1, cfg.num_hidden_layers do
     self.blocks[i] = Block.load(scope:scope(('layers.%d.'):format(i - 1)), cfg, dtype)
   end
-  self.norm = scope:get('norm.weight', {cfg.hidden_size}, 'f32')
+  self.norm = Norm.load(scope:scope 'norm.', cfg.final_norm == false and 'none' or cfg.norm,
+    cfg.hidden_size, cfg.rms_norm_eps)
   local inv_freq = {}
   for j = 0, cfg.head_dim / 2 - 1 do inv_freq[j + 1] = cfg.rope_theta ^ (-2 * j / cfg.head_dim) end
   self.inv_freq = tensor.from(backend, inv_freq)
@@ -99,8 +104,7 @@ function Backbone:step(session, out, x, row, tap)
     end)
     before = block
   end
-  ops.rms_norm(out, ws.x, self.norm, self.cfg.rms_norm_eps, before and ws.branch,
-    before and before.mlp_scale)
+  self.norm:forward(out, ws.x, before and ws.branch, before and before.mlp_scale)
   if tap then
     if before then tap(('layers.%d.out'):format(#self.blocks - 1), ws.x) end
     tap('norm', out)

@@ -1,10 +1,10 @@
 -- One decoder layer, pre-norm: x += attention(norm x); x += mlp(norm x), each branch scaled where
--- the model has LayerScale. The sum of a branch is left to the norm that follows it (rms_norm takes
+-- the model has LayerScale. The sum of a branch is left to the norm that follows it (it takes
 -- the residual in), so a layer hands its MLP branch on.
 
 local Attention = require 'argent.nn.attention'
 local Mlp = require 'argent.nn.mlp'
-local ops = require 'argent.ops'
+local Norm = require 'argent.nn.norm'
 
 local Block = {}
 Block.__index = Block
@@ -14,14 +14,16 @@ Block.__index = Block
 ---@param dtype string
 function Block.load(scope, cfg, dtype)
   local D = cfg.hidden_size
+  local function norm(name)
+    return Norm.load(scope:scope(name .. '.'), cfg.norm, D, cfg.rms_norm_eps)
+  end
   return setmetatable({
-    attn_norm = scope:get('input_layernorm.weight', {D}, 'f32'),
+    attn_norm = norm 'input_layernorm',
     attn = Attention.load(scope:scope('self_attn.'), cfg, dtype),
     attn_scale = cfg.layer_scale and scope:get('self_attn_layer_scale.scale', {D}, 'f32') or nil,
-    mlp_norm = scope:get('post_attention_layernorm.weight', {D}, 'f32'),
+    mlp_norm = norm 'post_attention_layernorm',
     mlp = Mlp.load(scope:scope('mlp.'), cfg, dtype),
     mlp_scale = cfg.layer_scale and scope:get('mlp_layer_scale.scale', {D}, 'f32') or nil,
-    eps = cfg.rms_norm_eps,
   }, Block)
 end
 
@@ -33,11 +35,10 @@ end
 function Block:forward(ws, cache, pos, before, tap)
   local attn_tap = tap and function(name, x) tap('attn.' .. name, x) end
   local mlp_tap = tap and function(name, x) tap('mlp.' .. name, x) end
-  ops.rms_norm(ws.n, ws.x, self.attn_norm, self.eps, before and ws.branch,
-    before and before.mlp_scale)
+  self.attn_norm:forward(ws.n, ws.x, before and ws.branch, before and before.mlp_scale)
   if tap then tap('before', ws.x) end
   self.attn:forward(ws.branch, ws.n, ws, cache, pos, attn_tap)
-  ops.rms_norm(ws.n, ws.x, self.mlp_norm, self.eps, ws.branch, self.attn_scale)
+  self.mlp_norm:forward(ws.n, ws.x, ws.branch, self.attn_scale)
   self.mlp:forward(ws.branch, ws.n, ws, mlp_tap)
 end
 

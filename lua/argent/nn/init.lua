@@ -5,6 +5,7 @@ return {
   Linear = require 'argent.nn.linear',
   Attention = require 'argent.nn.attention',
   Mlp = require 'argent.nn.mlp',
+  Norm = require 'argent.nn.norm',
   Block = require 'argent.nn.block',
   Backbone = require 'argent.nn.backbone',
 }

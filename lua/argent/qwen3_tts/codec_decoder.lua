@@ -6,6 +6,7 @@
 local Backbone = require 'argent.nn.backbone'
 local Linear = require 'argent.nn.linear'
 local Watch = require 'argent.nn.watch'
+local check = require 'argent.check'
 local codebook = require 'argent.qwen3_tts.codebook'
 local layers = require 'argent.qwen3_tts.codec_layers'
 local tensor = require 'argent.tensor'
@@ -16,6 +17,7 @@ local DILATIONS = {1, 3, 9}
 ---@class ag.CodecDecoder
 ---@field rate integer samples a second
 ---@field samples_per_frame integer
+---@field open_encoder fun(): ag.CodecEncoder?, string?, string? set by ag.qwen3_tts.open
 local CodecDecoder = {}
 CodecDecoder.__index = CodecDecoder
 
@@ -168,6 +170,20 @@ function CodecDecoder:decode(codes, opts)
   local stream = self.pooled
   stream:reset()
   return stream:push(codes, opts)
+end
+
+--- The codes of a recording, for the prompt of a cloned voice or to be decoded again. The encoder
+--- is loaded when it is first asked for.
+---@param samples ag.Tensor|number[] f32 [n] at 24 kHz, in [-1, 1]
+---@param opts? {tap: fun(name: string, x: ag.Tensor)?} tap sees the stages, see ag.CodecEncoder
+---@return ag.Tensor? codes i32 [ceil(n / samples_per_frame), G]
+---@return string? err
+---@return string? code 'value' (too short, NaN), 'unsupported', 'format', 'memory', 'interrupted'
+function CodecDecoder:encode(samples, opts)
+  opts = check.options(opts, 'encode', {'tap'})
+  local encoder, err, code = self.open_encoder()
+  if not encoder then return nil, err, code end
+  return encoder:encode(samples, opts) -- a tail call: what it refuses is the caller's line
 end
 
 CodecDecoder.norm_eps = NORM_EPS

@@ -7,8 +7,8 @@ local tensor = require 'argent.tensor'
 
 local M = {}
 
--- [a, b, c] -> [a, c, b], packed: the channels of one tap lie together, as the kernels walk them.
-local function pack(backend, w)
+--- [a, b, c] -> [a, c, b], packed: the channels of one tap lie together, as the kernels walk them.
+function M.pack(backend, w)
   local s = w.shape
   local out = tensor.zeros(backend, {s[1], s[3], s[2]})
   ops.copy(out, w:transpose(2, 3))
@@ -16,11 +16,11 @@ local function pack(backend, w)
 end
 
 ---@class ag.CausalConv
-local CausalConv = {}
+local CausalConv = {stride = 1}
 CausalConv.__index = CausalConv
 
 local function conv1d(self, out, window)
-  ops.conv1d(out, window, self.weight, self.bias, self.dilation, 1)
+  ops.conv1d(out, window, self.weight, self.bias, self.dilation, self.stride)
 end
 
 --- A convolution of stride 1 with (K - 1) * dilation rows of past.
@@ -28,9 +28,21 @@ end
 function M.conv(backend, scope, outs, channels, taps, dilation)
   dilation = dilation or 1
   return setmetatable({
-    weight = pack(backend, scope:get('weight', {outs, channels, taps}, 'f32')),
+    weight = M.pack(backend, scope:get('weight', {outs, channels, taps}, 'f32')),
     bias = scope:get('bias', {outs}, 'f32'),
     past = (taps - 1) * dilation, channels = channels, outs = outs, dilation = dilation, step = 1,
+    forward_op = conv1d,
+  }, CausalConv)
+end
+
+--- A convolution of K = 2 * rate taps and stride `rate`: of `rate` rows it makes one, and the taps
+--- reach back over the `rate` rows before.
+---@param scope ag.Scope with weight [O, C, 2 * rate] and bias [O]
+function M.downsampling_conv(backend, scope, outs, channels, rate)
+  return setmetatable({
+    weight = M.pack(backend, scope:get('weight', {outs, channels, 2 * rate}, 'f32')),
+    bias = scope:get('bias', {outs}, 'f32'),
+    past = rate, channels = channels, outs = outs, dilation = 1, step = 1, stride = rate,
     forward_op = conv1d,
   }, CausalConv)
 end
@@ -95,8 +107,8 @@ function CausalConv:state(backend)
   return tensor.zeros(backend, {self.past, self.channels})
 end
 
---- out [T * step, outs] from T new rows. They are written by `fill(rows)` into the window behind
---- the past ones.
+--- out [T * step / stride, outs] from T new rows. They are written by `fill(rows)` into the window
+--- behind the past ones.
 ---@param out ag.Tensor
 ---@param state ag.Tensor of :state()
 ---@param work ag.Tensor flat scratch of at least (past + T) * channels
@@ -107,7 +119,7 @@ function CausalConv:forward(out, state, work, T, fill)
   local window = work:narrow(1, 1, (past + T) * C):view(past + T, C)
   if past > 0 then ops.copy(window:narrow(1, 1, past), state) end
   fill(window:narrow(1, past + 1, T))
-  self:forward_op(out:view(T, -1), window)
+  self:forward_op(out:view(T / self.stride, -1), window)
   if past > 0 then ops.copy(state, window:narrow(1, T + 1, past)) end
 end
 

@@ -127,6 +127,7 @@ local function read_transformer(s)
     max_position_embeddings = size(s, 'max_position_embeddings'),
     attention_bias = s:boolean('attention_bias', false),
     hidden_act = s:one_of('hidden_act', {'silu'}),
+    norm = 'rms', final_norm = true, mlp = 'gated', -- the architecture's, not in the file
   }
   s:expect(t.num_attention_heads % t.num_key_value_heads == 0, 'num_key_value_heads',
     'a divisor of num_attention_heads (%d)', t.num_attention_heads)

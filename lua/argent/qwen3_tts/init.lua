@@ -9,6 +9,7 @@ local Pool = require 'argent.pool'
 local Synthesizer = require 'argent.qwen3_tts.synthesizer'
 local Talker = require 'argent.qwen3_tts.talker'
 local Tokenizer = require 'argent.text.tokenizer'
+local analysis = require 'argent.qwen3_tts.analysis'
 local check = require 'argent.check'
 local config = require 'argent.qwen3_tts.config'
 local weights = require 'argent.weights'
@@ -21,7 +22,8 @@ local DTYPES = {'f32', 'bf16'}
 ---@param dir string
 ---@param opts? {backend: ag.Backend?, dtype: string?} backend: default CPU, one thread per core;
 ---dtype of the linear weights of talker and predictor: 'bf16' (default) or 'f32' (the reference
----mode). The codec is f32.
+---mode). The codec is f32. The networks that analyse recordings (tts.speaker, tts.codec:encode) are
+---loaded when they are first used.
 ---@return ag.Synthesizer?
 ---@return string? err one line: file, place, fact
 ---@return string? code
@@ -50,10 +52,12 @@ function M.open(dir, opts)
     local predictor = CodePredictor.load(backend, cfg.predictor, cfg.talker.hidden_size,
       w:scope 'talker.code_predictor.', dtype)
     local codec = CodecDecoder.load(backend, cfg.codec, cw:scope 'decoder.')
+    codec.open_encoder = analysis.codec_encoder(backend, cfg, cw)
     return setmetatable({
       dir = dir, cfg = cfg, backend = backend, dtype = dtype, tokenizer = tokenizer,
       weights = w, codec_weights = cw,
       talker = talker, predictor = predictor, codec = codec,
+      speaker = analysis.speaker(backend, cfg, w),
       lanes = Pool.new(function() return Lane.new(talker, predictor) end),
       streams = Pool.new(function() return codec:stream() end),
     }, Synthesizer)
