@@ -69,7 +69,7 @@ local function read_codec(codec)
   end
   s:expect(s:boolean('use_causal_conv', true), 'use_causal_conv', 'true')
   s:expect(not s:boolean('use_conv_shortcut', false), 'use_conv_shortcut', 'false')
-  s:one_of('pad_mode', {'constant'})
+  if s:get('pad_mode') ~= nil then s:one_of('pad_mode', {'constant'}) end
   s:expect(e.filters % e.compress == 0, 'compress', 'a divisor of num_filters (%d)', e.filters)
   s:expect(size(s, 'vector_quantization_hidden_dimension') == e.codebook_dim,
     'vector_quantization_hidden_dimension', '%d (codebook_dim)', e.codebook_dim)
