@@ -28,6 +28,14 @@ function Plan:try()
   return status.check(lib.ag_plan_run(self.raw), true)
 end
 
+--- Gives the recorded ops and their hold on tensors' memory back now, not when the collector comes
+--- by. The plan cannot run again.
+function Plan:release()
+  local raw = self.raw
+  self.raw = nil
+  if raw then lib.ag_plan_free(ffi.gc(raw, nil)) end
+end
+
 --- Runs fn once with its ops recorded instead of executed, and returns the plan. An error in fn is
 --- passed on; nothing stays recorded.
 ---@param backend ag.Backend

@@ -14,7 +14,9 @@ local tensor = require 'argent.tensor'
 ---@class ag.CodecEncoder
 ---@field rate integer samples a second
 ---@field samples_per_frame integer
-local CodecEncoder = {}
+---@field chunk integer rows (of samples_per_row samples) that go through the convolutions at once:
+---scratch grows with it, fewer rows read the weights more often; the codes do not depend on it
+local CodecEncoder = {chunk = 32}
 CodecEncoder.__index = CodecEncoder
 
 -- x + conv2(elu(conv1(elu x))), elu, and a convolution that makes one row of `rate`.
@@ -131,7 +133,9 @@ function CodecEncoder:encode(samples, opts)
     self:finish(codes, rows, n, tap)
     return codes
   end
-  ok, err, code = plan.capture(self.backend, function() self:finish(codes, rows, n) end):try()
+  local p = plan.capture(self.backend, function() self:finish(codes, rows, n) end)
+  ok, err, code = p:try()
+  p:release()
   rows:release()
   if ok then return codes end
   if code == 'value' then return recording.diagnose(self.weights, 'encode') end

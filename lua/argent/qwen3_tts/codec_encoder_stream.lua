@@ -5,10 +5,6 @@ local ops = require 'argent.ops'
 local plan = require 'argent.plan'
 local tensor = require 'argent.tensor'
 
--- Rows that one pass makes: 2.6 s of sound. Scratch and the time between two looks at an interrupt
--- grow with it; fewer rows would read the weights more often.
-local CHUNK = 64
-
 ---@class ag.CodecEncoderStream
 local Stream = {}
 Stream.__index = Stream
@@ -28,7 +24,7 @@ end
 
 --- Made by encoder:encode, for a recording of `rows` rows.
 function Stream.new(encoder, rows)
-  local be, chunk = encoder.backend, math.min(CHUNK, rows)
+  local be, chunk = encoder.backend, math.min(encoder.chunk, rows)
   local samples = chunk * encoder.samples_per_row
   local signal, window = scratch_size(encoder, samples)
   local function flat(n) return tensor.zeros(be, {n}) end
@@ -50,6 +46,7 @@ end
 
 --- Gives the memory back now; the collector does not see how much it is.
 function Stream:release()
+  if self.plan then self.plan:release() end
   for _, name in ipairs {'samples', 'x', 'y', 'work', 'rows'} do self[name]:release() end
   for _, cache in ipairs(self.session.caches) do
     cache.k:release()
@@ -106,6 +103,12 @@ function Stream:ops(n, tap)
   if tap then tap('transformer', rows) end
 end
 
+-- Only the last chunk differs in size: one plan is kept.
+function Stream:capture(n)
+  if self.plan then self.plan:release() end
+  self.plan, self.planned = plan.capture(self.encoder.backend, function() self:ops(n) end), n
+end
+
 -- The n <= chunk samples in self.samples.
 function Stream:run(n, tap)
   local rows = math.ceil(n / self.encoder.samples_per_row)
@@ -114,10 +117,8 @@ function Stream:run(n, tap)
   if tap then
     self:ops(n, tap)
   else
-    local whole = n == self.chunk * self.encoder.samples_per_row
-    local p = whole and self.plan or plan.capture(self.encoder.backend, function() self:ops(n) end)
-    if whole then self.plan = p end
-    ok, err, code = p:try()
+    if n ~= self.planned then self:capture(n) end
+    ok, err, code = self.plan:try()
     if not ok then return nil, err, code end
   end
   self.session:advanced(rows)

@@ -214,6 +214,7 @@ function SpeakerEncoder:vector(mel, opts)
   else
     local p = plan.capture(self.backend, function() self:ops(out, mel, ws, no_tap) end)
     local ok, err, code = p:try()
+    p:release()
     if not ok then return nil, err, code end
   end
   for _, x in pairs(ws) do
