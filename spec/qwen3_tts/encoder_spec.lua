@@ -4,6 +4,7 @@
 
 local ag = require 'argent'
 local cases = require 'support.cases'
+local command = require 'support.command'
 local compare = require 'support.compare'
 local golden = require 'support.golden'
 local lfs = require 'lfs'
@@ -341,6 +342,9 @@ describe('listening', function()
     out, err, code = without.speaker:embed(samples)
     assert.same({nil, file .. ': a base model without a speaker encoder; fetch the whole model, or '
       .. 'clone with a Base model', 'unsupported'}, {out, err, code})
+    local r = command.run {'inspect', '-m', without.dir}
+    assert.equal(3, r.code)
+    assert.matches('complete: no: .*: a base model without a speaker encoder', r.out)
     assert(without:say {text = 'x', greedy = true, max_frames = 2,
       reference = {speaker = ag.zeros(be, {without.cfg.talker.hidden_size})}})
   end)
