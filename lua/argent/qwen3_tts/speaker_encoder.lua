@@ -6,12 +6,12 @@
 local Linear = require 'argent.nn.linear'
 local layers = require 'argent.qwen3_tts.codec_layers'
 local lib = require 'argent.ffi'
+local mel = require 'argent.audio.mel'
 local ops = require 'argent.ops'
 local plan = require 'argent.plan'
 local recording = require 'argent.qwen3_tts.recording'
 local tensor = require 'argent.tensor'
 
-local HOP = 256           -- samples of a row of the spectrogram
 local FLOOR = 1e-12       -- of a variance
 local ROWS = 256          -- rows that are taken at once where a wide result replaces its input
 
@@ -81,7 +81,7 @@ function SpeakerEncoder.load(backend, cfg, scope)
     reach = math.max(reach, block.convs[1].reach)
   end
   -- A mirrored end takes `reach` rows beside the outermost one.
-  self.least = (reach + 1) * HOP
+  self.least = (reach + 1) * mel.HOP
   return self
 end
 
@@ -181,9 +181,9 @@ end
 local function no_tap() end
 
 --- The ops from a spectrogram to the vector, eager or recorded.
-function SpeakerEncoder:ops(out, mel, ws, tap)
+function SpeakerEncoder:ops(out, spectrogram, ws, tap)
   local x, C = ws.first, self.cfg.channels[1]
-  mirrored_conv(self.first, x, mel, ws)
+  mirrored_conv(self.first, x, spectrogram, ws)
   tap('block.0', x)
   for i, block in ipairs(self.blocks) do
     local y = ws.y:narrow(2, (i - 1) * C + 1, C)
@@ -199,20 +199,20 @@ function SpeakerEncoder:ops(out, mel, ws, tap)
 end
 
 --- The vector of a mel spectrogram (argent.audio.mel).
----@param mel ag.Tensor f32 [T, 128]
+---@param spectrogram ag.Tensor f32 [T, 128]
 ---@param opts? {tap: fun(name: string, x: ag.Tensor)?} tap sees the stages, [T, channels]: block.0
 ---and so on, mfa, pool [2, channels]
 ---@return ag.Tensor? vector f32 [dim]
 ---@return string? err
 ---@return string? code 'value', 'interrupted', 'format'
-function SpeakerEncoder:vector(mel, opts)
-  local out, ws = tensor.zeros(self.backend, {self.cfg.dim}), self:scratch(#mel)
+function SpeakerEncoder:vector(spectrogram, opts)
+  local out, ws = tensor.zeros(self.backend, {self.cfg.dim}), self:scratch(#spectrogram)
   local tap = opts and opts.tap
-  mel = recording.on(self.backend, mel)
+  local x = recording.on(self.backend, spectrogram)
   if tap then
-    self:ops(out, mel, ws, tap)
+    self:ops(out, x, ws, tap)
   else
-    local p = plan.capture(self.backend, function() self:ops(out, mel, ws, no_tap) end)
+    local p = plan.capture(self.backend, function() self:ops(out, x, ws, no_tap) end)
     local ok, err, code = p:try()
     p:release()
     if not ok then return nil, err, code end
@@ -235,9 +235,11 @@ end
 function SpeakerEncoder:embed(samples, opts)
   local x, err, code = recording.take(self.backend, samples, self.least, self.rate, 'embed')
   if not x then return nil, err, code end
-  local mel = require('argent.audio.mel').spectrogram(x)
-  if opts and opts.tap then opts.tap('mel', mel) end
-  return self:vector(mel, opts)
+  local spectrogram
+  spectrogram, err, code = mel.spectrogram(x)
+  if not spectrogram then return nil, err, code end
+  if opts and opts.tap then opts.tap('mel', spectrogram) end
+  return self:vector(spectrogram, opts)
 end
 
 return SpeakerEncoder
