@@ -137,6 +137,7 @@ function CodecEncoder:encode(samples, opts)
   ok, err, code = p:try()
   p:release()
   rows:release()
+  collectgarbage() -- dead views hold on to the scratch
   if ok then return codes end
   if code == 'value' then return recording.diagnose(self.weights, 'encode') end
   return nil, err, code

@@ -208,11 +208,11 @@ end
 function SpeakerEncoder:vector(spectrogram, opts)
   local out, ws = tensor.zeros(self.backend, {self.cfg.dim}), self:scratch(#spectrogram)
   local tap = opts and opts.tap
-  local x = recording.on(self.backend, spectrogram)
+  spectrogram = recording.on(self.backend, spectrogram)
   if tap then
-    self:ops(out, x, ws, tap)
+    self:ops(out, spectrogram, ws, tap)
   else
-    local p = plan.capture(self.backend, function() self:ops(out, x, ws, no_tap) end)
+    local p = plan.capture(self.backend, function() self:ops(out, spectrogram, ws, no_tap) end)
     local ok, err, code = p:try()
     p:release()
     if not ok then return nil, err, code end
@@ -220,6 +220,7 @@ function SpeakerEncoder:vector(spectrogram, opts)
   for _, x in pairs(ws) do
     if tensor.is(x) then x:release() end
   end
+  collectgarbage() -- dead views hold on to the scratch, which can be hundreds of megabytes
   if lib.ag_tensor_count_nonfinite(out) > 0 then
     return recording.diagnose(self.weights, 'embed')
   end
