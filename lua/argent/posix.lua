@@ -15,6 +15,7 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int close(int fd);
     int dup(int fd);
     int dup2(int from, int to);
+    long read(int fd, void *data, size_t n);
     long write(int fd, const void *data, size_t n);
     int poll(struct argent_pollfd *fds, unsigned long n, int timeout);
     int fsync(int fd);
@@ -152,6 +153,19 @@ function M.write(fd, data, n)
     end
   end
   return true
+end
+
+local buffer = ffi.new 'char[4096]'
+
+--- What can be read now, up to 4096 bytes: waits for the first of them.
+---@param fd integer
+---@return string? text '' at the end
+---@return string? err
+---@return integer? errno EINTR when a signal came first
+function M.read(fd)
+  local n = tonumber(C.read(fd, buffer, 4096))
+  if n < 0 then return failed() end
+  return ffi.string(buffer, n)
 end
 
 --- Puts a file's data on the disk.

@@ -179,7 +179,7 @@ describe('argent', function()
     end)
 
     it('models that are missing or broken, with exit code 3', function()
-      fails(3, 'no model: give -m DIR', command.run {'say', 'x'})
+      fails(3, 'no model: ARGENT_MODEL is not set', command.run {'say', 'x'})
       fails(3, '/none: no such model directory', command.run {'say', 'x', '-m', dir .. '/none'})
       fails(3, 'no CUDA half', say {'--device', 'cuda'})
       local broken = copy_model(dir .. '/broken')

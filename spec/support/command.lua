@@ -45,7 +45,10 @@ function M.run(args, opts)
   local limit = opts.interrupt
     and ('timeout --foreground --preserve-status -k 60 -s INT %g'):format(opts.interrupt)
     or ('timeout %d'):format(opts.timeout or 120)
-  local command = ('%s env -u ARGENT_MODEL -u ARGENT_TRACE %s %s %s %s <%s 2>%s; echo $? >%s')
+  -- Nothing of the person who runs the specs may show.
+  local clean = '-u ARGENT_MODEL -u ARGENT_TRACE -u HF_HUB_CACHE -u HF_HOME -u XDG_CACHE_HOME '
+    .. '-u XDG_STATE_HOME HOME=/nonexistent'
+  local command = ('%s env ' .. clean .. ' %s %s %s %s <%s 2>%s; echo $? >%s')
     :format(opts.before or '', table.concat(env, ' '), limit, opts.exe or quote(M.exe),
       table.concat(words, ' '), input or '/dev/null', err, code)
   os.execute(('{ %s; } %s >%s'):format(command, opts.after or '', out))

@@ -2,6 +2,7 @@
 
 local Backend = require 'argent.backend'
 local file = require 'argent.audio.file'
+local hub = require 'argent.hub'
 local lfs = require 'lfs'
 local pcm = require 'argent.audio.pcm'
 local posix = require 'argent.posix'
@@ -157,7 +158,8 @@ end
 -- ---- model ----
 
 function M.model_option(p)
-  p:option('-m --model', 'Model directory (default: $ARGENT_MODEL).'):argname '<dir>'
+  p:option('-m --model', 'Model directory, or name on the hub (default: $ARGENT_MODEL, else the '
+    .. "only model in the hub's cache)."):argname '<model>'
 end
 
 --- Options of every verb that runs a model.
@@ -167,21 +169,15 @@ function M.model_options(p)
     :choices {'f32', 'bf16'}
   p:option('--device', 'Where to run.', 'auto'):choices {'cpu', 'cuda', 'auto'}
   M.integer_option(p, '--threads', 1, 256, 'CPU threads (default: one per core).')
+  p:flag('-v --verbose', 'Say what was chosen: model, instruction set, threads, dtype, plan.')
 end
 
---- The model's directory: the option, else $ARGENT_MODEL.
+--- The model's directory, by its option; see argent.hub.
+---@return string? dir
+---@return string? err
+---@return string? code
 function M.find_model(option)
-  local from_env = os.getenv 'ARGENT_MODEL'
-  local dir = option or (from_env ~= '' and from_env) or nil
-  if not dir then
-    return nil, 'no model: give -m DIR or set ARGENT_MODEL; to fetch one: hf download '
-      .. 'Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice --local-dir Qwen3-TTS-12Hz-0.6B-CustomVoice', 'model'
-  end
-  if lfs.attributes(dir, 'mode') ~= 'directory' then
-    local source = option and '-m' or 'ARGENT_MODEL'
-    return nil, ('%s: no such model directory (from %s)'):format(dir, source), 'model'
-  end
-  return dir
+  return hub.find(option, '-m')
 end
 
 --- Opens the model that the options name.
@@ -202,6 +198,11 @@ function M.open_model(args)
   -- A model that cannot be read is a model that is missing or invalid, whatever the system's
   -- reason.
   if not tts then return nil, err, code == 'memory' and code or 'model' end
+  if args.verbose then
+    M.note(('model: %s (%s, %s), weights in %s'):format(tts.dir, tts.cfg.kind, tts.cfg.size,
+      tts.dtype))
+    M.note(('device: %s, %d threads, instruction set %s'):format(be.kind, be.threads, be.isa))
+  end
   return tts
 end
 

@@ -10,6 +10,7 @@ function M.parser(p)
   p:argument('codes', 'JSON file {"codes": [[...], ...]}, or - for standard input.')
   common.model_options(p)
   common.output_options(p)
+  p:flag('--json', 'Print a JSON object: file, frames, seconds.')
   p:epilog [[
 Examples:
   argent say 'Hello.' --voice ryan --codes hello.json -o hello.wav
@@ -39,6 +40,9 @@ function M.run(args)
   local ok
   ok, err, code = common.check_output(args.output)
   if not ok then return nil, err, code end
+  if args.json and args.output == '-' then
+    return nil, '--json and -o - both want standard output', 'usage'
+  end
   local name = args.codes == '-' and 'standard input' or args.codes
   doc, err, code = common.read_input(args.codes, 2 ^ 26)
   if not doc then return nil, err, code end
@@ -62,9 +66,10 @@ function M.run(args)
     writer:abort()
     return nil, err, code
   end
-  common.note(('%s: %d frames, %.2f s'):format(common.output_name(args.output), #frames,
-    samples:count() / tts.codec.rate))
-  return 0
+  local seconds = samples:count() / tts.codec.rate
+  common.note(('%s: %d frames, %.2f s'):format(common.output_name(args.output), #frames, seconds))
+  if not args.json then return 0 end
+  return common.print(json.encode {file = args.output, frames = #frames, seconds = seconds})
 end
 
 return M

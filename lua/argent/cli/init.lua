@@ -1,15 +1,13 @@
 -- The `argent` command: finds the verb, parses its options, runs it, and turns what comes back into
 -- one line and an exit code.
 
-local argparse = require 'argparse'
 local common = require 'argent.cli.common'
 local lib = require 'argent.ffi'
 local status = require 'argent.status'
 local suggest = require 'argent.text.suggest'
+local verbs = require 'argent.cli.table'
 
 local M = {}
-
-local VERBS = {'say', 'decode', 'voices', 'inspect', 'tokenize', 'bench', 'run'}
 
 -- With it set, errors carry the stack, and so run over more than one line.
 local trace = os.getenv 'ARGENT_TRACE'
@@ -23,15 +21,40 @@ end
 
 local function overview()
   local lines = {'Usage: argent VERB [OPTIONS]', '', 'Verbs:'}
-  for _, name in ipairs(VERBS) do
-    lines[#lines + 1] = ('  %-10s %s'):format(name, require('argent.cli.' .. name).summary)
+  for _, name in ipairs(verbs.VERBS) do
+    lines[#lines + 1] = ('  %-10s %s'):format(name, verbs.verb(name).summary)
   end
-  lines[#lines + 1] = '\n`argent VERB --help` lists the options of a verb.'
+  lines[#lines + 1] = [[
+
+`argent VERB --help` lists the options of a verb.
+
+Examples:
+  argent say 'Good morning.' --voice ryan -o morning.wav
+  argent say --help]]
   return table.concat(lines, '\n')
 end
 
--- Adds a guess to argparse's message about an option it does not know.
-local function improve(message, parser)
+-- What was given to an option.
+local function given(argv, option)
+  for i, word in ipairs(argv) do
+    if word == option then return argv[i + 1] end
+    if word:sub(1, #option + 1) == option .. '=' then return word:sub(#option + 2) end
+  end
+end
+
+-- Adds a guess to argparse's message about an option or a choice that it does not know.
+local function improve(message, parser, argv)
+  local chosen = message:match "^argument for option '([^']+)' must be one of"
+  if chosen then
+    local value = given(argv, chosen)
+    for _, o in ipairs(parser._options) do
+      for _, alias in ipairs(o._aliases) do
+        local guess = alias == chosen and value and suggest.closest(value, o._choices)
+        if guess then return ('%s, did you mean %s?'):format(message, guess) end
+      end
+    end
+    return message
+  end
   local option = message:match "unknown option '([^']+)'"
   if not option then return message end
   local known = {}
@@ -46,11 +69,7 @@ end
 -- The parsed options, or nil and an exit code when there is nothing to run.
 local function parse(name, verb, argv)
   if verb.raw and argv[1] ~= '--help' and argv[1] ~= '-h' then return argv end
-  local title = verb.summary:gsub('^%l', string.upper) .. '.'
-  local parser = argparse('argent ' .. name, title):add_help(false)
-  parser:flag('-h --help', 'Show this help and exit.')
-  parser:help_max_width(100)
-  verb.parser(parser)
+  local parser = verbs.parser(name)
   for _, word in ipairs(argv) do
     if word == '--' then break end
     if word == '--help' or word == '-h' then
@@ -59,7 +78,7 @@ local function parse(name, verb, argv)
   end
   local ok, args = parser:pparse(argv)
   if ok then return args end
-  local message = ('%s (see argent %s --help)'):format(improve(args, parser), name)
+  local message = ('%s (see argent %s --help)'):format(improve(args, parser, argv), name)
   return nil, fail(name, message, 'usage')
 end
 
@@ -89,16 +108,20 @@ function M.main(argv)
     common.note(overview())
     return common.exit.usage
   end
+  if name == 'help' then -- argent help say
+    argv = {[0] = argv[0], argv[2] or '--help', argv[2] and '--help'}
+    return M.main(argv)
+  end
   local known = false
-  for _, v in ipairs(VERBS) do known = known or v == name end
+  for _, v in ipairs(verbs.VERBS) do known = known or v == name end
   if not known then
-    local guess = suggest.closest(name, VERBS)
+    local guess = suggest.closest(name, verbs.VERBS)
     return fail(nil, ("unknown verb '%s'%s (argent --help lists them)"):format(name,
       guess and ', did you mean ' .. guess .. '?' or ''), 'usage')
   end
   local rest = {}
   for i = 2, #argv do rest[i - 1] = argv[i] end
-  local verb = require('argent.cli.' .. name)
+  local verb = verbs.verb(name)
   local args, code = parse(name, verb, rest)
   if not args then return code end
   local ok, result, err, kind = xpcall(verb.run, function(e)

@@ -1,8 +1,9 @@
 -- argent say: text to a sound file, or to standard output as it is made.
 
+local batch = require 'argent.cli.batch'
 local common = require 'argent.cli.common'
-local json = require 'argent.json'
-local status = require 'argent.status'
+local output = require 'argent.cli.output'
+local sampling = require 'argent.qwen3_tts.sampling'
 
 local M = {summary = 'speak a text'}
 
@@ -18,11 +19,14 @@ function M.parser(p)
     :argname '<text>'
   p:option('--layout', 'whole: all text first; stream: one token a frame.')
     :choices {'whole', 'stream'}
+  p:option('--split', 'auto: a long text in groups of sentences; off: in one prompt.', 'auto')
+    :choices {'auto', 'off'}
   p:flag('--special', 'Recognise added tokens such as <|im_end|> in the text.')
   common.integer_option(p, '--seed', 0, 2 ^ 53,
     'Seed of the draws, 0 to 2^53 (default: from the clock; it is printed).')
   p:flag('--greedy', 'Take the most likely code at every step.')
-  common.number_option(p, '--temperature', 1e-3, 1e3, 'Of the talker.')
+  common.number_option(p, '--temperature', 1e-3, 1e3,
+    'Of the talker (default of all sampling options: the model\'s).')
   common.integer_option(p, '--top-k', 0, 2 ^ 20, '0 = off.')
   common.number_option(p, '--top-p', 0, 1, '1 = off.')
   common.number_option(p, '--repetition-penalty', 1e-3, 1e3, '1 = off.')
@@ -31,107 +35,84 @@ function M.parser(p)
   common.number_option(p, '--predictor-top-p', 0, 1, '1 = off.')
   common.integer_option(p, '--max-frames', 1, 2 ^ 31 - 1,
     'Stop after so many frames of 80 ms; replaces the guard against speech that never ends.')
+  p:flag('--each', "Every line its own sound; -o and --codes are then names like 'out/%03d.wav'. "
+    .. 'Files that are there already are skipped.')
+  p:flag('--json', 'Print a JSON object about each sound: file, seconds, frames, seed, times.')
   p:epilog [[
+Text from - is spoken while it comes, in the layout stream (that of Base models).
+
 Examples:
   argent say 'Good morning.' -m Qwen3-TTS-12Hz-0.6B-CustomVoice --voice ryan -o morning.wav
-  echo 'One, two, three.' | argent say - --voice vivian -o - | aplay -f S16_LE -r 24000]]
+  echo 'One, two, three.' | argent say - --voice vivian -o - | aplay -f S16_LE -r 24000
+  argent say -f lines.txt --each --voice ryan --seed 1 -o 'out/%03d.wav']]
 end
 
 local SPEECH = {
-  'voice', 'language', 'instruct', 'layout', 'special', 'seed', 'greedy', 'max_frames',
+  'voice', 'language', 'instruct', 'layout', 'split', 'special', 'seed', 'greedy', 'max_frames',
   'temperature', 'top_k', 'top_p', 'repetition_penalty',
   'predictor_temperature', 'predictor_top_k', 'predictor_top_p',
 }
 
--- hello.wav -> hello.partial.wav: it is a sound file still, but not the one that was asked for.
-local function partial_name(path)
-  local stem, extension = path:match '^(.*)(%.[^./]+)$'
-  return stem and stem .. '.partial' .. extension or path .. '.partial'
+-- Whether the text is to be spoken while it comes over standard input.
+local function fed(args, kind)
+  local words = type(args.text) == 'table' and args.text or {args.text}
+  local input = args.file == '-' and #words == 0 or not args.file and #words == 1 and words[1]
+    == '-'
+  return input and (args.layout == 'stream' or not args.layout and kind == 'base')
+    and not args.each and not args.special
 end
 
-local function write_codes(path, codes)
-  return common.write_file(path, json.encode {codes = codes:totable()} .. '\n')
-end
-
-local function summary(name, stats)
-  local line = ('%s: %.2f s of speech in %.2f s'):format(name, stats.seconds, stats.total_time)
-  if stats.rtf then
-    line = line
-      .. (' (RTF %.2f), first audio after %.2f s'):format(stats.rtf, stats.first_audio_time)
+local function check(args)
+  if args.each then
+    local ok, err, code = batch.check_template(args.output, '--output')
+    if ok and args.codes then ok, err, code = batch.check_template(args.codes, '--codes') end
+    if not ok then return nil, err, code end
+    return common.check_output(args.output:format(1))
   end
-  return line .. (', seed %.0f'):format(stats.seed)
-end
-
--- Runs the stream into the writer. Errors that scripts would see as raised come back as nil, err,
--- code.
-local function speak(next_chunk, speech, writer)
-  local progress = common.progress()
-  local ok, err, code
-  local done, fault = pcall(function()
-    for chunk in next_chunk do
-      local samples, n = chunk.samples:host()
-      ok, err, code = writer:write(samples, n)
-      chunk.samples:release()
-      if not ok then return end
-      local stats = speech:stats()
-      progress(('%d frames, %.1f s of speech, RTF %.2f'):format(stats.frames, stats.seconds,
-        stats.rtf or 0))
-    end
-    ok = true
-  end)
-  progress()
-  if not done then
-    if status.is_fault(fault) then return nil, fault.message, fault.code end
-    error(fault, 0)
+  if args.json and args.output == '-' then
+    return nil, '--json and -o - both want standard output', 'usage'
   end
-  return ok, err, code
+  return common.check_output(args.output)
 end
 
 function M.run(args)
-  local text, err, code = common.text(args)
-  if not text then return nil, err, code end
-  local tts, ok
-  ok, err, code = common.check_output(args.output)
+  local ok, err, code = check(args)
   if not ok then return nil, err, code end
+  local text, tts
+  -- Before a model is loaded; but text that is spoken while it comes cannot be read yet.
+  local early = not fed(args, 'base')
+  if early then
+    text, err, code = common.text(args)
+    if not text then return nil, err, code end
+  end
   tts, err, code = common.open_model(args)
   if not tts then return nil, err, code end
-
-  local opts = {text = text}
+  local opts = {}
   for _, name in ipairs(SPEECH) do opts[name] = args[name] end
-  local next_chunk, speech
-  next_chunk, speech, code = tts:stream(opts)
-  if not next_chunk then return nil, speech, code end
-  for _, note in ipairs(speech.utterance.prompt.notes) do common.note(note) end
 
-  local writer
-  writer, err, code = common.create_output(args, speech.rate)
-  if not writer then return nil, err, code end
-
-  local done
-  done, ok, err, code = pcall(speak, next_chunk, speech, writer)
-  if not done or not ok then
-    writer:abort()
-    if not done then error(ok, 0) end
-    return nil, err, code
+  if fed(args, tts.cfg.kind) then
+    opts.layout, opts.split, opts.special = nil, nil, nil
+    local chunks, feed = output.from_input(tts, opts)
+    local stats
+    stats, err, code = output.save(tts, chunks, feed, args)
+    if not stats then return nil, err, code end
+    return 0
   end
-  local stats = speech:stats()
-  local runaway = stats.ended == 'runaway'
-  local name, codes_name = args.output, args.codes
-  if runaway then
-    name = name ~= '-' and partial_name(name) or name
-    codes_name = codes_name and partial_name(codes_name)
+  if not text then
+    text, err, code = common.text(args)
+    if not text then return nil, err, code end
   end
-  ok, err, code = writer:finish {as = name ~= args.output and name or nil}
-  if not ok then return nil, err, code end
-  if codes_name then
-    ok, err, code = write_codes(codes_name, speech:codes())
-    if not ok then return nil, err, code end
+  if args.each then
+    opts.seed = sampling.seed(opts, 0)
+    return batch.run(tts, text, opts, args)
   end
-  common.note(summary(common.output_name(name), stats))
-  if runaway then
-    return nil, tts.runaway_message(stats):gsub('max_frames', '--max-frames') ..
-      (name ~= '-' and '; kept as ' .. name or ''), 'runaway'
-  end
+  opts.text = text
+  local chunks, speech
+  chunks, speech, code = tts:stream(opts)
+  if not chunks then return nil, speech, code end
+  local stats
+  stats, err, code = output.save(tts, chunks, speech, args)
+  if not stats then return nil, err, code end
   return 0
 end
 

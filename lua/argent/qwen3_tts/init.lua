@@ -12,14 +12,25 @@ local Tokenizer = require 'argent.text.tokenizer'
 local analysis = require 'argent.qwen3_tts.analysis'
 local check = require 'argent.check'
 local config = require 'argent.qwen3_tts.config'
+local hub = require 'argent.hub'
 local weights = require 'argent.weights'
 
 local M = {}
 
 local DTYPES = {'f32', 'bf16'}
 
---- Opens a model directory.
----@param dir string
+--- Where a model is: see argent.hub.find.
+---@param name? string
+---@return string? dir
+---@return string? err
+---@return string? code 'model'
+function M.find(name)
+  local dir, err, code = hub.find(name)
+  return dir, err, code
+end
+
+--- Opens a model.
+---@param name? string a directory, or what `find` finds
 ---@param opts? {backend: ag.Backend?, dtype: string?} backend: default CPU, one thread per core;
 ---dtype of the linear weights of talker and predictor: 'bf16' (default) or 'f32' (the reference
 ---mode). The codec is f32. The networks that analyse recordings (tts.speaker, tts.codec:encode) are
@@ -27,8 +38,8 @@ local DTYPES = {'f32', 'bf16'}
 ---@return ag.Synthesizer?
 ---@return string? err one line: file, place, fact
 ---@return string? code
-function M.open(dir, opts)
-  check.type(dir, 'open: directory', 'string')
+function M.open(name, opts)
+  if name ~= nil then check.type(name, 'open: model', 'string') end
   opts = check.options(opts, 'open', {'backend', 'dtype'})
   local dtype = check.one_of(opts.dtype or 'bf16', 'open: dtype', DTYPES)
   local backend, err, code = opts.backend
@@ -36,7 +47,9 @@ function M.open(dir, opts)
     backend, err, code = Backend.open 'cpu'
     if not backend then return nil, err, code end
   end
-  local cfg, tokenizer, w, cw
+  local cfg, tokenizer, w, cw, dir
+  dir, err, code = hub.find(name)
+  if not dir then return nil, err, code end
   cfg, err = config.read(dir)
   if not cfg then return nil, err, 'format' end
   tokenizer, err = Tokenizer.open(dir)

@@ -1,0 +1,181 @@
+-- Where models are: a directory, the cache that `hf download` fills, or what ARGENT_MODEL names.
+
+local check = require 'argent.check'
+local lfs = require 'lfs'
+local suggest = require 'argent.text.suggest'
+
+local M = {}
+
+--- The released models, by their names on the hub.
+M.RELEASED = {
+  'Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice', 'Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice',
+  'Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign', 'Qwen/Qwen3-TTS-12Hz-0.6B-Base',
+  'Qwen/Qwen3-TTS-12Hz-1.7B-Base',
+}
+
+-- What every model directory holds; the weights may also be in several files under an index.
+local FILES = {
+  'config.json', 'generation_config.json', 'vocab.json', 'merges.txt', 'tokenizer_config.json',
+  'model.safetensors',
+  'speech_tokenizer/config.json', 'speech_tokenizer/model.safetensors',
+}
+
+local function set(name)
+  local v = os.getenv(name)
+  return v ~= '' and v or nil
+end
+
+local function is_directory(path)
+  return lfs.attributes(path, 'mode') == 'directory'
+end
+
+--- The folders in which the hub keeps what it has fetched, the one it would use now first.
+---@return {path: string, from: string}[] from: the variable that names it
+function M.caches()
+  local list, home = {}, set 'HOME' or '~'
+  local function add(path, from)
+    for _, c in ipairs(list) do
+      if c.path == path then return end
+    end
+    if path then list[#list + 1] = {path = path, from = from} end
+  end
+  add(set 'HF_HUB_CACHE', 'HF_HUB_CACHE')
+  add(set 'HF_HOME' and set 'HF_HOME' .. '/hub', 'HF_HOME')
+  add(set 'XDG_CACHE_HOME' and set 'XDG_CACHE_HOME' .. '/huggingface/hub', 'XDG_CACHE_HOME')
+  add(home .. '/.cache/huggingface/hub', 'HOME')
+  return list
+end
+
+-- The snapshot of a repository's folder: that of its main branch, else the newest.
+local function snapshot(folder)
+  local f = io.open(folder .. '/refs/main')
+  local revision = f and f:read '*l'
+  if f then f:close() end
+  local main = revision and folder .. '/snapshots/' .. revision
+  if main and is_directory(main) then return main end
+  local best, newest
+  if is_directory(folder .. '/snapshots') then
+    for name in lfs.dir(folder .. '/snapshots') do
+      local path = folder .. '/snapshots/' .. name
+      local time = lfs.attributes(path, 'modification')
+      if name:sub(1, 1) ~= '.' and is_directory(path) and (not newest or time > newest) then
+        best, newest = path, time
+      end
+    end
+  end
+  return best
+end
+
+--- Which of the files that every model has are not in a directory.
+---@param dir string
+---@return string[]
+function M.missing_files(dir)
+  local missing = {}
+  for _, name in ipairs(FILES) do
+    local path = dir .. '/' .. name
+    local indexed = name:find '%.safetensors$' and lfs.attributes(path .. '.index.json', 'mode')
+    if lfs.attributes(path, 'mode') ~= 'file' and not indexed then missing[#missing + 1] = name end
+  end
+  return missing
+end
+
+--- Every model in the caches.
+---@return {id: string, dir: string, missing: string[]}[]
+function M.cached()
+  local list = {}
+  for _, cache in ipairs(M.caches()) do
+    local names = {}
+    if is_directory(cache.path) then
+      for name in lfs.dir(cache.path) do names[#names + 1] = name end
+      table.sort(names)
+    end
+    for _, name in ipairs(names) do
+      local owner, model = name:match '^models%-%-(.-)%-%-(Qwen3%-TTS.*)$'
+      local dir = owner and not model:find 'Tokenizer' and snapshot(cache.path .. '/' .. name)
+      if dir then
+        list[#list + 1] = {id = owner .. '/' .. model, dir = dir, missing = M.missing_files(dir)}
+      end
+    end
+  end
+  return list
+end
+
+local function searched()
+  local list = {}
+  for _, c in ipairs(M.caches()) do
+    local there = is_directory(c.path) and '' or ', not there'
+    list[#list + 1] = ('%s (%s%s)'):format(c.path, c.from, there)
+  end
+  return table.concat(list, ', ')
+end
+
+local function incomplete(id, dir, missing)
+  return nil, ('%s in %s is incomplete: %s missing; fetch the rest with: hf download %s'):format(id,
+    dir, table.concat(missing, ', '), id), 'model'
+end
+
+-- A model of the caches by its name on the hub.
+local function find_id(id)
+  for _, m in ipairs(M.cached()) do
+    if m.id:lower() == id:lower() then
+      if #m.missing > 0 then return incomplete(m.id, m.dir, m.missing) end
+      return m.dir
+    end
+  end
+  local known = false
+  for _, name in ipairs(M.RELEASED) do
+    if name:lower() == id:lower() then id, known = name, true end
+  end
+  if known then
+    return nil, ('%s is not here: searched %s; fetch it with: hf download %s'):format(id,
+      searched(),
+      id), 'model'
+  end
+  local guess = suggest.closest(id, M.RELEASED)
+  return nil, ('no such model directory, and no model %s in %s%s'):format(id, searched(),
+    guess and (', did you mean %s?'):format(guess) or ''), 'model'
+end
+
+-- The only complete model of the caches.
+local function find_any()
+  local all, whole, ids = M.cached(), {}, {}
+  for _, m in ipairs(all) do
+    if #m.missing == 0 then
+      whole[#whole + 1] = m
+      ids[#ids + 1] = m.id
+    end
+  end
+  if #whole == 1 then return whole[1].dir end
+  if #whole > 1 then
+    return nil, ('several models are here, choose one with -m: %s'):format(table.concat(ids, ', ')),
+      'model'
+  end
+  if #all > 0 then return incomplete(all[1].id, all[1].dir, all[1].missing) end
+  return nil, ('no model: ARGENT_MODEL is not set, and there is none in %s; fetch one with: hf '
+    .. 'download %s, or give -m DIR'):format(searched(), M.RELEASED[1]), 'model'
+end
+
+--- A model's directory.
+---@param name? string a directory; a name on the hub (`Qwen/Qwen3-TTS-12Hz-0.6B-Base`, where Qwen/
+---may be left out), looked up in the hub's cache; nil: what ARGENT_MODEL says, else the only model
+---of the cache
+---@param source? string where the name comes from, for messages: '-m'
+---@return string? dir
+---@return string? err one line: every place that was searched, and the command that fetches a model
+---@return string? code 'model'
+function M.find(name, source)
+  if name ~= nil then check.type(name, 'find: name', 'string') end
+  if not name then name, source = set 'ARGENT_MODEL', 'ARGENT_MODEL' end
+  if not name then return find_any() end
+  source = source and (' (from %s)'):format(source) or ''
+  if is_directory(name) then return name end
+  local id = name:match '^[%w][%w._-]*/[%w][%w._-]*$' or name:match '^[%w][%w._-]*$'
+  if not id or lfs.attributes(name, 'mode') then
+    return nil, ('%s: no such model directory%s'):format(name:gsub('%c', '?'), source), 'model'
+  end
+  local dir, err, code = find_id(id:find '/' and id or 'Qwen/' .. id)
+  if not dir then err = ('%s: %s%s'):format(name, err, source) end
+  return dir, err, code
+end
+
+return M

@@ -1,0 +1,136 @@
+-- Where models are found: directories, the hub's cache, ARGENT_MODEL; and what is said when not.
+
+local command = require 'support.command'
+local golden = require 'support.golden'
+local json = require 'argent.json'
+local lfs = require 'lfs'
+
+describe('a model', function()
+  local dir, model
+  local quote = command.quote
+
+  setup(function()
+    dir = os.tmpname()
+    os.remove(dir)
+    assert(lfs.mkdir(dir))
+    for _, m in ipairs(golden.models()) do
+      if m.name == 'custom' then model = m.model end
+    end
+    -- As hf download leaves it: refs/main names a snapshot.
+    os.execute(('mkdir -p %s/hub'):format(quote(dir)))
+  end)
+
+  teardown(function() os.execute('rm -rf ' .. quote(dir)) end)
+
+  local function absolute(path)
+    return path:sub(1, 1) == '/' and path or lfs.currentdir() .. '/' .. path
+  end
+
+  -- A repository in a cache; files: the model's files are links, as the hub makes them.
+  local function fetch(cache, name, opts)
+    opts = opts or {}
+    local repo = ('%s/models--%s'):format(cache, name:gsub('/', '--'))
+    local snap = repo .. '/snapshots/' .. (opts.revision or 'abc123')
+    os.execute(('mkdir -p %s/speech_tokenizer %s/refs'):format(quote(snap), quote(repo)))
+    for _, file in ipairs {'config.json', 'generation_config.json', 'vocab.json', 'merges.txt',
+      'tokenizer_config.json', 'model.safetensors', 'speech_tokenizer/config.json',
+      'speech_tokenizer/model.safetensors'} do
+      if file ~= opts.without then
+        assert(lfs.link(absolute(model) .. '/' .. file, snap .. '/' .. file, true))
+      end
+    end
+    if not opts.no_ref then
+      local f = assert(io.open(repo .. '/refs/main', 'w'))
+      f:write(opts.revision or 'abc123')
+      f:close()
+    end
+    return snap
+  end
+
+  local function inspect(args, env)
+    local words = {'inspect', '--json'}
+    for _, a in ipairs(args) do words[#words + 1] = a end
+    local r = command.run(words, {env = env})
+    return r.code == 0 and json.decode(r.out, 'inspect').directory or nil, r
+  end
+
+  local function fails(pattern, args, env)
+    local found, r = inspect(args, env)
+    assert.is_nil(found)
+    assert.equal(3, r.code)
+    assert.equal(1, select(2, r.err:gsub('\n', '\n')), r.err)
+    assert.truthy(r.err:find(pattern, 1, true), r.err)
+  end
+
+  it('is found in the cache by its name on the hub, with or without its owner', function()
+    local cache = dir .. '/hub'
+    local snap = fetch(cache, 'Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice')
+    for _, name in ipairs {'Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice',
+      'Qwen3-TTS-12Hz-0.6B-CustomVoice',
+      'qwen/qwen3-tts-12hz-0.6b-customvoice'} do
+      assert.equal(snap, (inspect({'-m', name}, {HF_HUB_CACHE = cache})))
+      assert.equal(snap, (inspect({}, {HF_HUB_CACHE = cache, ARGENT_MODEL = name})))
+      assert.equal(snap, (inspect({'-m', name}, {HF_HOME = dir})))
+    end
+    local home = dir .. '/home'
+    local at_home = fetch(home .. '/.cache/huggingface/hub', 'Qwen/Qwen3-TTS-12Hz-0.6B-Base')
+    assert.equal(at_home, (inspect({'-m', 'Qwen3-TTS-12Hz-0.6B-Base'}, {HOME = home})))
+    assert.equal(at_home, (inspect({'-m', 'Qwen3-TTS-12Hz-0.6B-Base'}, {HOME = home,
+      HF_HOME = dir})))
+  end)
+
+  it('is found without a name when the cache holds only one', function()
+    local cache = dir .. '/one'
+    local snap = fetch(cache, 'Qwen/Qwen3-TTS-12Hz-1.7B-Base', {no_ref = true})
+    fetch(cache, 'Qwen/Qwen3-TTS-Tokenizer-12Hz')
+    assert.equal(snap, (inspect({}, {HF_HUB_CACHE = cache})))
+    fetch(cache, 'someone/Qwen3-TTS-mine')
+    fails('several models are here, choose one with -m: Qwen/Qwen3-TTS-12Hz-1.7B-Base, '
+      .. 'someone/Qwen3-TTS-mine', {}, {HF_HUB_CACHE = cache})
+  end)
+
+  it('that is a directory comes before one of that name in the cache', function()
+    assert.equal(model, (inspect({'-m', model}, {HF_HUB_CACHE = dir .. '/hub'})))
+  end)
+
+  it('that is incomplete is told so, with what is missing and how to fetch it', function()
+    local cache = dir .. '/cut'
+    fetch(cache, 'Qwen/Qwen3-TTS-12Hz-0.6B-Base', {without = 'speech_tokenizer/model.safetensors'})
+    for _, args in ipairs {{}, {'-m', 'Qwen3-TTS-12Hz-0.6B-Base'}} do
+      fails('is incomplete: speech_tokenizer/model.safetensors missing; fetch the rest with: hf '
+        .. 'download Qwen/Qwen3-TTS-12Hz-0.6B-Base', args, {HF_HUB_CACHE = cache})
+    end
+  end)
+
+  it('that is nowhere is told with every place searched and the command that fetches it', function()
+    local env = {HF_HUB_CACHE = dir .. '/nowhere', HF_HOME = dir, HOME = dir}
+    fails(('no model: ARGENT_MODEL is not set, and there is none in %s/nowhere (HF_HUB_CACHE, not '
+      .. 'there), '
+      .. '%s/none/hub (HF_HOME, not there), %s/.cache/huggingface/hub (HOME, not there); fetch '
+        .. 'one with: '
+      .. 'hf download Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice, or give -m DIR'):format(dir, dir, dir),
+        {},
+      {HF_HUB_CACHE = dir .. '/nowhere', HF_HOME = dir .. '/none', HOME = dir})
+    fails('Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign is not here: searched ', {'-m',
+      'Qwen3-TTS-12Hz-1.7B-VoiceDesign'}, env)
+    fails('fetch it with: hf download Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign', {'-m',
+      'qwen3-tts-12hz-1.7b-voicedesign'}, env)
+    fails('did you mean Qwen/Qwen3-TTS-12Hz-0.6B-Base?', {'-m', 'Qwen3-TTS-12Hz-0.6-Base'}, env)
+    fails('/no/such: no such model directory (from -m)', {'-m', '/no/such'}, env)
+    fails('./such: no such model directory (from ARGENT_MODEL)', {}, {ARGENT_MODEL = './such'})
+  end)
+
+  it('is found the same way by scripts', function()
+    local script = dir .. '/find.lua'
+    local f = assert(io.open(script, 'w'))
+    f:write [[
+      local ag = require 'argent'
+      print((ag.qwen3_tts.find 'Qwen3-TTS-12Hz-0.6B-CustomVoice'))
+      print(assert(ag.qwen3_tts.open()).cfg.kind)
+    ]]
+    f:close()
+    local r = command.run({'run', script}, {env = {HF_HUB_CACHE = dir .. '/hub'}})
+    assert.equal(dir .. '/hub/models--Qwen--Qwen3-TTS-12Hz-0.6B-CustomVoice/snapshots/abc123\n'
+      .. 'custom_voice\n', r.out, r.err)
+  end)
+end)
