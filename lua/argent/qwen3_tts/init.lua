@@ -19,15 +19,7 @@ local M = {}
 
 local DTYPES = {'f32', 'bf16'}
 
---- Where a model is: see argent.hub.find.
----@param name? string
----@return string? dir
----@return string? err
----@return string? code 'model'
-function M.find(name)
-  local dir, err, code = hub.find(name)
-  return dir, err, code
-end
+M.find = hub.find
 
 --- Opens a model.
 ---@param name? string a directory, or what `find` finds
