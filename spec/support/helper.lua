@@ -9,8 +9,8 @@ package.path = ARGENT_ROOT .. '/lua/?.lua;' .. ARGENT_ROOT .. '/lua/?/init.lua;'
   .. package.path
 
 local ok, err = pcall(require, 'argent')
--- The parts that argent loads when they are named, too: else a spec could meet other copies of their
--- modules than argent has kept from the file before.
+-- The parts that argent loads when they are named, too: else a spec could meet other copies of
+-- their modules than argent has kept from the file before.
 if ok then ok, err = pcall(require, 'argent.qwen3_tts') end
 if not ok and not tostring(err):find("module 'argent' not found", 1, true) then
   error(err)
