@@ -132,7 +132,7 @@ function M.open(path, opts)
   if not f then return nil, err, code end
   ok, err = add_file(w, f)
   if not ok then return nil, err, 'format' end
-  w.path = file
+  w.path, w.file = file, f
   return w
 end
 
@@ -149,6 +149,17 @@ end
 ---@return string[]
 function Weights:names()
   return sorted_keys(self.entries)
+end
+
+--- The texts that a single file carries beside its tensors (`__metadata__`); none of shards.
+---@return table<string, string>
+function Weights:metadata()
+  local out, file = {}, self.file
+  for i = 0, file and lib.ag_file_metadata_count(file.raw) - 1 or -1 do
+    out[ffi.string(lib.ag_file_metadata(file.raw, i, 0))] =
+      ffi.string(lib.ag_file_metadata(file.raw, i, 1))
+  end
+  return out
 end
 
 local function shape_of(e)

@@ -72,6 +72,34 @@ function Stream:reset()
   self.frames = 0
 end
 
+--- What the stream remembers, to be restored into any stream of this decoder and chunk: then it goes
+--- on as if it had just decoded the same frames.
+---@return table? saved
+---@return string? err
+---@return string? code 'memory'
+function Stream:save()
+  local session, err, code = self.session:fork()
+  if not session then return nil, err, code end
+  local states = {}
+  for layer, state in pairs(self.states) do states[layer] = state and state:clone() end
+  return {session = session, states = states, frames = self.frames}
+end
+
+--- Goes back to what was saved.
+---@param saved table of :save()
+---@return boolean? ok
+---@return string? err
+---@return string? code 'memory'
+function Stream:restore(saved)
+  local ok, err, code = self.session:copy(saved.session)
+  if not ok then return nil, err, code end
+  for layer, state in pairs(self.states) do
+    if state then state:copy(saved.states[layer]) end
+  end
+  self.frames = saved.frames
+  return true
+end
+
 local function shaped(flat, T, C)
   return flat:narrow(1, 1, T * C):view(T, C)
 end

@@ -34,15 +34,27 @@ function Speech.new(tts, u)
     tts = tts, utterance = u, rate = tts.codec.rate, codec = codec, lease = lease,
     at = 0, step = 0, samples = 0,
   }, Speech)
-  codec:reset()
-  if u.reference and u.reference.codes then
-    -- In-context cloning goes on from the recording: its frames pass first, unheard (reference,
-    -- 5.7).
-    local primed, err, code = codec:push(u.reference.codes)
-    if not primed then return nil, err, code end
-    primed:release()
+  local ok, err, code = self:prime(u.reference)
+  if not ok then
+    self:close()
+    return nil, err, code
   end
   return self
+end
+
+--- Sets the codec to where the speech begins: anew, or, as in-context cloning goes on from a
+--- recording, behind its frames, which pass unheard (reference, 5.7). A voice keeps the codec's state.
+function Speech:prime(reference)
+  local codec = self.codec
+  local codes = reference and reference.codes
+  if reference and reference.primed then return codec:restore(reference.primed) end
+  codec:reset()
+  if not codes then return true end
+  local unheard, err, code = codec:push(codes)
+  if not unheard then return nil, err, code end
+  unheard:release()
+  reference.primed, err, code = codec:save()
+  return reference.primed and true, err, code
 end
 
 --- The codes so far, i32 [F, G].

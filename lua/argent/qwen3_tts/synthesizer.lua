@@ -4,6 +4,7 @@
 local Feed = require 'argent.qwen3_tts.feed'
 local Sound = require 'argent.audio.sound'
 local Speech = require 'argent.qwen3_tts.speech'
+local Voice = require 'argent.qwen3_tts.voice'
 local check = require 'argent.check'
 local status = require 'argent.status'
 local utterance = require 'argent.qwen3_tts.utterance'
@@ -101,6 +102,35 @@ end
 function Synthesizer:feed(opts)
   local feed = Feed.new(self, opts)
   return feed
+end
+
+--- Clones the voice of a recording (Base models): give it to say and its kin as `reference`. With the
+--- text of the recording the speech goes on from it (in-context cloning); without, only who speaks
+--- is taken from it.
+---@param opts {audio: string|ag.Tensor|number[], text: string?} audio: a sound file, or samples f32 [n]
+---at 24 kHz
+---@return ag.Voice? voice with :save(path)
+---@return string? err
+---@return string? code 'value' for a recording that cannot be used, 'io'
+function Synthesizer:clone(opts)
+  local voice, err, code = Voice.clone(self, opts, 1)
+  return voice, err, code
+end
+
+--- A voice from a file that voice:save has written, or from its parts (a vector of one's own making,
+--- say).
+---@param from string|{speaker: ag.Tensor|number[], codes: ag.Tensor|integer[][]?, text: string?}
+---@return ag.Voice?
+---@return string? err
+---@return string? code 'value' when it does not fit this model, 'io'
+function Synthesizer:voice(from)
+  local voice, err, code
+  if type(from) == 'string' then
+    voice, err, code = Voice.load(self, from)
+  else
+    voice, err, code = Voice.new(self, check.type(from, 'voice', 'table'), 1)
+  end
+  return voice, err, code
 end
 
 --- Speaks a text. Speech that never ends is a fault, 'runaway': the sound so far is then the fourth

@@ -12,6 +12,7 @@ local lib = require 'argent.ffi'
 local ops = require 'argent.ops'
 local posix = require 'argent.posix'
 local prompt = require 'argent.qwen3_tts.prompt'
+local Voice = require 'argent.qwen3_tts.voice'
 local sampling = require 'argent.qwen3_tts.sampling'
 local sentences = require 'argent.text.sentences'
 local status = require 'argent.status'
@@ -43,9 +44,9 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
 ---@field language string? default 'auto'
 ---@field instruct string? how to speak (CustomVoice 1.7B, VoiceDesign)
 ---@field layout string? 'whole' or 'stream'
----@field reference {speaker: ag.Tensor|number[], codes: ag.Tensor|integer[][]?, text: string?}? a
----voice to clone (Base): its vector [D], and for in-context cloning the codes [F, G] of the
----recording and what is said in it
+---@field reference ag.Voice|{speaker: ag.Tensor|number[], codes: ag.Tensor|integer[][]?, text:
+---string?}|nil a voice to clone (Base; see tts:clone), or its parts: its vector [D], and for
+---in-context cloning the codes [F, G] of the recording and what is said in it
 ---@field split string? 'auto' (default): a text of more than about half a minute is spoken in
 ---groups of sentences; 'off': in one prompt
 ---@field hooks ag.Hooks? functions that see and may replace what frames are made of
@@ -63,27 +64,26 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
 ---@field predictor_top_p number? Sampling options that are not given come from
 ---generation_config.json.
 
--- The vectors of a reference recording, checked: they come from files and scripts.
-local function reference_of(tts, ref)
-  local be, D, G = tts.backend, tts.cfg.talker.hidden_size, tts.cfg.talker.num_code_groups
-  check.options(ref, 'reference', {'speaker', 'codes', 'text'}, 3)
-  local speaker = ref.speaker
-  if type(speaker) == 'table' then speaker = tensor.from(be, speaker) end
-  if not tensor.is(speaker) then
-    error('reference.speaker: expected a vector of the talker\'s width', 5)
+-- What an utterance needs of a reference: a voice, or the parts of one. A voice keeps it, and with it
+-- the codec's state, for the utterances to come.
+local function reference_of(tts, ref, level)
+  local voice, err, code = ref, nil, nil
+  if not Voice.is(ref) then
+    voice, err, code = Voice.new(tts, ref, level)
+    if not voice then return nil, err, code end
+  elseif ref.tts ~= tts then
+    voice, err, code = Voice.new(tts, {speaker = ref.speaker, codes = ref.codes, text = ref.text},
+      level)
+    if not voice then return nil, err, code end
   end
-  if #speaker.shape ~= 1 or #speaker ~= D then
-    local err = 'reference.speaker: a vector of %d, this model needs %d'
-    return nil, err:format(speaker:count(), D), 'value'
+  if not voice.prepared then
+    local codes = voice.codes
+    voice.prepared = {
+      speaker = voice.speaker, codes = codes, text = voice.text,
+      frames = codes and tts.predictor:frame_embeddings(tts.talker.codec_embedding, codes),
+    }
   end
-  if not ref.codes then return {speaker = speaker} end
-  local codes = ref.codes
-  if type(codes) == 'table' then codes = tensor.from(be, codes, 'i32') end
-  local ok, err, code = tts.codec:check_codes(codes)
-  if not ok then return nil, 'reference.' .. err, code end
-  if #codes == 0 or codes.shape[2] ~= G then return nil, 'reference.codes: no frames', 'value' end
-  local frames = tts.predictor:frame_embeddings(tts.talker.codec_embedding, codes)
-  return {speaker = speaker, frames = frames, codes = codes, text = ref.text or ''}
+  return voice.prepared
 end
 
 -- The codes of all frames, on the host, growing.
@@ -155,7 +155,7 @@ function M.start(tts, opts, open)
   sampling.of(tts.cfg.generation, opts, u.seed, 3)
   local err, code
   if opts.reference then
-    u.reference, err, code = reference_of(tts, opts.reference)
+    u.reference, err, code = reference_of(tts, opts.reference, 3)
     if not u.reference then return nil, err, code end
   end
   u.lane, u.lease = tts.lanes:take()
@@ -353,7 +353,7 @@ local function apply(self, changes)
     if not self.reference then error('speaker: this utterance has no reference', 3) end
     local ref = {}
     for k, v in pairs(self.reference) do ref[k] = v end
-    local vector, err = reference_of(self.tts, {speaker = changes.speaker})
+    local vector, err = reference_of(self.tts, {speaker = changes.speaker}, 2)
     if not vector then error(err, 3) end
     ref.speaker = vector.speaker
     self.reference = ref
