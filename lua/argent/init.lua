@@ -24,6 +24,7 @@ local lazy = {
   load = function() return require('argent.io').load end,
   save = function() return require('argent.io').save end,
   audio = function() return require 'argent.audio' end,
+  plot = function() return require 'argent.plot' end,
 }
 
 return setmetatable(M, {

@@ -15,6 +15,7 @@ local TRAILING = 256
 -- Ids from here to the end of the vocabulary are control ids; of them only the end token may be
 -- drawn (reference, 6.1).
 local CONTROL_IDS = 1024
+-- Before so many draws the end token may not be drawn either.
 local MINIMUM_DRAWS = 2
 
 ---@class ag.Lane
@@ -26,7 +27,7 @@ local MINIMUM_DRAWS = 2
 ---@field stepped boolean whether hidden and logits for the next draw are there
 ---@field hooks table<string, fun(x: ag.Tensor, group: integer)>? of the utterance (lanes of one
 ---row): hidden, logits, code, predictor_logits, input; called while a frame is made
-local Lane = {}
+local Lane = {CONTROL_IDS = CONTROL_IDS, MINIMUM_DRAWS = MINIMUM_DRAWS}
 Lane.__index = Lane
 
 --- A lane of `rows` utterances side by side.
