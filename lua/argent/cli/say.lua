@@ -7,12 +7,8 @@ local sampling = require 'argent.qwen3_tts.sampling'
 
 local M = {summary = 'speak a text'}
 
-function M.parser(p)
-  p:argument('text', 'What to say.'):args '*'
-  common.text_options(p)
-  common.model_options(p)
-  common.output_options(p)
-  p:option('--codes', 'Also write the codes, as JSON.'):argname '<file>'
+--- Options of every verb that speaks: voice, language, sampling, limits.
+function M.speech_options(p)
   p:option('--voice', 'A named voice of a CustomVoice model (argent voices).'):argname '<name>'
   p:option('--language', 'Language of the text.', 'auto'):argname '<name>'
   p:option('--instruct', 'How to speak (CustomVoice 1.7B), or the voice itself (VoiceDesign).')
@@ -35,6 +31,15 @@ function M.parser(p)
   common.number_option(p, '--predictor-top-p', 0, 1, '1 = off.')
   common.integer_option(p, '--max-frames', 1, 2 ^ 31 - 1,
     'Stop after so many frames of 80 ms; replaces the guard against speech that never ends.')
+end
+
+function M.parser(p)
+  p:argument('text', 'What to say.'):args '*'
+  common.text_options(p)
+  common.model_options(p)
+  common.output_options(p)
+  p:option('--codes', 'Also write the codes, as JSON.'):argname '<file>'
+  M.speech_options(p)
   p:flag('--each', "Every line its own sound; -o and --codes are then names like 'out/%03d.wav'. "
     .. 'Files that are there already are skipped.')
   p:flag('--json', 'Print a JSON object about each sound: file, seconds, frames, seed, times.')
@@ -52,6 +57,15 @@ local SPEECH = {
   'temperature', 'top_k', 'top_p', 'repetition_penalty',
   'predictor_temperature', 'predictor_top_k', 'predictor_top_p',
 }
+
+--- What the options of speech_options give to tts:say and its relatives; text is still missing.
+---@param args table parsed options
+---@return ag.Speech
+function M.speech(args)
+  local opts = {}
+  for _, name in ipairs(SPEECH) do opts[name] = args[name] end
+  return opts
+end
 
 -- Whether the text is to be spoken while it comes over standard input.
 local function fed(args, kind)
@@ -87,9 +101,7 @@ function M.run(args)
   end
   tts, err, code = common.open_model(args)
   if not tts then return nil, err, code end
-  local opts = {}
-  for _, name in ipairs(SPEECH) do opts[name] = args[name] end
-
+  local opts = M.speech(args)
   if fed(args, tts.cfg.kind) then
     opts.layout, opts.split, opts.special = nil, nil, nil
     local chunks, feed = output.from_input(tts, opts)

@@ -1,0 +1,171 @@
+-- argent plot: pictures of sounds, codes, and of what goes on while a text is spoken.
+
+local codes = require 'argent.cli.codes'
+local common = require 'argent.cli.common'
+local png = require 'argent.plot.png'
+local say = require 'argent.cli.say'
+
+local M = {summary = 'draw a sound, codes, attention or the end of speech'}
+
+local KINDS = {'waveform', 'mel', 'codes', 'attention', 'eos'}
+-- Options that belong to one kind only.
+local ONLY = {layer = 'attention', head = 'attention', linear = 'attention'}
+
+function M.parser(p)
+  p:argument('kind', 'waveform, mel: of a sound file; codes: of a JSON file; attention: who looks '
+    .. 'where in a layer; eos: how probable the end token is, over time.'):choices(KINDS)
+  p:argument('input', 'Sound or JSON file, or the text to say.'):args '*'
+  p:option('-o --output', 'PNG file, or - for standard output (default: KIND.png).')
+    :argname '<file>'
+  p:option('--title', 'Above the picture.'):argname '<text>'
+  common.integer_option(p, '--width', 1, 16384, 'Of the picture, in pixels.')
+  common.integer_option(p, '--height', 1, 16384, 'Of the picture, in pixels.')
+  common.integer_option(p, '--layer', 0, 2 ^ 20, "Of the talker, from 0 (attention).")
+  common.integer_option(p, '--head', 1, 2 ^ 20, 'From 1; default: the mean of all (attention).')
+  p:flag('--linear', 'Linear colours instead of logarithmic ones (attention).')
+  common.text_options(p)
+  common.model_options(p)
+  say.speech_options(p)
+  p:epilog [[
+The text of an attention map is spoken in one prompt, however long it is.
+
+Examples:
+  argent plot mel morning.wav -o morning.png
+  argent plot attention 'Good morning.' --voice ryan --layer 12 -o layer12.png]]
+end
+
+-- A file's name without its folders.
+local function base(path)
+  return path == '-' and 'standard input' or path:match '[^/]+$' or path
+end
+
+-- The one file that a kind draws.
+local function one_file(args)
+  if #args.input == 1 and not args.file then return args.input[1] end
+  return nil, args.kind .. ': expected one file', 'usage'
+end
+
+-- What a text is called in a title.
+local function quoted(text)
+  return '"' .. text:gsub('%s+', ' ') .. '"'
+end
+
+-- The picture's options: the user's, and a title if there is none.
+local function options(args, title, more)
+  local o = more or {}
+  o.title, o.width, o.height = args.title or title, args.width, args.height
+  return o
+end
+
+-- Speaks the text by `record(tts, opts)`, with a line of progress.
+local function spoken(args, record)
+  local text, err, code = common.text(args)
+  if not text then return nil, err, code end
+  local tts
+  tts, err, code = common.open_model(args)
+  if not tts then return nil, err, code end
+  local progress = common.progress()
+  local opts = say.speech(args)
+  opts.text = text
+  opts.hooks = {logits = function(u) progress(u.frames .. ' frames') end}
+  local r
+  r, err, code = record(tts, opts)
+  progress()
+  if not r then return nil, err, code end
+  local u = r.utterance
+  for _, note in ipairs(u.prompt.notes) do common.note(note) end
+  common.note(('%d frames, seed %.0f%s'):format(u.frames, u.seed, u.ended == 'runaway'
+    and '; the speech did not end' or ''))
+  return r, text
+end
+
+local DRAW = {}
+
+local function sound(args, draw)
+  local path, err, code = one_file(args)
+  if not path then return nil, err, code end
+  local be
+  be, err, code = require('argent.backend').open('cpu', {threads = args.threads})
+  if not be then return nil, err, code end
+  local samples, info
+  samples, info, code = require('argent.audio.read').read(path, {backend = be})
+  if not samples then return nil, info, code end
+  return draw(samples, options(args, base(path)))
+end
+
+function DRAW.waveform(args, plot) return sound(args, plot.waveform) end
+
+function DRAW.mel(args, plot) return sound(args, plot.mel) end
+
+function DRAW.codes(args, plot)
+  local path, err, code = one_file(args)
+  if not path then return nil, err, code end
+  local doc, frames
+  doc, err, code = codes.read(path)
+  if not doc then return nil, err, code end
+  frames, err, code = codes.frames(doc, path)
+  if not frames then return nil, err, code end
+  return plot.codes(frames, options(args, base(path)))
+end
+
+function DRAW.attention(args, plot)
+  if not args.layer then return nil, 'attention: which layer? give --layer N, from 0', 'usage' end
+  local r, text, code = spoken(args, function(tts, opts)
+    local cfg = tts.cfg.talker
+    if args.layer >= cfg.num_hidden_layers then
+      return nil, ('--layer %d: this talker has layers 0 to %d'):format(args.layer,
+        cfg.num_hidden_layers - 1), 'usage'
+    end
+    if args.head and args.head > cfg.num_attention_heads then
+      return nil, ('--head %d: this talker has heads 1 to %d'):format(args.head,
+        cfg.num_attention_heads), 'usage'
+    end
+    return plot.record.attention(tts, opts, args.layer, args.head or 'mean')
+  end)
+  if not r then return nil, text, code end
+  local which = args.head and ('head %d'):format(args.head) or 'mean of the heads'
+  return plot.attention(r.probs, options(args,
+    ('Layer %d, %s: %s'):format(args.layer, which, quoted(text)),
+    {boundary = r.boundary, log = not args.linear}))
+end
+
+function DRAW.eos(args, plot)
+  local r, text, code = spoken(args, plot.record.eos)
+  if not r then return nil, text, code end
+  return plot.eos(r.probabilities, options(args, 'End of ' .. quoted(text), {times = r.times}))
+end
+
+local function write(image, path)
+  if path ~= '-' then return image:save(path) end
+  local bytes, err, code = image:png()
+  if not bytes then return nil, err, code end
+  local ok
+  ok, err = io.stdout:write(bytes)
+  if ok then ok, err = io.stdout:flush() end
+  if not ok then return nil, 'standard output: ' .. tostring(err), 'io' end
+  return true
+end
+
+function M.run(args)
+  for name, kind in pairs(ONLY) do
+    if args[name] and args.kind ~= kind then
+      return nil, ('--%s belongs to %s, not to %s'):format(name, kind, args.kind), 'usage'
+    end
+  end
+  args.text = args.input
+  local path = args.output or args.kind .. '.png'
+  local ok, err, code
+  if path ~= '-' then
+    ok, err, code = png.check_path(path)
+    if not ok then return nil, err, code end
+  end
+  local image
+  image, err, code = DRAW[args.kind](args, require 'argent.plot')
+  if not image then return nil, err, code end
+  ok, err, code = write(image, path)
+  if not ok then return nil, err, code end
+  common.note(('%s: %d x %d'):format(common.output_name(path), image.width, image.height))
+  return 0
+end
+
+return M
