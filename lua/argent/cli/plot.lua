@@ -18,8 +18,8 @@ function M.parser(p)
   p:option('-o --output', 'PNG file, or - for standard output (default: KIND.png).')
     :argname '<file>'
   p:option('--title', 'Above the picture.'):argname '<text>'
-  common.integer_option(p, '--width', 1, 16384, 'Of the picture, in pixels.')
-  common.integer_option(p, '--height', 1, 16384, 'Of the picture, in pixels.')
+  common.integer_option(p, '--width', 300, 16384, 'Of the picture, in pixels.')
+  common.integer_option(p, '--height', 200, 16384, 'Of the picture, in pixels.')
   common.integer_option(p, '--layer', 0, 2 ^ 20, "Of the talker, from 0 (attention).")
   common.integer_option(p, '--head', 1, 2 ^ 20, 'From 1; default: the mean of all (attention).')
   p:flag('--linear', 'Linear colours instead of logarithmic ones (attention).')
@@ -81,21 +81,27 @@ end
 
 local DRAW = {}
 
-local function sound(args, draw)
+-- The samples of a file, at its own rate or another.
+local function sound(args, rate)
   local path, err, code = one_file(args)
   if not path then return nil, err, code end
   local be
   be, err, code = require('argent.backend').open('cpu', {threads = args.threads})
   if not be then return nil, err, code end
-  local samples, info
-  samples, info, code = require('argent.audio.read').read(path, {backend = be})
-  if not samples then return nil, info, code end
-  return draw(samples, options(args, base(path)))
+  return require('argent.audio').read(path, {backend = be, rate = rate})
 end
 
-function DRAW.waveform(args, plot) return sound(args, plot.waveform) end
+function DRAW.waveform(args, plot)
+  local samples, info, code = sound(args, 0)
+  if not samples then return nil, info, code end
+  return plot.waveform(samples, options(args, base(args.input[1]), {rate = info.rate}))
+end
 
-function DRAW.mel(args, plot) return sound(args, plot.mel) end
+function DRAW.mel(args, plot)
+  local samples, err, code = sound(args)
+  if not samples then return nil, err, code end
+  return plot.mel(samples, options(args, base(args.input[1])))
+end
 
 function DRAW.codes(args, plot)
   local path, err, code = one_file(args)
@@ -132,7 +138,7 @@ end
 function DRAW.eos(args, plot)
   local r, text, code = spoken(args, plot.record.eos)
   if not r then return nil, text, code end
-  return plot.eos(r.probabilities, options(args, 'End of ' .. quoted(text), {times = r.times}))
+  return plot.eos(r.probabilities, options(args, 'End token: ' .. quoted(text), {times = r.times}))
 end
 
 local function write(image, path)

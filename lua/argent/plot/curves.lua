@@ -28,10 +28,13 @@ local function envelope(c, area, y_of, samples, n)
     end
     local rms = math.sqrt(sum / (last - first + 1))
     local top, bottom = y_of(hi), y_of(lo)
-    local thin = math.max(0, 1 - (bottom - top)) / 2 -- silence is a line, too
-    c:bar(area.x + column, math.max(area.y, top - thin),
-      math.min(area.y + area.height, bottom + thin), colour.pale)
-    c:bar(area.x + column, y_of(math.min(rms, hi)), y_of(math.max(-rms, lo)), colour.line)
+    if bottom - top < 1 then -- silence is a line, too
+      local middle = math.max(area.y + 0.5, math.min(area.y + area.height - 0.5, (top + bottom) / 2))
+      c:bar(area.x + column, middle - 0.5, middle + 0.5, colour.line)
+    else
+      c:bar(area.x + column, top, bottom, colour.pale)
+      c:bar(area.x + column, y_of(math.min(rms, hi)), y_of(math.max(-rms, lo)), colour.line)
+    end
   end
 end
 
@@ -69,7 +72,7 @@ end
 ---the amplitude axis, default the next round number above the peak
 ---@return ag.Image?
 ---@return string? err
----@return string? code 'value': no samples, or one that is not a number
+---@return string? code 'value': no samples, or one that is not a number; 'usage': a size too small
 function M.waveform(samples, opts)
   opts = check.options(opts, 'plot.waveform', {'rate', 'title', 'width', 'height', 'limit'})
   local rate = check.number(opts.rate or 24000, 'plot.waveform: rate', 1, 1e9)
@@ -84,7 +87,9 @@ function M.waveform(samples, opts)
     x = {label = 'time (s)', scale = scale.linear(0, n / rate)},
     y = {label = 'amplitude (1 = full scale)', scale = scale.linear(-limit, limit)},
   }
-  local size = figure.size(spec, opts, 'plot.waveform', WIDTH, WAVE_HEIGHT, 1)
+  local size, err
+  size, err, code = figure.size(spec, opts, 'plot.waveform', WIDTH, WAVE_HEIGHT, 1)
+  if not size then return nil, err, code end
   local w = size.area_width
   return figure.draw(spec, w, size.area_height, function(c, area)
     figure.grid(c, area, spec)
@@ -128,7 +133,8 @@ local function draw(values, n, xs, opts, name)
     x = {label = opts.xlabel, scale = scale.linear(first, last, {integer = not xs})},
     y = {label = opts.ylabel, scale = y},
   }
-  local size = figure.size(spec, opts, name, WIDTH, CURVE_HEIGHT, 2)
+  local size, err, code = figure.size(spec, opts, name, WIDTH, CURVE_HEIGHT, 2)
+  if not size then return nil, err, code end
   return figure.draw(spec, size.area_width, size.area_height, function(c, area)
     figure.grid(c, area, spec)
     local px, py = {}, {}
@@ -165,7 +171,8 @@ local LINE = {'x', 'xlabel', 'ylabel', 'title', 'width', 'height', 'log', 'lo', 
 ---ends of the y axis
 ---@return ag.Image?
 ---@return string? err
----@return string? code 'value': no values, one that is not a number, or none above 0 with log
+---@return string? code 'value': no values, one that is not a number, or none above 0 with log;
+---'usage': a size too small
 function M.line(values, opts)
   opts = check.options(opts, 'plot.line', LINE)
   local host, shape, code = data.of(values, 'plot.line: values', {1})
@@ -196,7 +203,7 @@ end
 ---rate: frames a second, default 12.5; times: of the draws, in s, where they are not one a frame
 ---@return ag.Image?
 ---@return string? err
----@return string? code 'value'
+---@return string? code 'value', 'usage'
 function M.eos(probabilities, opts)
   opts = check.options(opts, 'plot.eos', {'rate', 'times', 'title', 'width', 'height'})
   local rate = check.number(opts.rate or 12.5, 'plot.eos: rate', 1e-3, 1e6)

@@ -12,7 +12,7 @@ local EDGE, GAP, TICK = 14, 8, 5
 local TITLE = 1.25
 local BAR_WIDTH, BAR_GAP = 18, 18
 -- Pixels that a label of an axis needs at least.
-local X_EVERY, Y_EVERY = 90, 45
+local X_EVERY, Y_EVERY, CROWD = 90, 45, 17
 -- The least area that is worth a picture, and the longest side of one.
 local MIN, MAX = 48, 16384
 
@@ -29,14 +29,26 @@ local function widest(ticks)
   return width
 end
 
+-- Fixed ticks are thinned where they crowd.
 local function ticks_of(axis, size, every)
-  return axis.ticks or axis.scale.ticks(math.floor(size / every))
+  if not axis.ticks then return axis.scale.ticks(math.floor(size / every)) end
+  local kept, last = {}, -math.huge
+  for _, t in ipairs(axis.ticks) do
+    if (t.at - last) * size >= CROWD then
+      kept[#kept + 1] = t
+      last = t.at
+    end
+  end
+  return kept
 end
 
 -- What stands around an area of w x h pixels.
 local function measure(spec, w, h)
   local _, letter = Canvas.text_size ''
-  local m = {x = ticks_of(spec.x, w, X_EVERY), y = ticks_of(spec.y, h, spec.y.every or Y_EVERY), letter = letter}
+  local m = {
+    x = ticks_of(spec.x, w, X_EVERY), y = ticks_of(spec.y, h, spec.y.every or Y_EVERY),
+    letter = letter,
+  }
   local tail = math.ceil(letter / 3)
   m.left = EDGE + letter + tail + GAP + widest(m.y) + GAP + TICK
   m.bottom = TICK + GAP + letter + GAP + letter + tail + EDGE
@@ -55,14 +67,16 @@ local function measure(spec, w, h)
 end
 
 --- The size of a picture: the caller's width and height in `opts`, else what `area_width` x
---- `area_height` pixels of data need. A size too small for the labels is misuse.
+--- `area_height` pixels of data need.
 ---@param spec ag.Frame2D
 ---@param opts {width: integer?, height: integer?}
 ---@param name string of the public function
 ---@param area_width integer
 ---@param area_height integer
 ---@param level integer levels between the public function and this one
----@return {width: integer?, height: integer?, area_width: integer, area_height: integer}
+---@return {width: integer?, height: integer?, area_width: integer, area_height: integer}?
+---@return string? err
+---@return string? code 'usage': too small for the labels
 function M.size(spec, opts, name, area_width, area_height, level)
   local size = {area_width = area_width, area_height = area_height}
   for _, side in ipairs {'width', 'height'} do
@@ -74,8 +88,8 @@ function M.size(spec, opts, name, area_width, area_height, level)
   for _, side in ipairs {'width', 'height'} do
     local short = MIN - size['area_' .. side]
     if short > 0 then
-      error(('%s: %s: the labels leave no room in %d pixels, make it at least %d'):format(name,
-        side, size[side], size[side] + short), level + 2)
+      local fmt = '%s: %s: the labels leave no room in %d pixels, make it at least %d'
+      return nil, fmt:format(name, side, size[side], size[side] + short), 'usage'
     end
   end
   return size

@@ -17,7 +17,8 @@ local GRID = 1.5
 
 local O_CAPITAL = '60 ~00 06 0c ~0i 6i ~ci cc c6 ~c0 60'
 local P_CAPITAL = '0i 00 70 ~c0 c5 ~ca 7a 0a'
-local LEFT_BOWL, RIGHT_BOWL = '9b ~96 46 ~06 0b 0d ~0i 4i ~9i 9d', '0b ~06 56 ~96 9b 9d ~9i 5i ~0i 0d'
+local LEFT_BOWL = '9b ~96 46 ~06 0b 0d ~0i 4i ~9i 9d'
+local RIGHT_BOWL = '0b ~06 56 ~96 9b 9d ~9i 5i ~0i 0d'
 local ARCH = '0b ~06 56 ~96 9a 9i'
 
 local GLYPHS = {

@@ -1,14 +1,17 @@
 -- Pictures of matrices: mel spectrograms, attention maps, codes.
 
 local Canvas = require 'argent.plot.canvas'
+local backend = require 'argent.backend'
 local check = require 'argent.check'
 local colour = require 'argent.plot.colour'
 local data = require 'argent.plot.data'
 local ffi = require 'ffi'
 local figure = require 'argent.plot.figure'
 local heat = require 'argent.plot.heat'
-local mel_scale = require 'argent.plot.mel_scale'
+local mel = require 'argent.audio.mel'
+local resample = require 'argent.audio.resample'
 local scale = require 'argent.plot.scale'
+local tensor = require 'argent.tensor'
 
 local M = {}
 
@@ -19,9 +22,11 @@ local RANGE_DB = 80
 -- Decades that a logarithmic map of attention shows.
 local DECADES = 4
 local DB = 20 / math.log(10)
+local HZ = {100, 250, 500, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000}
 
 local function draw(spec, opts, name, w, h, map, over)
-  local size = figure.size(spec, opts, name, w, h, 2)
+  local size, err, code = figure.size(spec, opts, name, w, h, 2)
+  if not size then return nil, err, code end
   w, h = heat.fit(size.area_width, map.columns), heat.fit(size.area_height, map.rows)
   return figure.draw(spec, w, h, function(c, area)
     heat.draw(c, area, map)
@@ -29,45 +34,69 @@ local function draw(spec, opts, name, w, h, map, over)
   end, size)
 end
 
+-- Labels for the frequencies: band b (from 0) peaks at b + 1 of the BANDS + 1 steps that the mel
+-- scale is cut into, and that is the middle of its row.
+local function frequency_ticks()
+  local ticks = {}
+  for _, hz in ipairs(HZ) do
+    local step = mel.from_hz(hz) / mel.from_hz(mel.HIGHEST) * (mel.BANDS + 1)
+    ticks[#ticks + 1] = {at = math.min(1, (step - 0.5) / mel.BANDS), text = ('%d'):format(hz)}
+  end
+  return ticks
+end
+
+-- Log magnitudes [T, bands] of a sound of any rate.
+local function analyse(samples, rate)
+  if not tensor.is(samples) then
+    samples = tensor.from(assert(backend.open('cpu', {threads = 1})), samples)
+  end
+  local err, code
+  if rate ~= mel.RATE then
+    samples, err, code = resample.resample(samples, rate, mel.RATE)
+    if not samples then return nil, err, code end
+  end
+  return mel.spectrogram(samples)
+end
+
 --- The mel spectrogram of a sound, as the speaker encoder hears it: 128 bands up to 12 kHz, a
---- column every 256 samples at 24 kHz.
----@param samples ag.Tensor|number[] [n] mono
+--- column every 256 samples at 24 kHz; down to 80 dB below the loudest.
+---@param samples ag.Tensor|number[] f32 [n], more than 384 at 24 kHz
 ---@param opts? {rate: integer?, title: string?, width: integer?, height: integer?} rate: samples a
----second, default 24000; others are resampled
+---second, 8000 to 192000, default 24000; others are resampled
 ---@return ag.Image?
 ---@return string? err
----@return string? code 'value': too short, or a sample that is not a number
+---@return string? code 'value': too short, or a sample that is not a number; 'usage': a size too
+---small; 'unsupported': a library is missing
 function M.mel(samples, opts)
   opts = check.options(opts, 'plot.mel', {'rate', 'title', 'width', 'height'})
-  local rate = check.int(opts.rate or 24000, 'plot.mel: rate', 1000, 768000)
+  local rate = check.int(opts.rate or mel.RATE, 'plot.mel: rate', 8000, 192000)
   local values, shape, code = data.of(samples, 'plot.mel: samples', {1})
   if not values then return nil, shape, code end
   local logs, err
-  logs, err, code = mel_scale.analyse(samples, values, shape[1], rate)
+  logs, err, code = analyse(samples, rate)
   if not logs then return nil, err, code end
   local host, n = logs:host()
-  local top = -math.huge
-  for i = 0, n - 1 do
-    host[i] = host[i] * DB
-    top = math.max(top, host[i])
-  end
-  local bands, frames = logs.shape[2], #logs
-  -- The picture has bands as rows.
-  local rows = ffi.new('float[?]', n)
+  local frames, bands, top = #logs, mel.BANDS, -math.huge
+  local rows = ffi.new('float[?]', n) -- the picture has bands as rows
   for t = 0, frames - 1 do
-    for b = 0, bands - 1 do rows[b * frames + t] = host[t * bands + b] end
+    for b = 0, bands - 1 do
+      local v = host[t * bands + b] * DB
+      rows[b * frames + t] = v
+      top = math.max(top, v)
+    end
   end
   top = math.ceil(top / 10) * 10
   local range = scale.linear(top - RANGE_DB, top)
   local spec = {
     title = figure.title(opts, 'plot.mel'),
-    x = {label = 'time (s)', scale = scale.linear(0, frames * mel_scale.HOP / mel_scale.RATE)},
-    y = {label = 'frequency (Hz)', ticks = mel_scale.ticks(bands)},
+    x = {label = 'time (s)', scale = scale.linear(0, frames * mel.HOP / mel.RATE)},
+    y = {label = 'frequency (Hz)', ticks = frequency_ticks()},
     bar = {label = 'magnitude (dB)', scale = range},
   }
-  local image = draw(spec, opts, 'plot.mel', WIDTH, bands * MEL_ROW,
+  local image
+  image, err, code = draw(spec, opts, 'plot.mel', WIDTH, bands * MEL_ROW,
     {data = rows, rows = bands, columns = frames, at = range.at, pool = 'mean', up = true})
-  return image
+  return image, err, code
 end
 
 -- Whether no query gives weight to a key after itself: the map of a causal network.
@@ -115,7 +144,7 @@ end
 ---(default), or false
 ---@return ag.Image?
 ---@return string? err
----@return string? code 'value'
+---@return string? code 'value': numbers that cannot be drawn; 'usage': a size too small
 function M.attention(probs, opts)
   opts = check.options(opts, 'plot.attention',
     {'head', 'title', 'boundary', 'log', 'width', 'height'})
@@ -149,7 +178,8 @@ function M.attention(probs, opts)
     bar = {label = weight, scale = range},
   }
   local cell = SQUARE / math.max(rows, columns)
-  local image = draw(spec, opts, 'plot.attention', math.max(200, math.floor(cell * columns)),
+  local image, err
+  image, err, code = draw(spec, opts, 'plot.attention', math.max(200, math.floor(cell * columns)),
     math.max(200, math.floor(cell * rows)), {
       data = map, rows = rows, columns = columns, pool = 'max',
       at = function(v) return v > 0 and range.at(v) or 0 end,
@@ -157,7 +187,7 @@ function M.attention(probs, opts)
     }, boundary and boundary < columns and function(c, area)
       mark_boundary(c, area, boundary, first, rows, columns)
     end)
-  return image
+  return image, err, code
 end
 
 --- Codes as a grid: time across, the code groups down.
@@ -167,7 +197,8 @@ end
 ---power of two above the greatest
 ---@return ag.Image?
 ---@return string? err
----@return string? code 'value': no codes, or one that is not an integer of at least 0
+---@return string? code 'value': no codes, or one that is not an integer of at least 0; 'usage': a
+---size too small
 function M.codes(codes, opts)
   opts = check.options(opts, 'plot.codes', {'rate', 'book', 'title', 'width', 'height'})
   local rate = check.number(opts.rate or 12.5, 'plot.codes: rate', 1e-3, 1e6)
@@ -195,10 +226,11 @@ function M.codes(codes, opts)
       every = CODE_ROW},
     bar = {label = 'code', scale = range},
   }
-  local image = draw(spec, opts, 'plot.codes', WIDTH, math.max(120, groups * CODE_ROW), {
+  local image, err
+  image, err, code = draw(spec, opts, 'plot.codes', WIDTH, math.max(120, groups * CODE_ROW), {
     data = rows, rows = groups, columns = frames, at = range.at, pool = 'first',
   })
-  return image
+  return image, err, code
 end
 
 return M
