@@ -18,8 +18,8 @@ function M.parser(p)
   p:option('-o --output', 'PNG file, or - for standard output (default: KIND.png).')
     :argname '<file>'
   p:option('--title', 'Above the picture.'):argname '<text>'
-  common.integer_option(p, '--width', 300, 16384, 'Of the picture, in pixels.')
-  common.integer_option(p, '--height', 200, 16384, 'Of the picture, in pixels.')
+  common.integer_option(p, '--width', 400, 16384, 'Of the picture, in pixels.')
+  common.integer_option(p, '--height', 300, 16384, 'Of the picture, in pixels.')
   common.integer_option(p, '--layer', 0, 2 ^ 20, "Of the talker, from 0 (attention).")
   common.integer_option(p, '--head', 1, 2 ^ 20, 'From 1; default: the mean of all (attention).')
   p:flag('--linear', 'Linear colours instead of logarithmic ones (attention).')

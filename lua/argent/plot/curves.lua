@@ -29,8 +29,8 @@ local function envelope(c, area, y_of, samples, n)
     local rms = math.sqrt(sum / (last - first + 1))
     local top, bottom = y_of(hi), y_of(lo)
     if bottom - top < 1 then -- silence is a line, too
-      local middle = math.max(area.y + 0.5, math.min(area.y + area.height - 0.5, (top + bottom) / 2))
-      c:bar(area.x + column, middle - 0.5, middle + 0.5, colour.line)
+      top = math.max(area.y, math.min(area.y + area.height - 1, (top + bottom - 1) / 2))
+      c:bar(area.x + column, top, top + 1, colour.line)
     else
       c:bar(area.x + column, top, bottom, colour.pale)
       c:bar(area.x + column, y_of(math.min(rms, hi)), y_of(math.max(-rms, lo)), colour.line)

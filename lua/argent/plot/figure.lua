@@ -31,7 +31,7 @@ end
 
 -- Fixed ticks are thinned where they crowd.
 local function ticks_of(axis, size, every)
-  if not axis.ticks then return axis.scale.ticks(math.floor(size / every)) end
+  if not axis.ticks then return axis.scale.ticks(math.max(2, math.floor(size / every))) end
   local kept, last = {}, -math.huge
   for _, t in ipairs(axis.ticks) do
     if (t.at - last) * size >= CROWD then
@@ -82,14 +82,26 @@ function M.size(spec, opts, name, area_width, area_height, level)
   for _, side in ipairs {'width', 'height'} do
     size[side] = opts[side] and check.int(opts[side], name .. ': ' .. side, 1, MAX, level)
   end
+  -- Margins depend on the ticks, and these on the area: first as if there were no margins, then
+  -- once more, where that gives room.
   local m = measure(spec, size.width or area_width, size.height or area_height)
-  if size.width then size.area_width = size.width - m.left - m.right end
-  if size.height then size.area_height = size.height - m.top - m.bottom end
+  local function area(margins)
+    return size.width and size.width - margins.left - margins.right or area_width,
+      size.height and size.height - margins.top - margins.bottom or area_height
+  end
+  local w, h = area(m)
+  local w2, h2 = area(measure(spec, w, h))
+  local w3, h3 = area(measure(spec, w2, h2))
+  size.area_width, size.area_height = w3 < w2 and w or w2, h3 < h2 and h or h2
+  local needed = {
+    width = math.max(MIN + m.left + m.right, (Canvas.text_size(spec.x.label)) + 2 * EDGE),
+    height = math.max(MIN + m.top + m.bottom, (Canvas.text_size(spec.y.label)) + 2 * EDGE,
+      spec.bar and (Canvas.text_size(spec.bar.label)) + 2 * EDGE or 0),
+  }
   for _, side in ipairs {'width', 'height'} do
-    local short = MIN - size['area_' .. side]
-    if short > 0 then
-      local fmt = '%s: %s: the labels leave no room in %d pixels, make it at least %d'
-      return nil, fmt:format(name, side, size[side], size[side] + short), 'usage'
+    if size[side] and size[side] < needed[side] then
+      return nil, ('%s: %s: no room for the labels in %d pixels, make it at least %d'):format(name,
+        side, size[side], needed[side]), 'usage'
     end
   end
   return size
@@ -101,6 +113,14 @@ end
 ---@return string?
 function M.title(opts, name)
   return opts.title and check.type(opts.title, name .. ': title', 'string', 1)
+end
+
+-- Where text that is read upwards begins, so that its middle is that of the area, if the picture is
+-- high enough.
+local function upwards(c, text, area)
+  local length = Canvas.text_size(text)
+  local y = area.y + math.floor((area.height + length) / 2)
+  return math.max(length + EDGE, math.min(c.height - EDGE, y))
 end
 
 local function draw_bar(c, spec, m, area)
@@ -115,9 +135,8 @@ local function draw_bar(c, spec, m, area)
     c:fill(right, y, TICK, 1, colour.ink)
     c:text(t.text, right + TICK + GAP, y - math.floor(m.letter / 2), colour.ink)
   end
-  local length = Canvas.text_size(spec.bar.label)
-  c:text(spec.bar.label, right + TICK + GAP + widest(m.bar) + GAP,
-    area.y + math.floor((area.height + length) / 2), colour.ink, {up = true})
+  c:text(spec.bar.label, right + TICK + GAP + widest(m.bar) + GAP, upwards(c, spec.bar.label, area),
+    colour.ink, {up = true})
 end
 
 local function draw_axes(c, spec, m, area)
@@ -141,9 +160,7 @@ local function draw_axes(c, spec, m, area)
   local length = Canvas.text_size(spec.x.label)
   c:text(spec.x.label, area.x + math.floor((area.width - length) / 2),
     bottom + TICK + GAP + m.letter + GAP, colour.ink)
-  length = Canvas.text_size(spec.y.label)
-  c:text(spec.y.label, EDGE, area.y + math.floor((area.height + length) / 2), colour.ink,
-    {up = true})
+  c:text(spec.y.label, EDGE, upwards(c, spec.y.label, area), colour.ink, {up = true})
 end
 
 --- The column of pixels in which a position along the x axis lies.

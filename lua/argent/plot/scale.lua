@@ -28,7 +28,7 @@ end
 local function number_text(v, step, hi)
   if hi >= 1e6 or step < 1e-5 then return ('%g'):format(v) end
   local decimals = math.max(0, -math.floor(math.log10(step) + 1e-9))
-  return (fixed(v, decimals):gsub('^%-(0%.?0*)$', '%1')) -- no -0.0
+  return fixed(v, decimals)
 end
 
 --- A linear axis from lo to hi.
@@ -45,7 +45,8 @@ function M.linear(lo, hi, opts)
     local ticks, size = {}, math.max(math.abs(lo), math.abs(hi))
     local first, last = math.ceil(lo / step - 1e-6), math.floor(hi / step + 1e-6)
     for i = first, last do
-      ticks[#ticks + 1] = {at = s.at(i * step), text = number_text(i * step, step, size)}
+      local v = i * step + 0 -- no -0
+      ticks[#ticks + 1] = {at = s.at(v), text = number_text(v, step, size)}
     end
     return ticks
   end
