@@ -2,6 +2,7 @@
 
 local Backend = require 'argent.backend'
 local file = require 'argent.audio.file'
+local files = require 'argent.files'
 local hub = require 'argent.hub'
 local lfs = require 'lfs'
 local pcm = require 'argent.audio.pcm'
@@ -34,20 +35,7 @@ function M.print(line)
 end
 
 --- Writes a file whole or not at all.
-function M.write_file(path, text)
-  local partial = ('%s.%d.partial'):format(path, posix.getpid())
-  local f, err = io.open(partial, 'wb')
-  if not f then return nil, err, 'io' end
-  local ok
-  ok, err = f:write(text)
-  if ok then ok, err = f:close() else f:close() end
-  if ok then ok, err = os.rename(partial, path) end
-  if not ok then
-    os.remove(partial)
-    return nil, ('%s: %s'):format(path, err), 'io'
-  end
-  return true
-end
+M.write_file = files.write
 
 --- A function that rewrites one progress line on a terminal and is silent elsewhere; called without
 --- text it clears the line.
