@@ -142,6 +142,9 @@ describe('a waveform', function()
     local first, last = decoded(image):extent(image.area.x + 100, image.area)
     assert.is_true(first <= image.area.y + 1)
     assert.is_true(last >= image.area.y + image.area.height - 2)
+    for _, y in ipairs {image.area.y - 3, image.area.y + image.area.height + 2} do
+      assert.equal('#ffffff', decoded(image):at(image.area.x + 110, y))
+    end
     assert.is_truthy(plot.waveform {0.3})
     assert.is_truthy(plot.waveform {0})
   end)

@@ -100,13 +100,23 @@ for _, model in ipairs(golden.models()) do
       assert.equal(0, tts.talker.watchers.count)
     end)
 
+    it('keeps a long text in one prompt, so that there is one map', function()
+      local o = {}
+      for k, v in pairs(options) do o[k] = v end
+      o.split, o.max_frames, o.text = nil, 2, ('One sentence after another is said. '):rep(40)
+      local r = assert(record.attention(tts, o, 0, 1))
+      assert.equal(1, #r.utterance.parts)
+      assert.equal(r.utterance.prompt_rows + 1, r.probs.shape[2])
+    end)
+
     it('sees what a hook has put in the place of the logits', function()
       local o = {}
       for k, v in pairs(options) do o[k] = v end
       o.max_frames = 5
       o.hooks = {logits = function(_, x)
-        x:narrow(1, cfg.codec.eos + 1, 1):fill(-1e30)
-        return x:clone()
+        local y = x:clone()
+        y:narrow(1, cfg.codec.eos + 1, 1):fill(-1e30)
+        return y
       end}
       local r = assert(record.eos(tts, o))
       assert.same({0, 0, 0, 0, 0}, r.probabilities)
