@@ -55,7 +55,9 @@ local function workplace()
   assert(lfs.mkdir(dir))
   assert(lfs.mkdir(dir .. '/build'))
   assert(lfs.link(command.exe, dir .. '/build/argent', true))
-  assert(lfs.link(command.root .. '/scripts', dir .. '/scripts', true))
+  for _, name in ipairs {'scripts', 'spec'} do
+    assert(lfs.link(command.root .. '/' .. name, dir .. '/' .. name, true))
+  end
   for name, model in pairs(MODELS) do assert(lfs.link(FIXTURES .. model, dir .. '/' .. name,
     true)) end
   return dir
@@ -131,14 +133,14 @@ describe('GUIDE.md', function()
   for name in ([[
     backend tensor plan io weights audio/sound text/tokenizer text/sentences nn/session nn/watch
     nn/backbone qwen3_tts/init qwen3_tts/synthesizer qwen3_tts/utterance qwen3_tts/speech
-    qwen3_tts/feed qwen3_tts/talker qwen3_tts/code_predictor qwen3_tts/codec_decoder
-    qwen3_tts/analysis plot/curves plot/grids plot/png plot/record
+    qwen3_tts/feed qwen3_tts/voice qwen3_tts/talker qwen3_tts/code_predictor
+    qwen3_tts/codec_decoder qwen3_tts/analysis plot/curves plot/grids plot/png plot/record
   ]]):gmatch '%S+' do PUBLIC[#PUBLIC + 1] = name end
   -- Documented for those who work on Argent.
   local INTERNAL = {}
   for name in ([[
-    own dtype is new start load step advanced state pass frame frame_embeddings pad_vector diagnose
-    runaway_message attach catch has_drawn rows_of prefill set_guard sampling mark_seen next_part
+    own dtype is new prime start load step advanced state pass frame frame_embeddings pad_vector
+    diagnose runaway_message attach catch has_drawn rows_of prefill set_guard sampling mark_seen next_part
     next ready append forget_hooks prompt_rows rest from add tap check_codes codec_encoder
     image check_path
   ]]):gmatch '%S+' do INTERNAL[name] = true end

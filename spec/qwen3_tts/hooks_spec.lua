@@ -301,7 +301,7 @@ for _, model in ipairs(golden.models()) do
         assert.same({plain[1], plain[2], plain[3]}, {list[1], list[2], list[3]})
         assert.not_same(plain, list)
         assert.error_matches(function() u:set {speaker = {1, 2}} end,
-          'reference.speaker: a vector of 2')
+          'voice: speaker: a vector of 2')
       end)
     end
   end)

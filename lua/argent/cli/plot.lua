@@ -65,7 +65,9 @@ local function spoken(args, record)
   tts, err, code = common.open_model(args)
   if not tts then return nil, err, code end
   local progress = common.progress()
-  local opts = say.speech(args)
+  local opts
+  opts, err, code = say.speech(tts, args)
+  if not opts then return nil, err, code end
   opts.text = text
   opts.hooks = {logits = function(u) progress(u.frames .. ' frames') end}
   local r

@@ -9,7 +9,10 @@ local M = {summary = 'speak a text'}
 
 --- Options of every verb that speaks: voice, language, sampling, limits.
 function M.speech_options(p)
-  p:option('--voice', 'A named voice of a CustomVoice model (argent voices).'):argname '<name>'
+  p:option('--voice', 'A named voice of a CustomVoice model (argent voices), or a voice file '
+    .. '(NAME.voice, made by argent clone) for a Base model.'):argname '<name>'
+  p:option('--ref-audio', 'A recording whose voice to clone (Base models).'):argname '<file>'
+  p:option('--ref-text', 'What is said in it: the speech then goes on from it.'):argname '<text>'
   p:option('--language', 'Language of the text.', 'auto'):argname '<name>'
   p:option('--instruct', 'How to speak (CustomVoice 1.7B), or the voice itself (VoiceDesign).')
     :argname '<text>'
@@ -58,12 +61,36 @@ local SPEECH = {
   'predictor_temperature', 'predictor_top_k', 'predictor_top_p',
 }
 
+-- Refuses voices that are asked for in two ways.
+local function check_voice(args)
+  if args.ref_audio and args.voice then
+    return nil, 'the voice is given twice: by --voice and by --ref-audio', 'usage'
+  elseif args.ref_text and not args.ref_audio then
+    return nil, '--ref-text says what is in --ref-audio, which is not given', 'usage'
+  end
+  return true
+end
+
 --- What the options of speech_options give to tts:say and its relatives; text is still missing.
+---@param tts ag.Synthesizer
 ---@param args table parsed options
----@return ag.Speech
-function M.speech(args)
+---@return ag.Speech?
+---@return string? err
+---@return string? code
+function M.speech(tts, args)
   local opts = {}
   for _, name in ipairs(SPEECH) do opts[name] = args[name] end
+  local ok, err, code = check_voice(args)
+  if not ok then return nil, err, code end
+  if args.ref_audio then
+    opts.reference, err, code = tts:clone {audio = args.ref_audio, text = args.ref_text}
+  elseif args.voice and args.voice:find '%.voice$' then
+    opts.reference, err, code = tts:voice(args.voice)
+    opts.voice = nil
+  else
+    return opts
+  end
+  if not opts.reference then return nil, err, code end
   return opts
 end
 
@@ -77,8 +104,10 @@ local function fed(args, kind)
 end
 
 local function check(args)
+  local ok, err, code = check_voice(args)
+  if not ok then return nil, err, code end
   if args.each then
-    local ok, err, code = batch.check_template(args.output, '--output')
+    ok, err, code = batch.check_template(args.output, '--output')
     if ok and args.codes then ok, err, code = batch.check_template(args.codes, '--codes') end
     if not ok then return nil, err, code end
     return common.check_output(args.output:format(1))
@@ -101,7 +130,9 @@ function M.run(args)
   end
   tts, err, code = common.open_model(args)
   if not tts then return nil, err, code end
-  local opts = M.speech(args)
+  local opts
+  opts, err, code = M.speech(tts, args)
+  if not opts then return nil, err, code end
   if fed(args, tts.cfg.kind) then
     opts.layout, opts.split, opts.special = nil, nil, nil
     local chunks, feed = output.from_input(tts, opts)

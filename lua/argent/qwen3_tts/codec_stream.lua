@@ -72,8 +72,8 @@ function Stream:reset()
   self.frames = 0
 end
 
---- What the stream remembers, to be restored into any stream of this decoder and chunk: then it goes
---- on as if it had just decoded the same frames.
+--- What the stream remembers, to be restored into any stream of this decoder and chunk: then it
+--- goes on as if it had just decoded the same frames.
 ---@return table? saved
 ---@return string? err
 ---@return string? code 'memory'

@@ -43,7 +43,8 @@ function Speech.new(tts, u)
 end
 
 --- Sets the codec to where the speech begins: anew, or, as in-context cloning goes on from a
---- recording, behind its frames, which pass unheard (reference, 5.7). A voice keeps the codec's state.
+--- recording, behind its frames, which pass unheard (reference, 5.7). A voice keeps the codec's
+--- state.
 function Speech:prime(reference)
   local codec = self.codec
   local codes = reference and reference.codes

@@ -104,11 +104,11 @@ function Synthesizer:feed(opts)
   return feed
 end
 
---- Clones the voice of a recording (Base models): give it to say and its kin as `reference`. With the
---- text of the recording the speech goes on from it (in-context cloning); without, only who speaks
---- is taken from it.
----@param opts {audio: string|ag.Tensor|number[], text: string?} audio: a sound file, or samples f32 [n]
----at 24 kHz
+--- Clones the voice of a recording (Base models): give it to say and its kin as `reference`. With
+--- the text of the recording the speech goes on from it (in-context cloning); without, only who
+--- speaks is taken from it.
+---@param opts {audio: string|ag.Tensor|number[], text: string?} audio: a sound file, or samples f32
+---[n] at 24 kHz
 ---@return ag.Voice? voice with :save(path)
 ---@return string? err
 ---@return string? code 'value' for a recording that cannot be used, 'io'
@@ -117,8 +117,8 @@ function Synthesizer:clone(opts)
   return voice, err, code
 end
 
---- A voice from a file that voice:save has written, or from its parts (a vector of one's own making,
---- say).
+--- A voice from a file that voice:save has written, or from its parts (a vector of one's own
+--- making, say).
 ---@param from string|{speaker: ag.Tensor|number[], codes: ag.Tensor|integer[][]?, text: string?}
 ---@return ag.Voice?
 ---@return string? err

@@ -64,16 +64,14 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
 ---@field predictor_top_p number? Sampling options that are not given come from
 ---generation_config.json.
 
--- What an utterance needs of a reference: a voice, or the parts of one. A voice keeps it, and with it
--- the codec's state, for the utterances to come.
+-- What an utterance needs of a reference: a voice, or the parts of one. A voice keeps it, and with
+-- it the codec's state, for the utterances to come.
 local function reference_of(tts, ref, level)
-  local voice, err, code = ref, nil, nil
-  if not Voice.is(ref) then
-    voice, err, code = Voice.new(tts, ref, level)
-    if not voice then return nil, err, code end
-  elseif ref.tts ~= tts then
-    voice, err, code = Voice.new(tts, {speaker = ref.speaker, codes = ref.codes, text = ref.text},
-      level)
+  local voice = ref
+  if not Voice.is(ref) or ref.tts ~= tts then
+    local parts = Voice.is(ref) and {speaker = ref.speaker, codes = ref.codes, text = ref.text}
+    local err, code
+    voice, err, code = Voice.new(tts, parts or ref, level)
     if not voice then return nil, err, code end
   end
   if not voice.prepared then

@@ -1,5 +1,5 @@
--- A voice made from a recording (Base models): who speaks, as a vector, and, for in-context cloning,
--- the codes of the recording and what is said in it. Kept in a safetensors file.
+-- A voice made from a recording (Base models): who speaks, as a vector, and, for in-context
+-- cloning, the codes of the recording and what is said in it. Kept in a safetensors file.
 
 local ffi = require 'ffi'
 local check = require 'argent.check'
@@ -86,8 +86,8 @@ end
 
 --- Clones the voice of a recording.
 ---@param tts ag.Synthesizer a Base model
----@param opts {audio: string|ag.Tensor|number[], text: string?} audio: a sound file, or samples f32 [n]
----at 24 kHz; text: what is said in it, for in-context cloning; without, the vector alone
+---@param opts {audio: string|ag.Tensor|number[], text: string?} audio: a sound file, or samples f32
+---[n] at 24 kHz; text: what is said in it, for in-context cloning; without, the vector alone
 ---@param level integer
 ---@return ag.Voice?
 ---@return string? err
@@ -127,8 +127,18 @@ end
 
 -- ---- files ----
 
--- FNV-1a of all that a voice is, so that a file that was changed is not believed.
-local function checksum(voice)
+-- What a file says of a voice beside its tensors.
+local function description(tts, voice)
+  local cfg = tts.cfg
+  return {
+    format = FORMAT, version = VERSION, model = cfg.kind, size = cfg.size,
+    hidden_size = ('%d'):format(cfg.talker.hidden_size),
+    code_groups = ('%d'):format(cfg.talker.num_code_groups), text = voice.text or '',
+  }
+end
+
+-- FNV-1a of all that a file holds, so that one that was changed is not believed.
+local function checksum(voice, meta)
   local hash, prime = 0xcbf29ce484222325ULL, 0x100000001b3ULL
   local function add(ptr, n)
     local bytes = ffi.cast('const uint8_t *', ptr)
@@ -140,7 +150,10 @@ local function checksum(voice)
     local codes, n = voice.codes:host()
     add(codes, 4 * n)
   end
-  add(voice.text or '', #(voice.text or ''))
+  for _, key in ipairs {'format', 'version', 'model', 'size', 'hidden_size', 'code_groups',
+    'text'} do
+    add(meta[key], #meta[key] + 1) -- with its final zero byte, so that texts do not run together
+  end
   return bit.tohex(hash, 16)
 end
 
@@ -154,13 +167,9 @@ function Voice:save(path)
   if self.text and self.text:find '%z' then
     return nil, 'the text of the recording holds a zero byte', 'value'
   end
-  local cfg = self.tts.cfg
-  local ok, err, code = io_tensors.save(path, {speaker = self.speaker, codes = self.codes}, {
-    format = FORMAT, version = VERSION, model = cfg.kind, size = cfg.size,
-    hidden_size = ('%d'):format(cfg.talker.hidden_size),
-    code_groups = ('%d'):format(cfg.talker.num_code_groups),
-    text = self.text or '', checksum = checksum(self),
-  })
+  local meta = description(self.tts, self)
+  meta.checksum = checksum(self, meta)
+  local ok, err, code = io_tensors.save(path, {speaker = self.speaker, codes = self.codes}, meta)
   return ok, err, code
 end
 
@@ -172,7 +181,10 @@ end
 ---@return string? code 'io' when there is no such file, 'value' when it is no voice for this model
 function M.load(tts, path)
   local name = path:gsub('%c', '?')
-  local function refuse(fmt, ...) return nil, name .. ': ' .. fmt:format(...), 'value' end
+  local function refuse(fmt, ...)
+    local err = ('%s: %s'):format(name, fmt:format(...)):gsub('%c', '?') -- texts of the file
+    return nil, err, 'value'
+  end
   local ok, err, code = check_kind(tts)
   if not ok then return nil, name .. ': ' .. err, code end
   local w
@@ -183,9 +195,12 @@ function M.load(tts, path)
     return refuse 'is no voice file; make one with: argent clone RECORDING -o NAME.voice'
   elseif meta.version ~= VERSION then
     return refuse('is of version %s, this Argent reads version %s; clone the voice again',
-      tostring(meta.version):gsub('%c', '?'), VERSION)
+      tostring(meta.version), VERSION)
   end
   local cfg = tts.cfg
+  for _, key in ipairs {'model', 'size', 'hidden_size', 'code_groups', 'text', 'checksum'} do
+    if not meta[key] then return refuse('does not say its %s', key) end
+  end
   if tonumber(meta.hidden_size) ~= cfg.talker.hidden_size
     or tonumber(meta.code_groups) ~= cfg.talker.num_code_groups or meta.size ~= cfg.size then
     return refuse('was made with a Base model of size %s (%s wide), this one is %s (%d wide); '
@@ -198,8 +213,9 @@ function M.load(tts, path)
   local parts = {text = meta.text ~= '' and meta.text or nil}
   for entry, dtype in pairs {speaker = 'F32', codes = 'I32'} do
     local info = w:info(entry)
-    if info and info.dtype ~= dtype then return refuse('%s is %s, not %s', entry, info.dtype, dtype) end
-    if info then
+    if info and info.dtype ~= dtype then
+      return refuse('%s is %s, not %s', entry, info.dtype, dtype)
+    elseif info then
       parts[entry], err, code = w:tensor(entry)
       if not parts[entry] then return nil, err, code end
     end
@@ -211,7 +227,7 @@ function M.load(tts, path)
   local voice
   voice, err, code = M.new(tts, parts, 0)
   if not voice then return nil, name .. ': ' .. err, code end
-  if meta.checksum ~= checksum(voice) then
+  if meta.checksum ~= checksum(voice, meta) then
     return refuse 'was altered or damaged: its checksum does not fit; clone the voice again'
   end
   return voice

@@ -1,0 +1,38 @@
+-- argent clone: a voice file from a recording.
+
+local common = require 'argent.cli.common'
+local json = require 'argent.json'
+
+local M = {summary = 'make a voice file from a recording'}
+
+function M.parser(p)
+  p:argument('recording', 'Sound file with 3 to 15 s of clear speech (wav, flac, ogg, opus, mp3).')
+  p:option('--ref-text', 'What is said in the recording: the clone then goes on from it. Without, '
+    .. 'only who speaks is taken from it.'):argname '<text>'
+  p:option('-o --output', 'Voice file (default: the recording\'s name with .voice).')
+    :argname '<file>'
+  common.model_options(p)
+  p:flag('--json', 'Print a JSON object: file, frames, text.')
+  p:epilog [[
+Examples:
+  argent clone anna.wav --ref-text 'My name is Anna.' -m Qwen3-TTS-12Hz-0.6B-Base
+  argent say 'Good morning.' --voice anna.voice -m Qwen3-TTS-12Hz-0.6B-Base]]
+end
+
+function M.run(args)
+  local tts, err, code = common.open_model(args)
+  if not tts then return nil, err, code end
+  local voice, ok
+  voice, err, code = tts:clone {audio = args.recording, text = args.ref_text}
+  if not voice then return nil, err, code end
+  local path = args.output or args.recording:gsub('%.[^./]*$', '') .. '.voice'
+  ok, err, code = voice:save(path)
+  if not ok then return nil, err, code end
+  local frames = voice.codes and #voice.codes or 0
+  common.note(('%s: %s'):format(path, voice.codes
+    and ('the speaker and %d frames of speech'):format(frames) or 'the speaker alone'))
+  if not args.json then return 0 end
+  return common.print(json.encode {file = path, frames = frames, text = voice.text})
+end
+
+return M
