@@ -1,5 +1,5 @@
--- Voices on the command line: clone, encode, say with a voice file or a recording; and files of every
--- kind that are none.
+-- Voices on the command line: clone, encode, say with a voice file or a recording; and files of
+-- every kind that are none.
 
 local command = require 'support.command'
 local golden = require 'support.golden'
