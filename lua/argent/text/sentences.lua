@@ -1,307 +1,190 @@
--- Sentences of the ten languages that the models speak, and parts of a long text made of them. A
--- boundary that is missed costs nothing but a longer part, a false one is heard: so what is in
--- doubt stays together.
+-- A text cut into sentences, and into parts of whole sentences that are spoken one after the other.
+-- Nothing is lost or changed: what comes out, joined, is the text byte for byte. Which stops end a
+-- sentence is decided in argent.text.stops.
 
 local check = require 'argent.check'
+local regex = require 'argent.text.regex'
+local stops = require 'argent.text.stops'
 local unicode = require 'argent.text.unicode'
 
 local M = {}
 
-local function set(words)
-  local s = {}
-  for word in words:gmatch '%S+' do s[word] = true end
-  return s
-end
+local LIMIT = 120 -- about half a minute of speech
+-- A part ends early, at a better place, when this much of the limit is used by then.
+local ENOUGH = 0.25
 
--- Marks that end a sentence. Those of Chinese and Japanese need no space behind them.
-local STOPS = set '. ! ? … ‼ ⁇ ⁈ ⁉ 。 ！ ？ ｡ ．'
-local WIDE_STOPS = set '。 ！ ？ ｡ ．'
-local CLOSERS = set '" \' ” ’ » › ) ] } 」 』 ） 》 〉 】 〕 ］ “ ‘'
-local OPENERS = set '" \' “ ‘ „ ‚ « ‹ ( [ { ¿ ¡ 「 『 （ 《 〈 【 – — -'
-local CLAUSE_ENDS = set ', ; : – — ، 、 ， ； ：'
+-- Places to cut inside a sentence. White space stays with what is before it.
+local WIDE_CLOSE = '。、〉》」』】〕）！？，．：；'
+local CLAUSE = assert(regex.compile(([=[(?:(?:[,;:!?…–—]|(?<=\p{L}{4})\.)[\x22'”’»)\]]*+\s++]=]
+  .. '|(?:[、，；：。！？]|…++)[%s”’]*+\\s*+)(?![,;:…%s”’])'):format(WIDE_CLOSE, WIDE_CLOSE)))
+local SPACE = assert(regex.compile '\\s++')
+local WIDE = assert(regex.compile(([=[(?:\p{sc:Han}|(?!っ)\p{sc:Hiragana}|[%s]]=]
+  .. '|(?!ッ)[\\p{sc:Katakana}ー](?![\\p{sc:Katakana}ー]))'
+  .. [=[(?![\s\p{M}々〻ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ%s])]=]):format(WIDE_CLOSE, WIDE_CLOSE)))
+-- Not before marks, joiners and what changes an emoji, and not behind a joiner.
+local CHARACTER = assert(regex.compile(
+  [[(?s).(?<!\x{200d})(?![\p{M}\x{200c}\x{200d}\x{fe0f}\x{1f3fb}-\x{1f3ff}])]]))
 
--- Words before a full stop that belongs to them, in lower case: titles and what stands before a
--- name or a number, or inside a sentence.
-local ABBREVIATIONS = set [[
-  dr mr mrs ms prof ee uu ff st mt ft sr jr gen col lt sgt capt cmdr adm rev hon gov sen rep pres
-  supt messrs no nos vol vols fig figs eq ch sec p pp ed eds est dept univ assn bros inc ltd co
-  corp vs cf al approx jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat
-  sun hr hrn fr frl herr dipl ing mag nr str bd kap abb tab abs art anm bzw ca evtl ggf inkl exkl
-  max min mind vgl sog tel verl hrsg zzgl geb gest jh jhd od m mm mme mmes mlle mlles me mgr av bd
-  fbg env hab chap tél réf sra srta srto sres d dª dña da ud uds vd vds avda cta núm num pág
-  págs aprox dpto tfno dott dottssa sig sigg signa sigra avv arch geom rag on cav egr gent pag
-  pagg cap artt nn exmo exma ilmo v s n r pça г гг в вв ул д кв им т тт п пп
-  рис табл см ср стр руб коп тыс млн млрд акад проф доц
-  ок напр обл р др пр
-]]
--- Full stops inside that may still end the sentence, when the next word is written large.
-local MAY_END = set 'a.m p.m т.д т.п etc usw ecc u.ä u.a'
-
--- The character that begins at a byte, as text; '' at the end. Bytes that are no UTF-8 stand alone.
-local function char(text, at)
-  local byte = text:byte(at)
-  if not byte then return '' end
-  local n = byte < 0xc0 and 1 or byte < 0xe0 and 2 or byte < 0xf0 and 3 or 4
-  local c = text:sub(at, at + n - 1)
-  return c:find '^.[\128-\191]*$' and #c == n and c or c:sub(1, 1)
-end
-
--- German, where a full stop makes an ordinal: am 3. Oktober, der 2. Weltkrieg.
-local BEFORE_ORDINALS = set 'am der die das den dem des im vom zum zur bis ab'
-local MONTHS = set [[Januar Februar März April Mai Juni Juli August September Oktober November
-  Dezember Jänner Jahrhundert Jahrhunderts]]
-
-local SPACES = set '\194\160 \226\128\175 \227\128\128 \226\128\137 \226\128\168 \226\128\169'
-
--- Past the white space at a byte; also whether it holds a line end, or more than one.
-local function skip_space(text, at)
-  local lines = 0
-  while at <= #text do
-    local c = char(text, at)
-    if not c:find '^%s$' and not SPACES[c] then break end
-    if c == '\n' or c == '\226\128\169' then lines = lines + 1 end
-    at = at + #c
+-- The text with every ill-formed byte replaced by a control character, so that regular expressions
+-- take it; offsets stay.
+local function well_formed(text)
+  local fault = unicode.fault(text)
+  if not fault then return text end
+  local pieces, at = {}, 1
+  while fault do
+    pieces[#pieces + 1] = text:sub(at, fault - 1)
+    pieces[#pieces + 1] = '\26'
+    at = fault + 1
+    fault = unicode.fault(text, at)
   end
-  return at, lines > 0, lines > 1
+  pieces[#pieces + 1] = text:sub(at)
+  return table.concat(pieces)
 end
 
-local function skip_set(text, at, known)
-  while at <= #text do
-    local c = char(text, at)
-    if not known[c] then break end
-    at = at + #c
-  end
-  return at
-end
-
--- 'lower', 'upper', 'digit', 'kana', 'other' for the first character behind opening marks and
--- dashes.
-local function kind_at(text, at)
-  local behind = skip_set(text, at, OPENERS)
-  if behind > at then at = skip_space(text, behind) end
-  local category = unicode.category(text, at)
-  if category == 2 then return 'lower' end
-  if category == 1 or category == 3 then return 'upper' end
-  if category and category >= 9 and category <= 11 then return 'digit' end
-  if char(text, at):find '^\227[\129\130]' then return 'kana' end
-  return 'other'
-end
-
--- The word that ends before a byte, without marks before it and what is elided (L’ing.), and the
--- word before that.
-local function words_before(text, at)
-  local head = text:sub(math.max(1, at - 48), at - 1)
-  local word = head:match '%S*$'
-  local before = head:sub(1, #head - #word):match '(%S*)%s*$'
-  word = word:gsub('^.*\226\128\153', ''):gsub("^.*'", '')
-  return word:gsub('^[%("%[]+', ''):gsub('^\194\171', ''):gsub('^\226\128[\152-\158]', ''), before
-end
-
-local function lower(word)
-  -- Latin and Cyrillic capitals of two bytes that occur in the lists.
-  return (word:lower():gsub('\195([\128-\158])', function(c)
-    return '\195' .. string.char(c:byte() + 32)
-  end):gsub('\208([\144-\159])', function(c) return '\208' .. string.char(c:byte() + 32) end)
-    :gsub('\208([\160-\175])', function(c) return '\209' .. string.char(c:byte() - 32) end))
-end
-
--- Whether the full stop at a byte belongs to the word before it; what follows begins at next_at.
-local function abbreviates(text, stop, next_at)
-  local word, before = words_before(text, stop)
-  if word == '' then return false end
-  local small = lower(word)
-  if MAY_END[small] then return false end
-  if ABBREVIATIONS[small] then return true end
-  if word:find '^%d%d?$' then -- a German ordinal, or the number of a list's item
-    return before == '' or BEFORE_ORDINALS[before:lower()] ~= nil
-      or MONTHS[text:match('^%S*', next_at):gsub('%p+$', '')] ~= nil
-  end
-  if word:find '^[IVXLC]+$' and #word > 1 then return true end -- Louis XIV. von Frankreich
-  local last = word:match '[^.%-]*$'
-  if #last > 0 and #char(last, 1) == #last and last:find '[%a\128-\255]' then
-    local category = unicode.category(last, 1)
-    return category == 1 or word:find('.', 1, true) ~= nil -- J. R. R., U.S., z.B., т.е.
-  end
-  return false
-end
-
--- Whether a sentence ends with the stops at [from, to) and the closing marks up to `after`.
-local function ends(text, from, to, after)
-  local next_at, _, paragraph = skip_space(text, after)
-  if next_at > #text or paragraph then return true end
-  local last = text:sub(from, to - 1)
-  local wide = WIDE_STOPS[last:match '[^\128-\191][\128-\191]*$']
-  local kind = kind_at(text, next_at)
-  if wide then
-    -- A quotation inside a sentence goes on with a particle: 「…。」と言った
-    return not (after > to and kind == 'kana')
-  end
-  if next_at == after then return false end -- 3.14, example.com, ?!a
-  if kind == 'lower' then return false end
-  return not (last == '.' and abbreviates(text, from, next_at))
-end
-
--- Where the closing marks behind a stop end; French puts a space before its own.
-local function skip_closers(text, at)
-  at = skip_set(text, at, CLOSERS)
-  local behind = skip_space(text, at)
-  local c = char(text, behind)
-  if behind > at and (c == '»' or c == '›') then return behind + #c end
-  return at
-end
-
-local LIST_ITEM = {'^[%-*•–]%s', '^\226\128\162%s', '^%d+[.)]%s', '^%a[.)]%s'}
-
-local function begins_item(text, at)
-  local head = text:sub(at, at + 5)
-  for _, pattern in ipairs(LIST_ITEM) do
-    if head:find(pattern) then return true end
-  end
-  return false
-end
-
---- The sentences of a text, in order. Joined they are the text, byte for byte: white space stays
---- with the sentence before it. An empty line ends a sentence, and so does a line end before a list
---- item.
----@param text string UTF-8; other bytes are carried along
----@return string[]
----@return boolean[] whether a paragraph ends with the sentence
+--- Cuts a text into sentences. Quotes and brackets that close behind a stop, and white space, stay
+--- with the sentence before. A blank line and an item of a list end a sentence without a stop; any
+--- other single line break does not. Bytes that are not UTF-8 are kept, as no letters.
+---@param text string
+---@return string[] sentences none for the empty text; joined they are the text
+---@return boolean[] paragraphs whether a paragraph ends with the sentence
 function M.split(text)
   check.type(text, 'text', 'string')
-  local out, paragraphs, first = {}, {}, 1
-  local function cut(at, paragraph)
-    out[#out + 1] = text:sub(first, at - 1)
-    paragraphs[#out] = paragraph
-    first = at
+  local ends, paragraphs = stops.scan(well_formed(text))
+  local sentences, at = {}, 1
+  for i, last in ipairs(ends) do
+    sentences[i], at = text:sub(at, last), last + 1
   end
-  local at = skip_space(text, 1)
-  while at <= #text do
-    -- ASCII stops and line ends, and the lead bytes of the other stops.
-    at = text:find('[.!?\n\226\227\239]', at)
-    if not at then break end
-    local c = char(text, at)
-    if c == '\n' then
-      local behind, _, paragraph = skip_space(text, at)
-      if paragraph or begins_item(text, behind) then cut(behind, paragraph) end
-      at = behind
-    elseif STOPS[c] then
-      local to = skip_set(text, at, STOPS)
-      local after = skip_closers(text, to)
-      if ends(text, at, to, after) then
-        local behind, _, paragraph = skip_space(text, after)
-        cut(behind, paragraph or behind > #text)
-        at = behind
-      else
-        at = to
-      end
-    else
-      at = at + #c
-    end
-  end
-  if first <= #text then cut(#text + 1, true) end
-  return out, paragraphs
+  return sentences, paragraphs
 end
 
--- ---- parts ----
-
--- Clauses: what ends with a comma or its like and white space, or with one of its wide forms.
-local function clauses(text)
-  local out, first, at = {}, 1, 1
-  while true do
-    at = text:find('[,;:\216\226\227\239]', at)
-    if not at then break end
-    local c = char(text, at)
-    at = at + #c
-    if CLAUSE_ENDS[c] then
-      local behind = skip_space(text, at)
-      if behind > at or #c == 3 and c ~= '–' and c ~= '—' then
-        out[#out + 1] = text:sub(first, behind - 1)
-        first, at = behind, behind
-      end
-    end
-  end
-  out[#out + 1] = first <= #text and text:sub(first) or nil
-  return out
-end
-
-local function words(text)
-  local out, lead = {}, text:match '^%s*'
-  for word in text:sub(#lead + 1):gmatch '%S+%s*' do out[#out + 1] = word end
-  out[1] = lead .. (out[1] or '')
-  return out
-end
-
-local function characters(text)
-  local out, at = {}, 1
-  while at <= #text do
-    local c = char(text, at)
-    out[#out + 1] = c
-    at = at + #c
-  end
-  return out
-end
-
-local FINER = {clauses, words, characters}
-
--- Words, roughly: a character of Chinese, Japanese or Korean counts as one, and so do four others.
+-- How long a text is to speak, in about the tokens of the model: a character of Chinese, Japanese
+-- or Korean is one, of other scripts a quarter.
 local function default_cost(s)
-  local _, all = s:gsub('[^\128-\191]', '')
-  local _, wide = s:gsub('[\227-\237\239][\128-\191][\128-\191]', '')
-  return wide + (all - wide) / 4
+  local cost, at, size = 0, 1, #s
+  while at <= size do
+    local byte = s:byte(at)
+    local width = byte < 192 and 1 or byte < 224 and 2 or byte < 240 and 3 or 4
+    cost = cost + ((byte >= 0xe3 and byte <= 0xed) and 1 or 0.25)
+    at = at + width
+  end
+  return cost
 end
 
---- Groups of whole sentences for speech, each of at most `limit`; paragraphs are kept whole where
---- that costs no more than half a part. A sentence beyond the limit is cut at commas, then at
---- spaces, then between characters. Joined, the parts are the text. A text within the limit is one
---- part.
+local function continues(valid, at)
+  local byte = valid:byte(at)
+  return byte ~= nil and byte >= 128 and byte < 192
+end
+
+-- The last byte of the character that byte `at` belongs to, and of the last whole one up to `at`.
+local function character_end(valid, at)
+  at = math.min(at, #valid)
+  while continues(valid, at + 1) do at = at + 1 end
+  return at
+end
+
+local function whole_end(valid, at)
+  while continues(valid, at + 1) do at = at - 1 end
+  return at
+end
+
+-- The most that fits from byte `from` on: its last byte, from - 1 where not one character does.
+local function furthest(valid, from, fits)
+  local low, step = from - 1, 64
+  local high = character_end(valid, low + step)
+  while fits(from, high) do
+    if high == #valid then return high end
+    low, step = high, 2 * step
+    high = character_end(valid, low + step)
+  end
+  while true do -- low fits, high does not
+    local middle = whole_end(valid, math.floor((low + high) / 2))
+    if middle == low then middle = character_end(valid, low + 1) end
+    if middle == high then return low end
+    if fits(from, middle) then low = middle else high = middle end
+  end
+end
+
+-- The last match of a regex in valid that ends in [from, last]; it may look one character further.
+local function last_match(re, valid, from, last)
+  local view, at, found = valid:sub(from, character_end(valid, last + 1)), 1, nil
+  while at <= #view do
+    local _, stop = re:find(view, at)
+    if not stop or from + stop - 1 > last then break end
+    found, at = from + stop - 1, stop + 1
+  end
+  return found
+end
+
+-- Where to cut a sentence that does not fit: behind a clause, a word, or a character of a script
+-- without spaces; inside a word only where it alone is too long.
+local function cut_inside(valid, from, last, enough)
+  local clause = last_match(CLAUSE, valid, from, last)
+  if clause and enough(from, clause) then return clause end
+  local space = last_match(SPACE, valid, from, last)
+  if space and enough(from, space) then return space end
+  local wide = last_match(WIDE, valid, from, last)
+  if space or wide then return math.max(space or 0, wide or 0) end
+  if last < from then return character_end(valid, from) end -- one character above the limit
+  return last_match(CHARACTER, valid, from, last) or last
+end
+
+-- The index of the last entry of a sorted list that is at most x, or 0.
+local function last_at_most(list, x, low)
+  local high = #list + 1
+  while high - low > 1 do
+    local middle = math.floor((low + high) / 2)
+    if list[middle] <= x then low = middle else high = middle end
+  end
+  return low
+end
+
+--- Groups the sentences of a text into parts, each as long as the limit allows; a part ends with a
+--- paragraph where that leaves it at least a quarter full. A sentence above the limit is cut behind
+--- a clause (at a comma, colon, dash ...), else between words, else between characters of Chinese
+--- or Japanese; inside a word only where that word alone is above the limit, and never inside a
+--- character.
 ---@param text string
----@param opts? {limit: number?, cost: (fun(s: string): number)?} default 100, in about words
----@return string[]
+---@param opts? {limit: number?, cost: (fun(s: string): number)?} limit: the most that a part may
+---cost (default 120); cost: of a piece of text, and not less for a longer one (default: about the
+---tokens of a speech model, one for a CJK character and a quarter for any other)
+---@return string[] parts at least one, joined they are the text; only a part of a single character
+---may cost more than the limit
 function M.parts(text, opts)
   check.type(text, 'text', 'string')
   opts = check.options(opts, 'parts', {'limit', 'cost'})
-  local limit = check.number(opts.limit or 100, 'parts: limit', 1)
-  local cost = opts.cost or default_cost
-  check.type(cost, 'parts: cost', 'function')
+  local limit = check.number(opts.limit == nil and LIMIT or opts.limit, 'parts: limit', 1)
+  local cost = check.type(opts.cost == nil and default_cost or opts.cost, 'parts: cost', 'function')
   if cost(text) <= limit then return {text} end
+  local function fits(from, last) return cost(text:sub(from, last)) <= limit end
+  local function enough(from, last) return cost(text:sub(from, last)) >= ENOUGH * limit end
 
-  local out = {}
-  -- Fills parts with pieces; what is too large for one is taken apart by the next finer way.
-  local function fill(pieces, ends_paragraph, level)
-    local part, used = {}, 0
-    local good, good_used -- pieces up to the last end of a paragraph in this part
-    local function flush(n)
-      if n == 0 then return end
-      out[#out + 1] = table.concat(part, '', 1, n)
-      part = {unpack(part, n + 1)}
-    end
-    for i, piece in ipairs(pieces) do
-      local c = cost(piece)
-      if used + c > limit and #part > 0 then
-        if good and good < #part and good_used >= limit / 2 then
-          flush(good)
-          used = used - good_used
-        end
-        if used + c > limit then
-          flush(#part)
-          used = 0
-        end
-        good = nil
-      end
-      if c > limit and FINER[level] then
-        flush(#part)
-        fill(FINER[level](piece), {}, level + 1)
-        used, good = 0, nil
-      else
-        part[#part + 1], used = piece, used + c
-        if ends_paragraph[i] then good, good_used = #part, used end
-      end
-    end
-    flush(#part)
+  local valid = well_formed(text)
+  local ends, paragraph = stops.scan(valid)
+  local paragraphs = {}
+  for i, last in ipairs(ends) do
+    if paragraph[i] then paragraphs[#paragraphs + 1] = last end
   end
-  local pieces, ends_paragraph = M.split(text)
-  fill(pieces, ends_paragraph, 1)
-  return out
+  local parts, from, sentence, para = {}, 1, 0, 0
+  local function place(last) -- the best place to end a part at or before `last`
+    if last == #text then return last end
+    local s, p = last_at_most(ends, last, sentence), last_at_most(paragraphs, last, para)
+    local block, whole = paragraphs[p] or 0, ends[s] or 0
+    if block >= from and enough(from, block) then return block end
+    return whole >= from and whole or cut_inside(valid, from, last, enough)
+  end
+  while from <= #text do
+    local most = furthest(valid, from, fits)
+    local last = place(most)
+    -- A tokenizer may need more tokens for less text, because words merge.
+    while most >= from and not fits(from, last) do
+      most = whole_end(valid, last - 1)
+      last = place(most)
+    end
+    parts[#parts + 1] = text:sub(from, last)
+    sentence, para = last_at_most(ends, last, sentence), last_at_most(paragraphs, last, para)
+    from = last + 1
+  end
+  return parts
 end
 
 return M

@@ -34,10 +34,12 @@ local point = ffi.new('int32_t[1]')
 --- Where text stops being UTF-8: overlong forms, surrogates and values above U+10FFFF are faults,
 --- NUL bytes are not.
 ---@param text string
+---@param from? integer the first byte of a character, from 1 (default): what is before it is passed
+---over
 ---@return integer? byte where the first ill-formed sequence begins, from 1; nil if there is none
-function M.fault(text)
+function M.fault(text, from)
   check.type(text, 'text', 'string')
-  local at, size = text:find('[\128-\255]'), #text
+  local at, size = text:find('[\128-\255]', from), #text
   if not at then return nil end
   local bytes = ffi.cast('const uint8_t *', text)
   at = at - 1
