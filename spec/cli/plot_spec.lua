@@ -91,6 +91,18 @@ describe('argent plot', function()
     draws(speech('eos', {}), dir .. '/e.png')
   end)
 
+  it('draws speech with a voice from a recording', function()
+    for _, m in ipairs(golden.models()) do
+      if lfs.attributes(m.dir .. '/reference.wav') then
+        draws({'attention', 'Hello.', '-m', m.model, '--ref-audio', m.dir .. '/reference.wav',
+          '--layer', '0', '--max-frames', '5'}, dir .. '/v.png')
+        fails(2, '--ref-text says what is in --ref-audio', {'eos', 'Hello.', '-m', m.model,
+          '--ref-text', 'What.'})
+        fails(6, 'none.voice', {'eos', 'Hello.', '-m', m.model, '--voice', dir .. '/none.voice'})
+      end
+    end
+  end)
+
   it('calls the picture after its kind when it has no name, and writes to standard output for -',
     function()
       local exe, here = command.quote(command.exe), command.quote(dir)

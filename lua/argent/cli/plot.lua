@@ -3,7 +3,7 @@
 local codes = require 'argent.cli.codes'
 local common = require 'argent.cli.common'
 local png = require 'argent.plot.png'
-local say = require 'argent.cli.say'
+local speech = require 'argent.cli.speech'
 
 local M = {summary = 'draw a sound, codes, attention or the end of speech'}
 
@@ -25,7 +25,7 @@ function M.parser(p)
   p:flag('--linear', 'Linear colours instead of logarithmic ones (attention).')
   common.text_options(p)
   common.model_options(p)
-  say.speech_options(p)
+  speech.options(p)
   p:epilog [[
 The text of an attention map is spoken in one prompt, however long it is.
 
@@ -57,20 +57,24 @@ local function options(args, title, more)
   return o
 end
 
--- Speaks the text by `record(tts, opts)`, with a line of progress.
-local function spoken(args, record)
-  local text, err, code = common.text(args)
+-- Speaks the text by `record(tts, opts)`, with a line of progress; `fits(tts)` is asked first.
+local function spoken(args, record, fits)
+  local ok, err, code = speech.check(args)
+  if not ok then return nil, err, code end
+  local text, tts, opts, r
+  text, err, code = common.text(args)
   if not text then return nil, err, code end
-  local tts
   tts, err, code = common.open_model(args)
   if not tts then return nil, err, code end
-  local progress = common.progress()
-  local opts
-  opts, err, code = say.speech(tts, args)
+  if fits then
+    ok, err = fits(tts)
+    if not ok then return nil, err, 'usage' end
+  end
+  opts, err, code = speech.of(tts, args)
   if not opts then return nil, err, code end
   opts.text = text
+  local progress = common.progress()
   opts.hooks = {logits = function(u) progress(u.frames .. ' frames') end}
-  local r
   r, err, code = record(tts, opts)
   progress()
   if not r then return nil, err, code end
@@ -119,16 +123,16 @@ end
 function DRAW.attention(args, plot)
   if not args.layer then return nil, 'attention: which layer? give --layer N, from 0', 'usage' end
   local r, text, code = spoken(args, function(tts, opts)
-    local cfg = tts.cfg.talker
-    if args.layer >= cfg.num_hidden_layers then
-      return nil, ('--layer %d: this talker has layers 0 to %d'):format(args.layer,
-        cfg.num_hidden_layers - 1), 'usage'
-    end
-    if args.head and args.head > cfg.num_attention_heads then
-      return nil, ('--head %d: this talker has heads 1 to %d'):format(args.head,
-        cfg.num_attention_heads), 'usage'
-    end
     return plot.record.attention(tts, opts, args.layer, args.head or 'mean')
+  end, function(tts)
+    local cfg = tts.cfg.talker
+    local layers, heads = cfg.num_hidden_layers, cfg.num_attention_heads
+    if args.layer >= layers then
+      return nil, ('--layer %d: this talker has layers 0 to %d'):format(args.layer, layers - 1)
+    elseif args.head and args.head > heads then
+      return nil, ('--head %d: this talker has heads 1 to %d'):format(args.head, heads)
+    end
+    return true
   end)
   if not r then return nil, text, code end
   local which = args.head and ('head %d'):format(args.head) or 'mean of the heads'

@@ -1,0 +1,83 @@
+-- The options of every verb that speaks: voice, language, sampling, limits.
+
+local common = require 'argent.cli.common'
+
+local M = {}
+
+local SPEECH = {
+  'voice', 'language', 'instruct', 'layout', 'split', 'special', 'seed', 'greedy', 'max_frames',
+  'temperature', 'top_k', 'top_p', 'repetition_penalty',
+  'predictor_temperature', 'predictor_top_k', 'predictor_top_p',
+}
+
+--- Adds them to a parser.
+function M.options(p)
+  p:option('--voice', 'A named voice of a CustomVoice model (argent voices), or a voice file '
+    .. '(NAME.voice, made by argent clone) for a Base model.'):argname '<name>'
+  p:option('--ref-audio', 'A recording whose voice to clone (Base models).'):argname '<file>'
+  p:option('--ref-text', 'What is said in it: the speech then goes on from it.'):argname '<text>'
+  p:option('--language', 'Language of the text.', 'auto'):argname '<name>'
+  p:option('--instruct', 'How to speak (CustomVoice 1.7B), or the voice itself (VoiceDesign).')
+    :argname '<text>'
+  p:option('--layout', 'whole: all text first; stream: one token a frame.')
+    :choices {'whole', 'stream'}
+  p:option('--split', 'auto: a long text in groups of sentences; off: in one prompt.', 'auto')
+    :choices {'auto', 'off'}
+  p:flag('--special', 'Recognise added tokens such as <|im_end|> in the text.')
+  common.integer_option(p, '--seed', 0, 2 ^ 53,
+    'Seed of the draws, 0 to 2^53 (default: from the clock; it is printed).')
+  p:flag('--greedy', 'Take the most likely code at every step.')
+  common.number_option(p, '--temperature', 1e-3, 1e3,
+    'Of the talker (default of all sampling options: the model\'s).')
+  common.integer_option(p, '--top-k', 0, 2 ^ 20, '0 = off.')
+  common.number_option(p, '--top-p', 0, 1, '1 = off.')
+  common.number_option(p, '--repetition-penalty', 1e-3, 1e3, '1 = off.')
+  common.number_option(p, '--predictor-temperature', 1e-3, 1e3, 'Of the code predictor.')
+  common.integer_option(p, '--predictor-top-k', 0, 2 ^ 20, '0 = off.')
+  common.number_option(p, '--predictor-top-p', 0, 1, '1 = off.')
+  common.integer_option(p, '--max-frames', 1, 2 ^ 31 - 1,
+    'Stop after so many frames of 80 ms; replaces the guard against speech that never ends.')
+end
+
+--- Refuses options that contradict each other, before a model is loaded.
+---@return boolean? ok
+---@return string? err
+---@return string? code 'usage'
+function M.check(args)
+  if args.ref_audio and args.voice then
+    return nil, 'the voice is given twice: by --voice and by --ref-audio', 'usage'
+  elseif args.ref_text and not args.ref_audio then
+    return nil, '--ref-text says what is in --ref-audio, which is not given', 'usage'
+  end
+  return true
+end
+
+-- The voice that a Base model is to speak with: nil when none is asked for, false for a fault.
+local function reference(tts, args)
+  local voice, err, code
+  if args.ref_audio then
+    voice, err, code = tts:clone {audio = args.ref_audio, text = args.ref_text}
+  elseif args.voice and args.voice:find '%.voice$' then
+    voice, err, code = tts:voice(args.voice)
+  else
+    return nil
+  end
+  return voice or false, err, code
+end
+
+--- What they give to tts:say and its relatives; the text is still missing.
+---@param tts ag.Synthesizer
+---@param args table parsed options
+---@return ag.Speech?
+---@return string? err
+---@return string? code of the voice file or the recording
+function M.of(tts, args)
+  local opts = {}
+  for _, name in ipairs(SPEECH) do opts[name] = args[name] end
+  local voice, err, code = reference(tts, args)
+  if voice == false then return nil, err, code end
+  if voice then opts.reference, opts.voice = voice, nil end
+  return opts
+end
+
+return M
