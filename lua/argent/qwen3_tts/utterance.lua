@@ -301,11 +301,11 @@ local function advance(self)
 end
 
 --- Makes the next frame: its codes are then in lane.host (int32) until the next call.
----@return boolean? more nil when the utterance has ended, see `ended`
+---@return boolean? more nil when the utterance has ended, see `ended`, or waits for text
 ---@return string? err
 ---@return string? code
 function Utterance:next()
-  if self.ended then return nil end
+  if self.ended or not self:ready() then return nil end
   if self.stopping then
     self.stopping, self.ended = nil, 'stopped' -- the lane stays, to continue
     return nil
