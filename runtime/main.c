@@ -28,7 +28,8 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
 }
 
 /* The first Ctrl-C asks ops and plans to stop, and interpreted Lua too; a later one ends the
- * process. Compiled Lua loops see no hooks, but every loop that matters calls an op. Signals close
+ * process, unless the script has dealt with the first (ag_interrupt(0)), as a prompt does. Compiled
+ * Lua loops see no hooks, but every loop that matters calls an op. Signals close
  * together are one Ctrl-C: timeout(1) and other wrappers pass it on to who has had it already. */
 static void on_interrupt(int signal_number)
 {
@@ -36,6 +37,7 @@ static void on_interrupt(int signal_number)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     double now = (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    if (!ag_interrupted() && now - first >= 0.1) first = 0; /* the last one has been dealt with */
     if (first > 0) {
         if (now - first < 0.1) return;
         signal(signal_number, SIG_DFL);

@@ -26,9 +26,10 @@ local function spit(path, text)
   f:close()
 end
 
--- The fenced blocks under each `## ` heading: {title, line, lua = {...}, sh = {...}}.
+-- The fenced blocks under each `## ` heading: {title, line, lua = {...}, sh = {...}, repl =
+-- {...}}.
 local function sections(path)
-  local list, fence, block, number = {{title = 'the top', line = 1, lua = {}, sh = {}}}, nil, nil, 0
+  local list, fence, block, number = {{title = 'the top', line = 1, lua = {}, sh = {}, repl = {}}}, nil, nil, 0
   for line in slurp(path):gmatch '([^\n]*)\n' do
     number = number + 1
     if fence then
@@ -42,7 +43,7 @@ local function sections(path)
     elseif line:find '^```' then
       fence, block = line:sub(4), {}
     elseif line:find '^## ' then
-      list[#list + 1] = {title = line:sub(4), line = number, lua = {}, sh = {}}
+      list[#list + 1] = {title = line:sub(4), line = number, lua = {}, sh = {}, repl = {}}
     end
   end
   return list
@@ -112,6 +113,21 @@ for _, name in ipairs {'GUIDE.md', 'README.md'} do
             same_lines(promised(code), r.out, s.title)
           end)
       end
+      for _, text in ipairs(s.repl) do
+        it(('keeps its word under "%s": the prompt answers so'):format(s.title), function()
+          local dir = workplace()
+          finally(function() os.execute('rm -rf ' .. command.quote(dir)) end)
+          local typed, want = {}, {}
+          for line in text:gmatch '([^\n]*)\n' do
+            local code = line:match '^> (.*)$'
+            if code then typed[#typed + 1] = code else want[#want + 1] = line end
+          end
+          spit(dir .. '/input', table.concat(typed, '\n') .. '\n')
+          local r = run_in(dir, 'build/argent repl -m build/tiny-model <input 2>&1')
+          assert.equal(0, r.code)
+          same_lines(want, r.out, s.title)
+        end)
+      end
       if #s.sh > 0 then
         it(('keeps its word under "%s": the commands work'):format(s.title), function()
           local dir = workplace()
@@ -169,7 +185,7 @@ describe('GUIDE.md', function()
 
   it('has every public name of argent by example', function()
     for name in slurp(file 'lua/argent/init.lua'):gmatch '\n  ([%l_%d]+) = ' do
-      if name ~= 'nn' and name ~= 'version' and name ~= '__index' then
+      if name ~= 'nn' and name ~= 'version' and not name:find '^__' then
         assert.is_truthy(code:find('ag.' .. name, 1, true), name .. ' has no example')
       end
     end

@@ -59,6 +59,9 @@ ffi.metatype('ag_backend', {
   end,
 })
 
+-- For completion and documentation.
+M.methods, M.fields = Backend, fields
+
 local backend_type = ffi.typeof('ag_backend *')
 
 --- Whether v is a backend.

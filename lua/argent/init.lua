@@ -24,10 +24,12 @@ local lazy = {
   load = function() return require('argent.io').load end,
   save = function() return require('argent.io').save end,
   audio = function() return require 'argent.audio' end,
+  show = function() return require('argent.show').show end,
   plot = function() return require 'argent.plot' end,
 }
 
 return setmetatable(M, {
+  __names = lazy, -- for completion
   __index = function(t, key)
     local get = lazy[key]
     if not get then error(("argent has no '%s'"):format(tostring(key)), 2) end

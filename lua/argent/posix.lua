@@ -23,6 +23,7 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int unlink(const char *path);
     int getpid(void);
     int isatty(int fd);
+    int mkdir(const char *path, unsigned mode);
     char *realpath(const char *path, char *resolved);
     char *strerror(int code);
     void free(void *p);
@@ -33,7 +34,7 @@ local M = {}
 
 local C = ffi.C
 local MONOTONIC, POLLOUT = 1, 4
-local O_WRONLY, O_CREAT, O_EXCL, O_CLOEXEC = 1, 64, 128, 524288
+local O_WRONLY, O_CREAT, O_EXCL, O_APPEND, O_CLOEXEC = 1, 64, 128, 1024, 524288
 
 M.ENOENT, M.EINTR, M.EIO, M.EAGAIN, M.EEXIST = 2, 4, 5, 11, 17
 M.EFBIG, M.ENOSPC, M.EPIPE, M.EDQUOT = 27, 28, 32, 122
@@ -94,6 +95,24 @@ function M.create(path)
   if fd < 0 then return failed() end
   return fd
 end
+
+--- Opens a file to write at its end; a new one belongs to its user alone (mode 0600).
+---@param path string
+---@return integer? fd
+---@return string? err
+---@return integer? errno
+function M.open_private(path)
+  local fd = C.open(path, O_WRONLY + O_CREAT + O_APPEND + O_CLOEXEC, ffi.cast('int', 384))
+  if fd < 0 then return failed() end
+  return fd
+end
+
+--- Makes a folder for its user alone (mode 0700).
+---@param path string
+---@return boolean? ok
+---@return string? err
+---@return integer? errno
+function M.mkdir_private(path) return result(C.mkdir(path, 448)) end
 
 --- Opens an existing file for writing. A FIFO waits for its reader.
 ---@param path string

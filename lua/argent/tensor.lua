@@ -391,6 +391,9 @@ local meta = {
 
 ffi.metatype('ag_tensor', meta)
 
+-- For completion and documentation: a tensor's methods, and the names of its fields.
+M.methods, M.fields = Tensor, fields
+
 local tensor_type = ffi.typeof('ag_tensor *')
 
 --- Whether v is a tensor.

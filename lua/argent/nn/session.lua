@@ -184,4 +184,7 @@ function methods:state(row)
   return caches, self.positions:narrow(1, row, 1)
 end
 
+-- For completion and documentation.
+Session.methods = methods
+
 return Session

@@ -19,6 +19,11 @@ local utterance = require 'argent.qwen3_tts.utterance'
 local Synthesizer = {}
 Synthesizer.__index = Synthesizer
 
+function Synthesizer:__tostring()
+  local cfg = self.cfg
+  return ('Qwen3-TTS %s (%s, %s) from %s'):format(cfg.kind, cfg.size, self.dtype, self.dir)
+end
+
 --- Names of the voices, sorted (CustomVoice models).
 function Synthesizer:voices()
   local names = {}

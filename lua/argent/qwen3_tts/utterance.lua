@@ -122,6 +122,10 @@ end
 local Utterance = {}
 Utterance.__index = Utterance
 
+function Utterance:__tostring()
+  return ('utterance: %d frames, %s'):format(self.frames, self.ended or 'speaking')
+end
+
 local function split_text(tts, opts)
   local how = check.one_of(opts.split or 'auto', 'split', {'auto', 'off'}, 3)
   if how == 'off' then return {opts.text} end

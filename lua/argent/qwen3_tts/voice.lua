@@ -22,6 +22,10 @@ local SILENT = 1e-3 -- the highest peak that is called silence, 60 dB below full
 local Voice = {}
 Voice.__index = Voice
 
+function Voice:__tostring()
+  return self.codes and ('voice: a speaker and %d frames'):format(#self.codes) or 'voice: a speaker'
+end
+
 --- Whether v is a voice.
 function M.is(v)
   return getmetatable(v) == Voice

@@ -1,0 +1,44 @@
+-- argent repl: a Lua prompt with a model at hand.
+
+local common = require 'argent.cli.common'
+
+local M = {summary = 'a Lua prompt with a model at hand'}
+
+function M.parser(p)
+  common.model_options(p)
+  p:option('-e --eval', 'Lua to run before the first prompt.'):argname '<code>'
+  p:epilog [[
+At the prompt: ag, be (the backend), and, where a model was given or is found, tts. :help lists the
+commands; lines go to $XDG_STATE_HOME/argent/history.
+
+Examples:
+  argent repl -m Qwen3-TTS-12Hz-0.6B-CustomVoice
+  echo '#tts.talker:watch_names()' | argent repl]]
+end
+
+function M.run(args)
+  local ag = require 'argent'
+  local env = {ag = ag}
+  -- Without -m a prompt without a model is still a prompt.
+  if args.model or common.find_model() then
+    local tts, err, code = common.open_model(args)
+    if not tts then return nil, err, code end
+    env.tts, env.be = tts, tts.backend
+  else
+    local be, err, code = ag.backend('cpu', {threads = args.threads})
+    if not be then return nil, err, code end
+    env.be = be
+  end
+  if args.eval then
+    local chunk, err = loadstring(args.eval, '=--eval')
+    if not chunk then return nil, err, 'usage' end
+    setmetatable(env, {__index = _G})
+    setfenv(chunk, env)()
+  end
+  return require('argent.repl').run(env, {
+    banner = ('Argent %s%s; :help lists the commands, Ctrl-D leaves.'):format(ag.version,
+      env.tts and ', ' .. env.tts.dir:match '[^/]+$' or ''),
+  })
+end
+
+return M
