@@ -26,10 +26,10 @@ local function spit(path, text)
   f:close()
 end
 
--- The fenced blocks under each `## ` heading: {title, line, lua = {...}, sh = {...}, repl =
--- {...}}.
+-- The fenced blocks under each `## ` heading: {title, line, lua = {...}, sh = {...}, repl = ...}.
 local function sections(path)
-  local list, fence, block, number = {{title = 'the top', line = 1, lua = {}, sh = {}, repl = {}}}, nil, nil, 0
+  local list = {{title = 'the top', line = 1, lua = {}, sh = {}, repl = {}}}
+  local fence, block, number = nil, nil, 0
   for line in slurp(path):gmatch '([^\n]*)\n' do
     number = number + 1
     if fence then
