@@ -24,12 +24,12 @@ local function open(name)
   return ag.qwen3_tts.open(dir or name, {dtype = dtype})
 end
 
--- Runs fn(frame, group, logits) for every distribution of an utterance, and drawn(frame, group, id)
--- for every draw, whose result replaces it.
-local function watch(tts, fn, drawn)
+-- Speaks `most` frames at most. Calls fn(frame, group, logits) for every distribution and
+-- drawn(frame, group, id) for every draw, whose result replaces it.
+local function watch(tts, most, fn, drawn)
   local frames, u, code = tts:frames {
     text = args.text, voice = args.voice or tts:voices()[1], seed = args.seed,
-    max_frames = args.frames,
+    max_frames = most,
     hooks = {
       logits = function(v, x) fn(v.index, 0, x) end,
       predictor_logits = function(v, x, group) fn(v.index, group, x) end,
@@ -55,7 +55,7 @@ end
 
 local logits, codes = {}, {} -- [frame][group]
 local u
-u, why, kind = watch(first, function(frame, group, x)
+u, why, kind = watch(first, args.frames, function(frame, group, x)
   local v, n = x:host()
   logits[frame] = logits[frame] or {}
   logits[frame][group] = ffi.new('float[?]', n)
@@ -65,6 +65,7 @@ end, function(frame, group, id)
   codes[frame][group] = id
 end)
 if not u then return nil, why, kind end
+if u.frames == 0 then return nil, 'the first says nothing', 'value' end
 
 -- KL(p || q) = sum p (log p - log q), from logits; in nats.
 local function log_sum(x, n)
@@ -82,18 +83,15 @@ local function divergence(a, b, n)
   return math.max(0, kl)
 end
 
-local sums, tops, same, compared, parted = {}, {}, {}, {}, nil
-for g = 0, groups - 1 do sums[g], tops[g], same[g], compared[g] = 0, 0, 0, 0 end
+local sums, tops, same, parted = {}, {}, {}, nil
+for g = 0, groups - 1 do sums[g], tops[g], same[g] = 0, 0, 0 end
 local v
-v, why, kind = watch(second, function(frame, group, x)
-  if not logits[frame] then return end -- the first has ended
+v, why, kind = watch(second, u.frames, function(frame, group, x)
   local b, n = x:host()
   local kl = divergence(logits[frame][group], b, n)
   sums[group], tops[group] = sums[group] + kl, math.max(tops[group], kl)
 end, function(frame, group, id)
-  local wanted = codes[frame] and codes[frame][group]
-  if not wanted then return nil end
-  compared[group] = compared[group] + 1
+  local wanted = codes[frame][group]
   if id == wanted then
     same[group] = same[group] + 1
   else
@@ -107,7 +105,7 @@ print(('frames\t%d (%s)'):format(u.frames, u.ended))
 print('first divergence\t' .. (parted or 'none'))
 print 'group\tsame draws\tmean KL\tlargest KL'
 for g = 0, groups - 1 do
-  print(('%d\t%d of %d\t%.3g\t%.3g'):format(g, same[g], compared[g], sums[g] / compared[g],
+  print(('%d\t%d of %d\t%.3g\t%.3g'):format(g, same[g], u.frames, sums[g] / u.frames,
     tops[g]))
 end
 return 0

@@ -51,10 +51,12 @@ local function speak(line)
 end
 
 for line in io.lines() do
-  if line:find '%S' then
+  local ids, fault = tts.tokenizer:encode(line)
+  if not ids then -- the next line may do
+    io.stderr:write(('line skipped: %s\n'):format(fault))
+  elseif line:find '%S' then
     local fine, err, code = speak(line)
-    if not fine and code ~= 'value' then return nil, err, code end
-    if not fine then io.stderr:write(('line skipped: %s\n'):format(err)) end -- the next may do
+    if not fine then return nil, err, code end
   end
 end
 if args.player then out:close() end

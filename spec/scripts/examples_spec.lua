@@ -137,21 +137,32 @@ describe('the example', function()
       local out = dir .. '/report.html'
       works('sweep', {'Hi <b>.', out, '--max-frames', '9', '--temperatures', '0.5,1', '--seeds',
         '2', '--voice', 'ryan'})
-      local page, sounds = read(out), {}
-      for data in page:gmatch 'src="data:audio/wav;base64,([%w+/=]+)"' do
-        os.execute(("base64 -d <%s >%s"):format(command.quote(write('s.txt', data)),
-          command.quote(dir .. '/s.wav')))
-        sounds[#sounds + 1] = in_file(dir .. '/s.wav')
+      local page, sounds, pictures = read(out), {}, 0
+      local function decoded(data)
+        os.execute(('base64 -d <%s >%s'):format(command.quote(write('data.txt', data)),
+          command.quote(dir .. '/data')))
+        return read(dir .. '/data')
       end
+      for data in page:gmatch 'src="data:audio/wav;base64,([%w+/=]+)"' do
+        sounds[#sounds + 1] = decoded(data)
+      end
+      for data in page:gmatch 'src="data:image/png;base64,([%w+/=]+)"' do
+        local png = decoded(data)
+        assert.equal('\137PNG', png:sub(1, 4))
+        assert.equal('IEND\174B`\130', png:sub(-8))
+        pictures = pictures + 1
+      end
+      assert.equal(4, pictures)
       local want = {}
       for _, temperature in ipairs {0.5, 1} do
         for seed = 1, 2 do
-          want[#want + 1] = rounded(say(tts, {text = 'Hi <b>.', voice = 'ryan', seed = seed,
-            temperature = temperature, max_frames = 9}).samples:totable())
+          local s = say(tts, {text = 'Hi <b>.', voice = 'ryan', seed = seed,
+            temperature = temperature, max_frames = 9})
+          assert(s:save(dir .. '/want.wav'))
+          want[#want + 1] = read(dir .. '/want.wav')
         end
       end
       assert.same(want, sounds)
-      assert.equal(4, select(2, page:gsub('src="data:image/png;base64,iVBOR', '')))
       assert.truthy(page:find('<h1>Hi &lt;b&gt;.</h1>', 1, true))
       assert.is_nil(page:find 'https?:') -- nothing comes from elsewhere
     end)
@@ -268,7 +279,11 @@ describe('the example', function()
     it('speaks each line of standard input, and passes over what is no text', function()
       local r = works('live', ARGS, {stdin = LINES})
       assert.is_true(expected() == r.out)
-      assert.equal('line skipped: the text that was fed is not valid UTF-8\n', r.err)
+      assert.equal('line skipped: text is not valid UTF-8 at byte 7\n', r.err)
+    end)
+
+    it('ends at once when the voice is not there', function()
+      refuses(4, "unknown voice 'rayn'", 'live', {'--voice', 'rayn'}, {stdin = LINES})
     end)
 
     it('gives its sound to a player', function()
@@ -354,6 +369,14 @@ describe('the example', function()
       for g = 1, tts.cfg.talker.num_code_groups - 1 do
         assert.same({same = 4, all = 4, mean = 0, most = 0}, t.groups[g])
       end
+    end)
+
+    it('compares as many frames as the first speaks', function()
+      local first = say(tts, {text = 'Hello.', voice = 'ryan', seed = 2, max_frames = 1000})
+      local n = #first.codes
+      local t = compare(models.custom.model, scaled(0.125), '--frames', '1000')
+      assert.equal(('%d (%s)'):format(n, first.stats.ended), t.frames)
+      assert.equal(n, t.groups[0].all)
     end)
 
     it('finds where the second first draws another code', function()
