@@ -66,7 +66,7 @@ local function speak(seed)
     if quiet == args.quiet_frames then u:stop() end
   end
   local ended = u.ended == 'limit' and 'runaway' or u.ended
-  local codes = u.codes:tensor(tts.backend, 0, u.frames - quiet) -- without the silence
+  local codes = u:codes(1, u.frames - quiet) -- without the silence
   u:finish() -- what was stopped could go on; we do not want to
   return codes, ended
 end

@@ -30,6 +30,18 @@ describe('a sound', function()
     assert.equal('sound: 0.00 s at 12000 Hz', tostring(s))
   end)
 
+  it('is joined of others, with pauses', function()
+    local a, b = ag.tensor(be, {1, 2}), sound.new {samples = ag.tensor(be, {3}), rate = 4}
+    local joined = ag.audio.join({a, b, a}, {pause = 0.5})
+    assert.same({1, 2, 0, 0, 3, 0, 0, 1, 2}, joined.samples:totable())
+    assert.equal(4, joined.rate)
+    assert.same({1, 2, 1, 2}, ag.audio.join({a, a}).samples:totable())
+    assert.error_matches(function() ag.audio.join({b, {samples = a, rate = 5}}) end,
+      'sounds%[2%] has 5 samples a second, not 4')
+    assert.error_matches(function() ag.audio.join {} end, 'join: no sounds')
+    assert.error_matches(function() ag.audio.join {3} end, 'sounds%[1%]: expected a sound')
+  end)
+
   it('is refused when it cannot be one, and leaves no file', function()
     os.remove(wav)
     local ok, err, code = ag.audio.write(path .. '.xyz', {0})

@@ -83,6 +83,24 @@ for _, model in ipairs(golden.models()) do
       assert.equal('stopped', feed.utterance.ended)
     end)
 
+    it('speaks what is held back when told to', function()
+      local o = speech.options(model, tts, nil, 3)
+      o.hooks = endless
+      local feed = assert(tts:feed(o))
+      assert(feed:write 'one two.\n')
+      local n = 0
+      local function listen()
+        for chunk in feed:chunks() do n = n + chunk.frames end
+      end
+      listen()
+      assert.equal(#tts.tokenizer:encode 'one' - 1, n)
+      assert(feed:flush())
+      listen()
+      assert.equal(#tts.tokenizer:encode 'one' + #tts.tokenizer:encode ' two.\n' - 1, n)
+      assert(feed:flush()) -- nothing is held
+      feed:close()
+    end)
+
     it('goes on for more text than its buffer holds at once', function()
       local o = speech.options(model, tts, nil, 3)
       o.hooks = endless

@@ -41,6 +41,40 @@ function M.write(path, samples, opts)
   return true
 end
 
+--- Sounds one after the other.
+---@param list (ag.Tensor|ag.Sound)[] samples f32 [n], or sounds of one rate; at least one
+---@param opts? {pause: number?, rate: integer?} pause: seconds of silence between two, default 0;
+---rate default that of the sounds, else 24000
+---@return ag.Sound
+function M.join(list, opts)
+  check.type(list, 'join: sounds', 'table')
+  opts = check.options(opts, 'join', {'pause', 'rate'})
+  local rate, parts, n = opts.rate, {}, 0
+  for i, s in ipairs(list) do
+    local samples = tensor.is(s) and s or type(s) == 'table' and s.samples
+    if not tensor.is(samples) or #samples.shape ~= 1 then
+      error(('join: sounds[%d]: expected a sound or samples [n]'):format(i), 2)
+    end
+    local own = not tensor.is(s) and s.rate
+    if own and rate and own ~= rate then
+      local err = 'join: sounds[%d] has %d samples a second, not %d; resample it'
+      error(err:format(i, own, rate), 2)
+    end
+    rate = rate or own or nil
+    parts[i] = samples
+  end
+  if #parts == 0 then error('join: no sounds', 2) end
+  rate = rate or 24000
+  local gap = math.floor(check.number(opts.pause or 0, 'join: pause', 0, 3600) * rate + 0.5)
+  for _, p in ipairs(parts) do n = n + #p end
+  local out, at = tensor.zeros(parts[1].backend, {n + gap * (#parts - 1)}), 0
+  for _, p in ipairs(parts) do
+    if #p > 0 then out:narrow(1, at + 1, #p):copy(p) end
+    at = at + #p + gap
+  end
+  return M.new {samples = out, rate = rate}
+end
+
 ---@class ag.Sound
 ---@field samples ag.Tensor f32 [n] in [-1, 1]
 ---@field rate integer samples a second

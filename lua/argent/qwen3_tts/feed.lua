@@ -85,6 +85,22 @@ function Feed:write(text)
   return take(self, text)
 end
 
+--- Speaks what is held back now, for a source that pauses. What comes later is tokenized by itself,
+--- so flush at the end of a sentence.
+---@return boolean? ok
+---@return string? err
+---@return string? code
+function Feed:flush()
+  if self.finished then error('flush: the feed is finished', 2) end
+  local fault = unicode.fault(self.held)
+  local n = fault and fault - 1 or #self.held -- a character may still be cut
+  if n == 0 then return true end
+  local text
+  text, self.held = self.held:sub(1, n), self.held:sub(n + 1)
+  local ok, err, code = take(self, text)
+  return ok, err, code
+end
+
 --- No more text: the rest is spoken to its end.
 ---@return boolean? ok
 ---@return string? err

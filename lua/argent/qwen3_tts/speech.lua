@@ -2,6 +2,7 @@
 -- codec's stream. What say, stream and feed have in common.
 
 local check = require 'argent.check'
+local join = require('argent.audio.sound').join
 local lib = require 'argent.ffi'
 local posix = require 'argent.posix'
 local status = require 'argent.status'
@@ -61,7 +62,7 @@ end
 --- The codes so far, i32 [F, G].
 ---@return ag.Tensor
 function Speech:codes()
-  return self.utterance.codes:tensor(self.tts.backend, 0, self.utterance.frames)
+  return self.utterance:codes()
 end
 
 --- Counts and times so far.
@@ -102,7 +103,7 @@ function Speech:next()
     end
     return nil
   end
-  local codes = u.codes:tensor(self.tts.backend, self.at, n)
+  local codes = u:codes(self.at + 1, n)
   local x, fault, kind = self.codec:push(codes)
   codes:release()
   if not x then fail(self, fault, kind) end
@@ -117,18 +118,12 @@ end
 --- All that is left, joined.
 ---@return ag.Tensor samples f32 [n]
 function Speech:rest()
-  local parts, n = {}, 0
-  for chunk in function() return self:next() end do
-    parts[#parts + 1] = chunk.samples
-    n = n + chunk.samples:count()
-  end
-  local samples, at = tensor.zeros(self.tts.backend, {n}), 0
-  for _, part in ipairs(parts) do
-    samples:narrow(1, at + 1, #part):copy(part)
-    at = at + #part
-    part:release()
-  end
-  return samples
+  local parts = {}
+  for chunk in function() return self:next() end do parts[#parts + 1] = chunk.samples end
+  if #parts == 0 then return tensor.zeros(self.tts.backend, {0}) end
+  local joined = join(parts).samples
+  for _, part in ipairs(parts) do part:release() end
+  return joined
 end
 
 --- Gives up: what it holds is free for others. Not needed after the end.

@@ -148,7 +148,7 @@ function M.start(tts, opts, open)
   check.type(opts.text, 'text', 'string', 2)
   local u = setmetatable({
     tts = tts, opts = {}, open = open, frames = 0, index = 1, began = began,
-    eos = tts.cfg.talker.codec.eos, codes = new_codes(tts.cfg.talker.num_code_groups),
+    eos = tts.cfg.talker.codec.eos, log = new_codes(tts.cfg.talker.num_code_groups),
     seed = sampling.seed(opts, 3), part = 1, part_first = 0, context = 0,
     parts = split_text(tts, opts),
   }, Utterance)
@@ -188,7 +188,7 @@ end
 
 function Utterance:has_drawn(id)
   for i = self.context, self.frames - 1 do
-    if self.codes.data[i * self.codes.groups] == id then return true end
+    if self.log.data[i * self.log.groups] == id then return true end
   end
   return false
 end
@@ -197,7 +197,7 @@ end
 -- `trailing`.
 function Utterance:rows_of(first, n, trailing)
   local tts = self.tts
-  local codes = self.codes:tensor(tts.backend, first, n)
+  local codes = self.log:tensor(tts.backend, first, n)
   local rows = tts.predictor:frame_embeddings(tts.talker.codec_embedding, codes)
   local waiting = math.min(n, #trailing)
   if waiting > 0 then
@@ -266,9 +266,9 @@ end
 -- The repetition penalty knows the frames that the talker knows.
 function Utterance:mark_seen()
   if self.frames == self.context then return end
-  local seen, groups = {}, self.codes.groups
+  local seen, groups = {}, self.log.groups
   for i = 1, self.tts.cfg.talker.vocab_size do seen[i] = 0 end
-  for i = self.context, self.frames - 1 do seen[self.codes.data[i * groups] + 1] = 1 end
+  for i = self.context, self.frames - 1 do seen[self.log.data[i * groups] + 1] = 1 end
   self.lane.seen:set(seen)
 end
 
@@ -299,7 +299,7 @@ local function advance(self)
     if over and not self:next_part() then return self:finish 'eos' end
   until not over
   if self.keeps_inputs then self.keeps_inputs[self.index] = self.lane.input:select(1, 1):clone() end
-  self.codes:add(self.lane.host)
+  self.log:add(self.lane.host)
   self.frames = self.frames + 1
   return true
 end
@@ -320,6 +320,16 @@ end
 --- Whether the next frame can be made now; an utterance that is being fed waits for text.
 function Utterance:ready()
   return not self.open or self.ended ~= nil or self.frames < self.available
+end
+
+--- The codes so far, or some of them.
+---@param first? integer frame, from 1 (default)
+---@param n? integer how many; default: all from first on
+---@return ag.Tensor i32 [n, G]
+function Utterance:codes(first, n)
+  first = check.int(first or 1, 'codes: first', 1, self.frames + 1)
+  n = check.int(n or self.frames - first + 1, 'codes: n', 0, self.frames - first + 1)
+  return self.log:tensor(self.tts.backend, first - 1, n)
 end
 
 --- The frames to come: `for frame in u:iterate() do`. After u:stop() it goes on where it stopped.
@@ -394,8 +404,8 @@ function Utterance:fork(changes)
   for k, x in pairs(self) do v[k] = x end
   v.shown, v.at, v.ended, v.stopping, v.opts = self.at, nil, nil, nil, {}
   for k, x in pairs(self.opts) do v.opts[k] = x end
-  v.codes = new_codes(self.codes.groups)
-  for i = 0, self.frames - 1 do v.codes:add(self.codes.data + i * self.codes.groups) end
+  v.log = new_codes(self.log.groups)
+  for i = 0, self.frames - 1 do v.log:add(self.log.data + i * self.log.groups) end
   v.lane, v.lease = self.tts.lanes:take()
   local ok, err, code = v.lane:copy(self.lane)
   if not ok then
