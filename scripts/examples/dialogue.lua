@@ -66,22 +66,13 @@ for i, name in ipairs(names) do
   end
 end
 
--- Speak the turns, then lay them behind one another: zeros between them are the pauses.
-local sounds, total = {}, 0
-local pause = math.floor(args.pause * tts.codec.rate)
+local sounds = {}
 for i, turn in ipairs(turns) do
   local cast = casts[turn.name]
   local sound, message, kind = tts:say {text = turn.text, voice = cast.voice,
     reference = cast.reference, seed = args.seed + i - 1, max_frames = args.max_frames}
   if not sound then return nil, ('turn %d (%s): %s'):format(i, turn.name, message), kind end
   sounds[i] = sound
-  total = total + #sound.samples + (i > 1 and pause or 0)
   io.stderr:write(('%s: %s (%.2f s)\n'):format(turn.name, turn.text, sound:seconds()))
 end
-local joined, at = ag.zeros(tts.backend, {total}), 0
-for i, sound in ipairs(sounds) do
-  if i > 1 then at = at + pause end
-  if #sound.samples > 0 then joined:narrow(1, at + 1, #sound.samples):copy(sound.samples) end
-  at = at + #sound.samples
-end
-return ag.audio.write(args.output, joined, {rate = tts.codec.rate})
+return ag.audio.join(sounds, {pause = args.pause}):save(args.output)

@@ -3,6 +3,7 @@
 local command = require 'support.command'
 local golden = require 'support.golden'
 local lfs = require 'lfs'
+local terminal = require 'support.terminal'
 
 local function quote(s) return command.quote(s) end
 
@@ -13,27 +14,6 @@ local function piped(input, args, env)
   local r = command.run({'-c', '"$0" "$@" 2>&1', command.exe, unpack(words)},
     {exe = 'bash', stdin = input, env = env})
   return r.out, r.code
-end
-
--- A session at a terminal: keys are typed with a pause after each. What the terminal shows, without
--- the codes that move its cursor, and the exit code.
-local function typed(keys, args, env)
-  local feed = {'sleep 0.4'}
-  for _, k in ipairs(keys) do
-    local text = type(k) == 'table' and k[1] or k
-    feed[#feed + 1] = ("printf '%%b' %s; sleep %g"):format(quote((text:gsub('\\', '\\\\')
-      :gsub('\n', '\\n'):gsub('%c', function(c) return ('\\0%03o'):format(c:byte()) end))),
-      type(k) == 'table' and k[2] or 0.15)
-  end
-  local words = {}
-  for i, a in ipairs(args or {}) do words[i] = quote(a) end
-  local session = ('%s repl %s; echo "code $?"'):format(quote(command.exe), table.concat(words,
-    ' '))
-  local r = command.run({'-c', ('{ %s; } | script -qec %s /dev/null'):format(table.concat(feed,
-    '; '),
-    quote(session))}, {exe = 'bash', env = env, timeout = 60})
-  local text = r.out:gsub('\27%[[%d;?]*[%a]', ''):gsub('\27[=>]', ''):gsub('\r', '')
-  return text, tonumber(text:match 'code (%d+)')
 end
 
 describe('argent repl', function()
@@ -49,10 +29,6 @@ describe('argent repl', function()
   end)
 
   teardown(function() os.execute('rm -rf ' .. quote(dir)) end)
-
-  local function env(state)
-    return {XDG_STATE_HOME = dir .. '/' .. (state or 'state'), TERM = 'xterm'}
-  end
 
   it('prints what expressions give, with and without =', function()
     assert.equal('2\n6\n"text"\n1, 2\nnil, "why", "value"\n',
@@ -167,61 +143,92 @@ assert(tts:say {text = 'Hi.', voice = 'ryan', seed = 1, max_frames = 3})
   end)
 
   describe('at a terminal', function()
-    local SESSION = {'1 + 1', 'x = ag.tensor(be, {1, 2})', 'x', 'for i = 1, 2 do', 'print(i)',
-      'end',
-      "error('oops')", '"alive"'}
+    -- A session that has shown its first prompt; nil where there are no pseudo-terminals.
+    local function session(state, args)
+      local words = {command.exe, 'repl'}
+      for _, a in ipairs(args or {}) do words[#words + 1] = a end
+      local t, why = terminal.open(words, {XDG_STATE_HOME = dir .. '/' .. state, TERM = 'xterm',
+        HOME = dir, ARGENT_MODEL = ''})
+      if not t then
+        pending(why)
+        return nil
+      end
+      return t:expect '> '
+    end
 
     it('gives the output that a pipe gives', function()
-      local keys = {}
-      for i, line in ipairs(SESSION) do keys[i] = line .. '\n' end
-      keys[#keys + 1] = '\4'
-      local shown, code = typed(keys, {}, env 'same')
-      assert.equal(0, code)
-      -- Without the banner, the prompts and what was typed, it is the pipe's output.
-      local lines = {}
-      for line in shown:gmatch '([^\n]*)\n' do
-        if not line:find '^[>.] ' and not line:find '^Argent' and not line:find '^code'
-          and not line:find '^%^D' and line ~= '' then lines[#lines + 1] = line end
+      local lines = {'1 + 1', 'x = ag.tensor(be, {1, 2})', 'x', 'for i = 1, 2 do', 'print(i)',
+        'end', "error('oops')", '"alive" .. 1'}
+      local t = session 'same'
+      if not t then return end
+      for _, line in ipairs(lines) do
+        t:type(line .. '\n'):expect(line)
+        t:expect((line:find ' do$' or line:find '^print') and '. ' or '> ')
       end
-      assert.equal((piped(table.concat(SESSION, '\n') .. '\n')), table.concat(lines, '\n') .. '\n')
+      assert.equal(0, t:settle():type('\4'):wait())
+      -- Without the banner, the prompts and what was typed, it is the pipe's output.
+      local shown, typed = {}, {}
+      for _, line in ipairs(lines) do typed[line] = true end
+      for line in t.shown:gmatch '([^\n]*)\n' do
+        if not line:find '^[>.] ' and not typed[line] and not line:find '^Argent'
+          and line ~= '' then
+          shown[#shown + 1] = line
+        end
+      end
+      assert.equal((piped(table.concat(lines, '\n') .. '\n')), table.concat(shown, '\n') .. '\n')
     end)
 
     it('completes names, members and files by TAB', function()
-      local shown = typed({'ag.qw\t.op\t\n', '\4'}, {}, env 'tab')
-      assert.matches('function %([^\n]*qwen3_tts/init.lua', shown)
-      shown = typed({"'" .. model:sub(1, -3) .. '\t', "'\n", '\4'}, {}, env 'tab')
-      assert.truthy(shown:find('"' .. model .. '/', 1, true), shown)
-      shown = typed({'be:\t', '\21', '\4'}, {}, env 'tab')
-      assert.matches('isa  kind  live_bytes  sync  threads', shown)
+      local t = session 'tab'
+      if not t then return end
+      t:settle():type('ag.qw\t'):expect 'en3_tts'
+      t:type('.op\t'):expect 'en'
+      t:type('\n'):expect 'qwen3_tts/init.lua':expect '> '
+      t:settle():type("'" .. model:sub(1, -3) .. '\t'):expect '/'
+      t:type("'\n"):expect('"' .. model .. '/'):expect '> '
+      t:settle():type('be:\t'):expect 'isa  kind  live_bytes  sync  threads':expect '> '
+      t:type('\21'):settle():type('\4'):wait()
     end)
 
     it('remembers lines from session to session, for their user alone', function()
-      typed({'40 + 2\n', '\4'}, {}, env 'past')
-      local file = dir .. '/past/argent/history'
-      assert.equal('rw-------', lfs.attributes(file, 'permissions'))
-      local shown = typed({'\27[A\n', '\4'}, {}, env 'past')
-      assert.matches('> 40 %+ 2\n42\n', shown)
+      local t = session 'past'
+      if not t then return end
+      t:type('40 + 2\n'):expect '42':expect '> '
+      t:settle():type('\4'):wait()
+      assert.equal('rw-------', lfs.attributes(dir .. '/past/argent/history', 'permissions'))
+      t = session 'past'
+      t:settle():type('\27[A'):expect '40 + 2'
+      t:type('\n'):expect '42\n':expect '> '
+      t:settle():type('\4'):wait()
     end)
 
     it('stops what runs at Ctrl-C, and goes on', function()
-      local shown, code = typed({'while true do end\n', {'\3', 0.4}, '"alive"\n',
-        'while true do tts:say {text = "Hi.", voice = "ryan", max_frames = 20} end\n', {'\3', 0.5},
-          '#assert(tts:say {text = "Hi.", voice = "ryan", max_frames = 2}).codes\n', '\4'},
-        {'-m', model}, env 'stop')
-      assert.equal(0, code)
-      assert.equal(2, select(2, shown:gsub('interrupted', '')))
-      assert.matches('\n"alive"\n', shown)
-      assert.matches('\n2\n', shown)
+      local t = session('stop', {'-m', model})
+      if not t then return end
+      t:type('print "on"; while true do end\n'):expect '\non'
+      t:type('\3'):expect 'interrupted':expect '> '
+      t:type('"alive"\n'):expect '\n"alive"':expect '> '
+      t:type('hi = {text = "Hi.", voice = "ryan", max_frames = 20}\n'):expect '> '
+      t:type('print "on"; while true do tts:say(hi) end\n'):expect '\non'
+      -- Signals closer together than 0.1 s are taken for one.
+      t:settle():type('\3'):expect 'interrupted':expect '> '
+      t:type('#assert(tts:say(hi)).codes > 0\n'):expect '\ntrue\n':expect '> '
+      assert.equal(0, t:settle():type('\4'):wait())
     end)
 
     it('gives up a line at Ctrl-C, and leaves at the second', function()
-      local shown, code = typed({'abc\3', '7\n', '\3', '\3'}, {}, env 'leave')
-      assert.matches('\n7\n', shown)
-      assert.equal(130, code)
+      local t = session 'leave'
+      if not t then return end
+      t:settle():type('abc'):expect 'abc'
+      t:type('\3'):expect '^C':expect '> '
+      t:type('7\n'):expect '7\n':expect '> '
+      t:settle():type('\3'):expect '^C':expect '> '
+      assert.equal(130, t:settle():type('\3'):wait())
     end)
 
     it('leaves at Ctrl-D', function()
-      assert.equal(0, (select(2, typed({'\4'}, {}, env 'd'))))
+      local t = session 'd'
+      if t then assert.equal(0, t:settle():type('\4'):wait()) end
     end)
   end)
 end)
