@@ -158,7 +158,7 @@ describe('GUIDE.md', function()
     own dtype is new prime start load step advanced state pass frame frame_embeddings pad_vector
     diagnose runaway_message attach catch has_drawn rows_of prefill set_guard sampling mark_seen
     next_part next ready append forget_hooks prompt_rows rest from add tap check_codes
-    codec_encoder image check_path
+    codec_encoder lacks image check_path
   ]]):gmatch '%S+' do INTERNAL[name] = true end
 
   local code = {}

@@ -22,6 +22,7 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int rename(const char *from, const char *to);
     int unlink(const char *path);
     int getpid(void);
+    int getpagesize(void);
     int isatty(int fd);
     int mkdir(const char *path, unsigned mode);
     char *realpath(const char *path, char *resolved);
@@ -53,6 +54,10 @@ local function result(rc)
   if rc < 0 then return failed() end
   return true
 end
+
+--- The bytes of a page of memory.
+---@return integer
+function M.page_size() return C.getpagesize() end
 
 local t = ffi.new 'struct argent_timespec[1]'
 

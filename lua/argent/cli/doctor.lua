@@ -9,7 +9,8 @@ local lfs = require 'lfs'
 local M = {summary = 'check this installation'}
 
 function M.parser(p)
-  p:option('-m --model', 'Also check this model.'):argname '<model>'
+  p:option('-m --model', 'Also check this model: a directory, or a name on the hub.')
+    :argname '<model>'
   p:flag('--json', 'Print one JSON object: cpu, ops, libraries, cuda, places, models, healthy.')
   p:epilog [[
 Exit codes: 0 when all that is needed works (a missing model or CUDA is told, and fine); 1 when a
@@ -20,101 +21,159 @@ Examples:
   argent doctor -m Qwen3-TTS-12Hz-0.6B-CustomVoice --json]]
 end
 
-local function variants_text(op)
-  local parts = {}
-  for _, isa in ipairs(doctor.VARIANTS) do
-    local d = op.variants[isa]
-    if type(d) == 'number' then parts[#parts + 1] = ('%s %.0e'):format(isa, d) end
+local WIDTH = 64
+
+-- Words in lines of WIDTH columns; what is longer than that stays whole.
+local function wrapped(add, indent, words)
+  local line = indent
+  for word in words:gmatch '%S+' do
+    if #line + #word + 1 > WIDTH and line ~= indent then
+      add(line)
+      line = indent
+    end
+    line = line .. (line:find '%S' and ' ' or '') .. word
   end
-  return table.concat(parts, ', ')
+  if line ~= indent then add(line) end
 end
 
-local function add_ops(lines, r)
-  local plain = {}
+local function cpu_lines(add, cpu)
+  add('cpu: %s', cpu.name)
+  add('  %d cores, %d processors, %d of them for argent', cpu.cores, cpu.processors, cpu.threads)
+  add('  memory %.1f GiB, %.1f free, in pages of %d KiB', cpu.memory / 2 ^ 30,
+    cpu.available / 2 ^ 30, cpu.page / 1024)
+  wrapped(add, '  ', 'features: ' .. (#cpu.features > 0 and table.concat(cpu.features, ' ')
+    or 'none that kernels use'))
+  if cpu.fault then wrapped(add, '  ', 'NO BACKEND: ' .. cpu.fault) end
+end
+
+local function cell(check)
+  if check.missing then return '-' end
+  local d = check.difference
+  local text = d == 0 and '0' or d and ('%.0e'):format(d) or 'FAULT'
+  return check.agrees and text or text .. ' WRONG'
+end
+
+-- Ops with loops of their own have a line each; of the others only those that are wrong.
+local function op_lines(add, r)
+  add('ops: loops used, and how far each kind is from plain C')
+  add('  %-17s %-7s %-10s %s', '', 'used', unpack(doctor.VARIANTS))
+  local plain, faults = {}, {}
   for _, op in ipairs(r.ops) do
-    if op.fast then
-      lines[#lines + 1] = ('  %-17s %-7s off plain C by %s'):format(op.name, op.chosen,
-        variants_text(op))
+    local cells, right = {}, true
+    for i, isa in ipairs(doctor.VARIANTS) do
+      local check = op.variants[isa]
+      cells[i] = cell(check)
+      right = right and check.agrees ~= false
+      if check.fault then faults[#faults + 1] = ('%s, %s: %s'):format(op.name, isa, check.fault) end
+    end
+    if op.fast or not right then
+      add('  %-17s %-7s %-10s %s', op.name, op.chosen or '-', unpack(cells))
     else
       plain[#plain + 1] = op.name
     end
   end
-  lines[#lines + 1] = '  plain C on every CPU: ' .. table.concat(plain, ', ')
+  wrapped(add, '  ', 'plain C on every CPU: ' .. table.concat(plain, ', '))
   for _, isa in ipairs(doctor.VARIANTS) do
-    local why = r.ops[1].variants[isa]
-    if type(why) == 'string' then lines[#lines + 1] = ('  %s: not checked: %s'):format(isa, why) end
+    if r.ops[1].variants[isa].missing then
+      add('  %s: not checked, this CPU or build lacks it', isa)
+    end
   end
-  lines[#lines + 1] = r.failures == 0 and '  every op of every variant agrees with plain C'
-    or ('  %d DIFFER: please report this'):format(r.failures)
+  for _, fault in ipairs(faults) do wrapped(add, '  ', fault) end
+  if r.failures == 0 then
+    add('  all %d ops agree, within %.0e', #r.ops, doctor.BOUND)
+  else
+    add('  %d WRONG (more than %.0e): please report this', r.failures, doctor.BOUND)
+  end
+end
+
+local function library_lines(add, list)
+  add 'libraries:'
+  for _, l in ipairs(list) do
+    if l.found then
+      add('  %-11s %s', l.name, l.version or l.file)
+    else
+      wrapped(add, '  ', ('%s: %s'):format(l.name, l.fault))
+      wrapped(add, '    ', 'needed for ' .. l.needed_for)
+    end
+  end
+end
+
+local function cuda_text(cuda)
+  if cuda.found then return 'found, driver ' .. cuda.driver end
+  local driver = cuda.driver and 'NVIDIA driver ' .. cuda.driver or 'no NVIDIA driver here'
+  local why = cuda.half and cuda.why or 'this build has no CUDA half'
+  return ('not used: %s; %s'):format(why, driver)
+end
+
+local function model_lines(add, r)
+  add 'models:'
+  for _, p in ipairs(r.places) do
+    add('  looked in %s (%s)%s', p.path, p.from, lfs.attributes(p.path) and '' or ': not there')
+  end
+  for _, m in ipairs(r.models) do
+    local from = m.from and (' (%s)'):format(m.from) or ''
+    local kind = m.kind and ('%s, %s, '):format(m.kind, m.size) or ''
+    add('  %s%s: %s', m.name, from, not m.fault and kind .. 'complete'
+      or m.dir and kind .. 'INCOMPLETE' or 'NOT FOUND')
+    if m.fault then wrapped(add, '    ', m.fault) end
+  end
+  if #r.models == 0 then
+    add '  none; fetch one with:'
+    add('  hf download %s', hub.RELEASED[1])
+  end
 end
 
 local function text(r)
   local lines = {}
-  local function add(fmt, ...) lines[#lines + 1] = fmt:format(...) end
+  local function add(fmt, ...)
+    lines[#lines + 1] = select('#', ...) > 0 and fmt:format(...) or fmt
+  end
   add('argent %s, %s, %s', r.version, jit.version, jit.arch)
-  add('cpu: %s, %d threads, %.1f GB', r.cpu.name, r.cpu.threads, r.cpu.memory / 2 ^ 30)
-  add('  has %s; kernels for %s are used', #r.cpu.features > 0 and table.concat(r.cpu.features, ' ')
-    or 'nothing of interest', r.cpu.isa)
-  add 'ops:'
-  add_ops(lines, r)
-  add 'libraries:'
-  for _, l in ipairs(r.libraries) do
-    add('  %-11s %s', l.name, l.file
-      or ('MISSING, needed for %s: apt install %s'):format(l.needed_for,
-      l.package))
-  end
-  add('cuda: %s', r.cuda.found and 'found' or 'not used: ' .. r.cuda.why)
-  add 'models:'
-  for _, p in ipairs(r.places) do
-    add('  looked in %s (%s)%s', p.path, p.from, lfs.attributes(p.path) and '' or ', not there')
-  end
-  for _, m in ipairs(r.models) do
-    add('  %s: %s', m.id, #m.missing == 0 and 'complete' or 'INCOMPLETE, without '
-      .. table.concat(m.missing, ', '))
-  end
-  if #r.models == 0 then add('  none; fetch one with: hf download %s', hub.RELEASED[1]) end
-  if r.model then add('  %s: %s', r.model.name, r.model.fault or 'complete and sound') end
+  cpu_lines(add, r.cpu)
+  op_lines(add, r)
+  library_lines(add, r.libraries)
+  wrapped(add, '', 'cuda: ' .. cuda_text(r.cuda))
+  model_lines(add, r)
   return table.concat(lines, '\n')
 end
 
--- Opens the model of -m: that reads and checks every tensor's name and shape.
-local function check_model(name)
-  local dir, err = common.find_model(name)
-  if not dir then return {name = name, fault = err} end
-  local tts
-  tts, err = require('argent.qwen3_tts').open(dir)
-  return {name = name, fault = not tts and err or nil}
+local function encoded(r)
+  for _, m in ipairs(r.models) do json.array(m.missing) end
+  json.array(r.models)
+  json.array(r.places)
+  json.array(r.cpu.features)
+  return json.encode(r)
+end
+
+-- The worst of what is wrong with what is needed: a message and a code, nothing when all is well.
+local function fault_of(r)
+  if r.failures > 0 then
+    return ('%d kernels differ from plain C'):format(r.failures), 'internal'
+  end
+  if r.cpu.fault then return r.cpu.fault, 'unsupported' end
+  for _, l in ipairs(r.libraries) do
+    if not l.found and not l.optional then return l.name .. ': ' .. l.fault, 'unsupported' end
+  end
+  for _, m in ipairs(r.models) do
+    if m.from == '-m' and m.fault then
+      local named = m.fault:sub(1, #m.name) == m.name
+      return named and m.fault or ('%s: %s'):format(m.name, m.fault), 'model'
+    end
+  end
 end
 
 function M.run(args)
-  local r = {version = require('argent').version, cpu = doctor.cpu(),
-    libraries = doctor.libraries()}
+  local r = {
+    version = require('argent').version, cpu = doctor.cpu(), bound = doctor.BOUND,
+    libraries = doctor.libraries(), cuda = doctor.cuda(), places = doctor.places(),
+    models = doctor.models(args.model),
+  }
   r.ops, r.failures = doctor.ops()
-  local found, why = doctor.cuda()
-  r.cuda = {found = found, why = why}
-  r.places, r.models = doctor.models()
-  r.model = args.model and check_model(args.model) or nil
-  local missing
-  for _, l in ipairs(r.libraries) do missing = missing or (not l.file and l) end
-  local fault = r.model and r.model.fault
-  r.healthy = r.failures == 0 and not missing and not fault
-  local ok, err, code
-  if args.json then
-    for _, m in ipairs(r.models) do m.missing = json.array(m.missing) end
-    r.models, r.places = json.array(r.models), json.array(r.places)
-    r.cpu.features = json.array(r.cpu.features)
-    ok, err, code = common.print(json.encode(r))
-  else
-    ok, err, code = common.print(text(r))
-  end
+  local fault, kind = fault_of(r)
+  r.healthy = not fault
+  local ok, err, code = common.print(args.json and encoded(r) or text(r))
   if not ok then return nil, err, code end
-  if r.failures > 0 then return nil, ('%d kernels differ from plain C'):format(r.failures),
-    'internal' end
-  if missing then
-    return nil, ('%s is missing: apt install %s'):format(missing.name, missing.package),
-      'unsupported'
-  end
-  if fault then return nil, fault, 'model' end
+  if fault then return nil, fault, kind end
   return 0
 end
 

@@ -1,6 +1,7 @@
 -- argent inspect: what a model directory holds, and what it lacks.
 
 local ag = require 'argent'
+local analysis = require 'argent.qwen3_tts.analysis'
 local common = require 'argent.cli.common'
 local config = require 'argent.qwen3_tts.config'
 local json = require 'argent.json'
@@ -36,14 +37,6 @@ local function sorted_keys(t)
   return json.array(keys)
 end
 
--- Loads the networks that otherwise wait for a recording, so that what they lack is found too. Only
--- a Base model has to have them.
-local function open_listeners(tts)
-  local _, no_speaker = tts.speaker.open_encoder()
-  local _, no_codes = tts.codec.open_encoder()
-  return tts.cfg.kind == 'base' and (no_speaker or no_codes) or nil
-end
-
 -- Names that this version does not read, by their first part: 'encoder' 225.
 local function unused_parts(tts)
   local parts = {}
@@ -74,7 +67,7 @@ local function describe(dir, cfg)
   if w then r.model = totals(w) end
   if cw then r.speech_tokenizer = totals(cw) end
   local tts, err, code = ag.qwen3_tts.open(dir, {backend = be})
-  r.missing = tts and open_listeners(tts) or err
+  r.missing = tts and analysis.lacks(tts) or err
   r.unused = tts and unused_parts(tts)
   return r, w, cw, code
 end

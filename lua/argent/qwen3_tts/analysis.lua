@@ -79,4 +79,14 @@ function M.speaker(backend, cfg, w)
   end)}, Speaker)
 end
 
+--- Loads the networks that otherwise wait for a recording, so that what they lack is found too.
+--- Only a Base model has to have them.
+---@param tts ag.Synthesizer
+---@return string? err
+function M.lacks(tts)
+  local _, no_speaker = tts.speaker.open_encoder()
+  local _, no_codes = tts.codec.open_encoder()
+  return tts.cfg.kind == 'base' and (no_speaker or no_codes) or nil
+end
+
 return M
