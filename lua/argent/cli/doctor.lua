@@ -99,8 +99,9 @@ local function library_lines(add, list)
 end
 
 local function cuda_text(cuda)
-  if cuda.found then return 'found, driver ' .. cuda.driver end
-  local driver = cuda.driver and 'NVIDIA driver ' .. cuda.driver or 'no NVIDIA driver here'
+  local version = cuda.driver == '' and 'of unknown version' or cuda.driver
+  local driver = version and 'NVIDIA driver ' .. version or 'no NVIDIA driver here'
+  if cuda.found then return 'found; ' .. driver end
   local why = cuda.half and cuda.why or 'this build has no CUDA half'
   return ('not used: %s; %s'):format(why, driver)
 end
