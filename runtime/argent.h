@@ -45,7 +45,7 @@ void ag_interrupt(
     int on); /* async-signal-safe: ops and plans return AG_EINTERRUPTED until it is called with 0 */
 int ag_interrupted(void);
 
-/* Backends. kind: "cpu". threads: 0 = one per core of this process. isa: NULL or "auto" = the
+/* Backends. kind: "cpu", "cuda", "cuda-emulated". threads: 0 = one per core of this process. isa: NULL or "auto" = the
  * best this CPU has (or what ARGENT_ISA says), else "plain", "avx2", "avx512". One reference is
  * returned. */
 int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa);

@@ -38,6 +38,10 @@ typedef struct {
     int (*reserve)(ag_backend *be, int64_t bytes, char **out);
     int (*commit)(ag_backend *be, char *data, int64_t from, int64_t to); /* zeroed */
     void (*unreserve)(ag_backend *be, char *data, int64_t bytes);
+    /* Zeroed memory that host and device both see, for what kernels read of a buffer; NULL slots: any
+     * memory of the host is. */
+    void *(*shared)(ag_backend *be, int64_t bytes);
+    void (*unshare)(ag_backend *be, void *p);
     int (*upload)(ag_backend *be, char *dst, const void *src, int64_t bytes);
     int (*download)(ag_backend *be, void *dst, const char *src, int64_t bytes);
     int (*sync)(ag_backend *be);
@@ -50,7 +54,8 @@ typedef struct {
 
 struct ag_backend {
     int refs;
-    const char *kind;
+    const char *kind, *isa;
+    int threads;
     const agi_backend_slots *slots;
     int64_t live;       /* bytes */
     ag_plan *recording; /* between ag_capture_begin and _end */

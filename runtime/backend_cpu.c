@@ -112,16 +112,6 @@ static const agi_backend_slots cpu_slots = {
 
 agi_team *agi_cpu_team(ag_backend *be) { return ((agi_backend_cpu *)be)->team; }
 
-const char *ag_backend_isa(const ag_backend *be)
-{
-    return ((const agi_backend_cpu *)be)->isa->name;
-}
-
-int ag_backend_threads(const ag_backend *be)
-{
-    return agi_team_threads(((const agi_backend_cpu *)be)->team);
-}
-
 int ag_isa_supported(const char *isa) { return isa && agi_isa_find(isa) != NULL; }
 
 /* The instruction set by name; NULL or "auto" asks ARGENT_ISA, then takes the best. */
@@ -164,6 +154,8 @@ int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa_name)
         free(be);
         return rc;
     }
+    be->base.isa = isa->name;
+    be->base.threads = agi_team_threads(be->team);
     *out = &be->base;
     return AG_OK;
 }

@@ -22,13 +22,15 @@ void agi_buffer_free(agi_buffer *b)
     if (b->kind == AGI_RESERVED && b->data) be->slots->unreserve(be, b->data, b->reserved);
     if (b->kind == AGI_MAPPED && b->drop) b->drop(b->owner);
     if (b->kind != AGI_MAPPED) be->live -= b->bytes;
-    free(b);
+    if (be->slots->unshare) be->slots->unshare(be, b);
+    else free(b);
     ag_backend_free(be);
 }
 
 static agi_buffer *buffer_new(ag_backend *be, int kind)
 {
-    agi_buffer *b = calloc(1, sizeof *b);
+    /* Kernels read how far a cache is committed. */
+    agi_buffer *b = be->slots->shared ? be->slots->shared(be, sizeof *b) : calloc(1, sizeof *b);
     if (!b) return NULL;
     b->be = be;
     b->refs = 1;

@@ -11,7 +11,8 @@ local M = {}
 local out = ffi.new('ag_backend *[1]')
 
 --- Opens a backend.
----@param kind string 'cpu'
+---@param kind string 'cpu', or 'cuda' where its half is built and a card is there ('cuda-emulated' runs
+---its kernels as plain C, for specs)
 ---@param opts? {threads: integer?, isa: string?} threads: 0 or nil = one per core; isa: 'auto'
 ---(ARGENT_ISA, else the best), 'plain', 'avx2', 'avx512'
 ---@return ag.Backend?
@@ -28,8 +29,8 @@ function M.open(kind, opts)
 end
 
 ---@class ag.Backend
----@field kind string 'cpu'
----@field isa string the instruction set its kernels use
+---@field kind string 'cpu', 'cuda', 'cuda-emulated'
+---@field isa string the instruction set its kernels use; of a card 'sm_90' and its like
 ---@field threads integer
 ---@field live_bytes number memory of its tensors now; mapped files do not count
 local Backend = {}

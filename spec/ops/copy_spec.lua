@@ -11,18 +11,38 @@ local NAN, INF = 0 / 0, 1 / 0
 local CELL = {f32 = 'const float *', i32 = 'const int32_t *', bf16 = 'const uint16_t *',
   f16 = 'const uint16_t *'}
 
--- The raw elements of a tensor, in the order of its dims, found by its strides.
+local CELLS = {f32 = 'float[?]', i32 = 'int32_t[?]', bf16 = 'uint16_t[?]', f16 = 'uint16_t[?]'}
+local SIZE = {f32 = 4, i32 = 4, bf16 = 2, f16 = 2}
+
+-- A contiguous tensor's memory on the host.
+local function memory(t)
+  local n = t:count()
+  local host = ffi.new(CELLS[t.dtype], n + 1)
+  assert(lib.ag_tensor_read(t, host, n * SIZE[t.dtype]) == 0)
+  return host
+end
+
+-- The raw elements of a tensor, in the order of its dims, found by its strides; on a device one by
+-- one.
 local function raw(t)
-  local p = ffi.cast(CELL[t.dtype], lib.ag_tensor_host(t))
+  local address = lib.ag_tensor_host(t)
+  local p = address ~= nil and ffi.cast(CELL[t.dtype], address)
   local shape, stride, out = t.shape, t.stride, {}
-  local function walk(d, at)
+  if not p and t.contiguous_p then
+    local host, n = memory(t), t:count()
+    for i = 0, n - 1 do out[i + 1] = host[i] end
+    return out
+  end
+  local function walk(d, at, part)
     if d > #shape then
-      out[#out + 1] = p[at]
+      out[#out + 1] = p and p[at] or memory(part)[0]
       return
     end
-    for i = 0, shape[d] - 1 do walk(d + 1, at + i * stride[d]) end
+    for i = 0, shape[d] - 1 do
+      walk(d + 1, at + i * stride[d], not p and part:select(1, i + 1) or nil)
+    end
   end
-  walk(1, 0)
+  walk(1, 0, t)
   return out
 end
 
@@ -189,8 +209,9 @@ for _, k in ipairs(kernels.all()) do
           local all = ag.zeros(be, {65536}, dtype)
           assert.equal(0, lib.ag_tensor_write(all, host, 131072))
           local wide, same = all:to('f32'), all:clone()
-          local bits = ffi.cast('const uint32_t *', lib.ag_tensor_host(wide))
-          local kept = ffi.cast('const uint16_t *', lib.ag_tensor_host(same))
+          local wide_bits = memory(wide)
+          local bits = ffi.cast('const uint32_t *', wide_bits)
+          local kept = memory(same)
           for u = 0, 65535 do
             if bits[u] ~= expected(u) or kept[u] ~= u then
               error(('%s %04x became %08x and %04x'):format(dtype, u, bits[u], kept[u]))

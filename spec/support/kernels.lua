@@ -21,6 +21,11 @@ function M.all()
     end
     list[#list + 1] = k
   end
+  -- The CUDA kernels, as plain C everywhere and on a card where there is one. They have no workers.
+  for _, kind in ipairs {'cuda-emulated', 'cuda'} do
+    local be, err = ag.backend(kind)
+    list[#list + 1] = {isa = kind, be = be and {be, be, be}, missing = err}
+  end
   return list
 end
 

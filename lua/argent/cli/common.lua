@@ -175,11 +175,8 @@ end
 function M.open_model(args)
   local dir, err, code = M.find_model(args.model)
   if not dir then return nil, err, code end
-  if args.device == 'cuda' then
-    return nil, 'this build has no CUDA half; use --device cpu', 'unsupported'
-  end
   local be
-  be, err, code = Backend.open('cpu', {threads = args.threads})
+  be, err, code = Backend.open(args.device == 'cuda' and 'cuda' or 'cpu', {threads = args.threads})
   if not be then return nil, err, code end
   local tts
   tts, err, code = require('argent.qwen3_tts').open(dir, {backend = be, dtype = args.dtype})
@@ -187,6 +184,10 @@ function M.open_model(args)
   -- reason.
   if not tts then return nil, err, code == 'memory' and code or 'model' end
   if args.verbose then
+    -- The CUDA half has not run on a card yet, so it is not chosen unasked.
+    if args.device == 'auto' and Backend.open 'cuda' then
+      M.note 'a CUDA device is here; --device cuda uses it'
+    end
     M.note(('model: %s (%s, %s), weights in %s'):format(tts.dir, tts.cfg.kind, tts.cfg.size,
       tts.dtype))
     M.note(('device: %s, %d threads, instruction set %s'):format(be.kind, be.threads, be.isa))

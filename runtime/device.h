@@ -1,0 +1,53 @@
+/*
+ * device.h: the backend of a GPU, which is a shared object of its own (libargent_cuda.so), opened when a
+ * script asks for it, so that one build runs with and without a driver. libargent_emulated.so is the
+ * same object with the kernels as plain C and host memory: what CI can run.
+ *
+ * device.c is the backend; device_cuda.c and device_host.c are the two machines under it.
+ */
+#ifndef ARGENT_DEVICE_H
+#define ARGENT_DEVICE_H
+
+#include "backend.h"
+#include "../kernels/cuda/device.h"
+
+/* What the object needs of libargent, and the layout that both must agree on. */
+enum { AGI_DEVICE_ABI = 1 };
+typedef struct {
+    int abi, ops;
+    int (*fail)(int code, const char *fmt, ...);
+} agi_device_host;
+
+/* The one exported function, "agi_device_open". */
+typedef int agi_device_open_fn(ag_backend **out, const agi_device_host *host);
+
+/* ---- the machine ---- */
+/* Functions return 0, or fail with a message through `host`. */
+typedef struct agi_machine agi_machine;
+
+int agi_machine_open(agi_machine **out, const agi_device_host *host);
+void agi_machine_close(agi_machine *m);
+const char *agi_machine_kind(void);                /* "cuda", "cuda-emulated" */
+const char *agi_machine_isa(const agi_machine *m); /* "sm_90", "emulated" */
+void *agi_machine_stream(const agi_machine *m);
+
+int agi_machine_alloc(agi_machine *m, int64_t bytes, char **out); /* zeroed */
+void agi_machine_free(agi_machine *m, char *data, int64_t bytes);
+int agi_machine_reserve(agi_machine *m, int64_t bytes, char **out);
+int agi_machine_commit(agi_machine *m, char *data, int64_t from, int64_t to); /* zeroed */
+void agi_machine_unreserve(agi_machine *m, char *data, int64_t bytes);
+/* Small memory that host and device both see at the same address. */
+void *agi_machine_shared(agi_machine *m, int64_t bytes);
+void agi_machine_unshare(agi_machine *m, void *p);
+int agi_machine_upload(agi_machine *m, char *dst, const void *src, int64_t bytes);
+int agi_machine_download(agi_machine *m, void *dst, const char *src, int64_t bytes);
+int agi_machine_sync(agi_machine *m);
+/* Says what a launch that returned non-zero has met. */
+int agi_machine_launch_failed(agi_machine *m, const char *op, int rc);
+
+/* A plan: `launch` makes all of its launches on the machine's stream; what comes of them is kept in
+ * *graph and run again. */
+int agi_machine_replay(agi_machine *m, void **graph, int (*launch)(void *plan), void *plan);
+void agi_machine_forget(agi_machine *m, void *graph);
+
+#endif

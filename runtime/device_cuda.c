@@ -1,0 +1,356 @@
+/* device_cuda.c: the machine under `cuda`: device memory, a stream, graphs. cudart is linked into this
+ * library; it looks for the driver by itself, so the library opens on machines without one and says so
+ * here. See device.h. */
+#include "device.h"
+
+#include <cuda.h>
+#include <cuda_runtime_api.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What kernels read of buffers is handed out in cells of pinned memory. */
+enum { CELL = 128, SLAB = 1 << 16 };
+
+typedef struct slab {
+    struct slab *next;
+    char *cells;
+} slab;
+
+/* Addresses held for a tensor that grows, and the physical memory behind the first `mapped` bytes. */
+typedef struct reservation {
+    struct reservation *next;
+    CUdeviceptr base;
+    size_t size, mapped;
+    CUmemGenericAllocationHandle *parts;
+    size_t *sizes;
+    int n;
+} reservation;
+
+struct agi_machine {
+    agi_device_host host;
+    cudaStream_t stream;
+    int device;
+    char isa[16];
+    slab *slabs;
+    void *free_cells;
+    reservation *reservations;
+    size_t granularity;
+    /* The driver's virtual memory management, found at run time. */
+    CUresult (*address_reserve)(CUdeviceptr *, size_t, size_t, CUdeviceptr, unsigned long long);
+    CUresult (*address_free)(CUdeviceptr, size_t);
+    CUresult (*create)(CUmemGenericAllocationHandle *, size_t, const CUmemAllocationProp *,
+                       unsigned long long);
+    CUresult (*release)(CUmemGenericAllocationHandle);
+    CUresult (*map)(CUdeviceptr, size_t, size_t, CUmemGenericAllocationHandle, unsigned long long);
+    CUresult (*unmap)(CUdeviceptr, size_t);
+    CUresult (*set_access)(CUdeviceptr, size_t, const CUmemAccessDesc *, size_t);
+    CUresult (*get_granularity)(size_t *, const CUmemAllocationProp *,
+                                CUmemAllocationGranularity_flags);
+};
+
+static int failed(const agi_machine *m, const char *what, cudaError_t e)
+{
+    return m->host.fail(AG_EIO, "cuda: %s: %s", what, cudaGetErrorString(e));
+}
+
+static int no_memory(const agi_machine *m, int64_t bytes)
+{
+    size_t left = 0, total = 0;
+    cudaGetLastError(); /* forget it */
+    cudaMemGetInfo(&left, &total);
+    return m->host.fail(AG_ENOMEM,
+                        "out of device memory: %.1f MB are needed, %.1f of %.1f MB are free",
+                        (double)bytes / 1e6, (double)left / 1e6, (double)total / 1e6);
+}
+
+/* ---- opening ---- */
+
+static CUmemAllocationProp properties(const agi_machine *m)
+{
+    CUmemAllocationProp p;
+    memset(&p, 0, sizeof p);
+    p.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+    p.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+    p.location.id = m->device;
+    return p;
+}
+
+static bool find(const char *symbol, void *function)
+{
+    void *f = NULL;
+    enum cudaDriverEntryPointQueryResult found;
+    if (cudaGetDriverEntryPointByVersion(symbol, &f, 12000, cudaEnableDefault, &found) !=
+            cudaSuccess ||
+        found != cudaDriverEntryPointSuccess)
+        return false;
+    memcpy(function, &f, sizeof f);
+    return f != NULL;
+}
+
+static bool find_all(agi_machine *m)
+{
+    return find("cuMemAddressReserve", &m->address_reserve) &&
+           find("cuMemAddressFree", &m->address_free) && find("cuMemCreate", &m->create) &&
+           find("cuMemRelease", &m->release) && find("cuMemMap", &m->map) &&
+           find("cuMemUnmap", &m->unmap) && find("cuMemSetAccess", &m->set_access) &&
+           find("cuMemGetAllocationGranularity", &m->get_granularity);
+}
+
+/* Why there is no device to use. */
+static int no_device(const agi_device_host *host, cudaError_t e)
+{
+    int driver = 0;
+    cudaDriverGetVersion(&driver);
+    if (driver == 0)
+        return host->fail(AG_EUNSUPPORTED, "backend 'cuda': no NVIDIA driver was found "
+                                           "(libcuda.so.1); use the cpu");
+    if (e == cudaErrorInsufficientDriver)
+        return host->fail(AG_EUNSUPPORTED,
+                          "backend 'cuda': the NVIDIA driver is too old (it knows CUDA %d.%d, this "
+                          "build needs %d.%d); update it, or use the cpu",
+                          driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000,
+                          CUDART_VERSION % 1000 / 10);
+    return host->fail(AG_EUNSUPPORTED, "backend 'cuda': %s; use the cpu",
+                      e == cudaSuccess ? "there is no device" : cudaGetErrorString(e));
+}
+
+static int begin(agi_machine *m)
+{
+    int major = 0, minor = 0, count = 0;
+    cudaError_t e = cudaGetDeviceCount(&count);
+    if (e != cudaSuccess || count == 0) return no_device(&m->host, e);
+    if ((e = cudaSetDevice(m->device)) != cudaSuccess) return no_device(&m->host, e);
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, m->device);
+    cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, m->device);
+    snprintf(m->isa, sizeof m->isa, "sm_%d%d", major, minor);
+    if ((e = cudaStreamCreateWithFlags(&m->stream, cudaStreamNonBlocking)) != cudaSuccess)
+        return no_device(&m->host, e);
+    CUmemAllocationProp p = properties(m);
+    if (!find_all(m) ||
+        m->get_granularity(&m->granularity, &p, CU_MEM_ALLOC_GRANULARITY_MINIMUM) != CUDA_SUCCESS)
+        return m->host.fail(AG_EUNSUPPORTED,
+                            "backend 'cuda': the driver has no virtual memory management");
+    return AG_OK;
+}
+
+int agi_machine_open(agi_machine **out, const agi_device_host *host)
+{
+    agi_machine *m = calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m) return host->fail(AG_ENOMEM, "backend: out of memory");
+    m->host = *host;
+    int rc = begin(m);
+    if (rc) {
+        agi_machine_close(m);
+        return rc;
+    }
+    *out = m;
+    return AG_OK;
+}
+
+void agi_machine_close(agi_machine *m)
+{
+    if (m->stream) {
+        cudaStreamSynchronize(m->stream);
+        cudaStreamDestroy(m->stream);
+    }
+    while (m->slabs) {
+        slab *s = m->slabs;
+        m->slabs = s->next;
+        cudaFreeHost(s->cells);
+        free(s);
+    }
+    free(m);
+}
+
+const char *agi_machine_kind(void) { return "cuda"; }
+const char *agi_machine_isa(const agi_machine *m) { return m->isa; }
+void *agi_machine_stream(const agi_machine *m) { return m->stream; }
+
+/* ---- memory ---- */
+
+int agi_machine_alloc(agi_machine *m, int64_t bytes, char **out)
+{
+    void *p = NULL;
+    if (cudaMalloc(&p, (size_t)bytes) != cudaSuccess) return no_memory(m, bytes);
+    cudaError_t e = cudaMemsetAsync(p, 0, (size_t)bytes, m->stream);
+    if (e != cudaSuccess) {
+        cudaFree(p);
+        return failed(m, "memset", e);
+    }
+    *out = p;
+    return AG_OK;
+}
+
+void agi_machine_free(agi_machine *m, char *data, int64_t bytes)
+{
+    (void)bytes;
+    cudaStreamSynchronize(m->stream);
+    cudaFree(data);
+}
+
+static size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
+
+int agi_machine_reserve(agi_machine *m, int64_t bytes, char **out)
+{
+    reservation *r = calloc(1, sizeof *r);
+    if (!r) return m->host.fail(AG_ENOMEM, "out of memory");
+    r->size = round_up((size_t)bytes, m->granularity);
+    if (m->address_reserve(&r->base, r->size, 0, 0, 0) != CUDA_SUCCESS) {
+        free(r);
+        return m->host.fail(AG_ENOMEM, "cannot reserve %lld bytes of device addresses",
+                            (long long)bytes);
+    }
+    r->next = m->reservations;
+    m->reservations = r;
+    *out = (char *)(uintptr_t)r->base;
+    return AG_OK;
+}
+
+static bool remember(reservation *r, CUmemGenericAllocationHandle part, size_t size)
+{
+    CUmemGenericAllocationHandle *parts = realloc(r->parts, (size_t)(r->n + 1) * sizeof *r->parts);
+    if (parts) r->parts = parts;
+    size_t *sizes = realloc(r->sizes, (size_t)(r->n + 1) * sizeof *r->sizes);
+    if (sizes) r->sizes = sizes;
+    if (!parts || !sizes) return false;
+    r->parts[r->n] = part;
+    r->sizes[r->n++] = size;
+    return true;
+}
+
+int agi_machine_commit(agi_machine *m, char *data, int64_t from, int64_t to)
+{
+    reservation *r = m->reservations;
+    (void)from;
+    while (r && r->base != (CUdeviceptr)(uintptr_t)data) r = r->next;
+    if (!r) return m->host.fail(AG_EINVAL, "commit: not a reserved tensor");
+    size_t end = round_up((size_t)to, m->granularity);
+    if (end <= r->mapped) return AG_OK;
+    size_t size = end - r->mapped;
+    CUmemAllocationProp p = properties(m);
+    CUmemAccessDesc access;
+    memset(&access, 0, sizeof access);
+    access.location = p.location;
+    access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+    CUmemGenericAllocationHandle part;
+    if (m->create(&part, size, &p, 0) != CUDA_SUCCESS) return no_memory(m, (int64_t)size);
+    if (m->map(r->base + r->mapped, size, 0, part, 0) != CUDA_SUCCESS) {
+        m->release(part);
+        return m->host.fail(AG_EIO, "cuda: cannot map %lld bytes", (long long)size);
+    }
+    if (m->set_access(r->base + r->mapped, size, &access, 1) != CUDA_SUCCESS ||
+        !remember(r, part, size)) {
+        m->unmap(r->base + r->mapped, size);
+        m->release(part);
+        return m->host.fail(AG_EIO, "cuda: cannot use %lld mapped bytes", (long long)size);
+    }
+    cudaError_t e = cudaMemsetAsync((void *)(uintptr_t)(r->base + r->mapped), 0, size, m->stream);
+    r->mapped = end;
+    return e == cudaSuccess ? AG_OK : failed(m, "memset", e);
+}
+
+void agi_machine_unreserve(agi_machine *m, char *data, int64_t bytes)
+{
+    reservation **at = &m->reservations;
+    (void)bytes;
+    while (*at && (*at)->base != (CUdeviceptr)(uintptr_t)data) at = &(*at)->next;
+    reservation *r = *at;
+    if (!r) return;
+    cudaStreamSynchronize(m->stream);
+    size_t offset = 0;
+    for (int i = 0; i < r->n; offset += r->sizes[i++]) {
+        m->unmap(r->base + offset, r->sizes[i]);
+        m->release(r->parts[i]);
+    }
+    m->address_free(r->base, r->size);
+    *at = r->next;
+    free(r->parts);
+    free(r->sizes);
+    free(r);
+}
+
+void *agi_machine_shared(agi_machine *m, int64_t bytes)
+{
+    if (bytes > CELL) return NULL;
+    if (!m->free_cells) {
+        slab *s = calloc(1, sizeof *s);
+        void *p = NULL;
+        if (!s || cudaHostAlloc(&p, SLAB, cudaHostAllocMapped) != cudaSuccess) {
+            free(s);
+            return NULL;
+        }
+        s->cells = p;
+        s->next = m->slabs;
+        m->slabs = s;
+        for (int i = 0; i < SLAB; i += CELL) agi_machine_unshare(m, s->cells + i);
+    }
+    void *cell = m->free_cells;
+    memcpy(&m->free_cells, cell, sizeof m->free_cells);
+    memset(cell, 0, CELL);
+    return cell;
+}
+
+void agi_machine_unshare(agi_machine *m, void *p)
+{
+    memcpy(p, &m->free_cells, sizeof m->free_cells);
+    m->free_cells = p;
+}
+
+int agi_machine_upload(agi_machine *m, char *dst, const void *src, int64_t bytes)
+{
+    cudaError_t e = cudaMemcpyAsync(dst, src, (size_t)bytes, cudaMemcpyHostToDevice, m->stream);
+    if (e == cudaSuccess) e = cudaStreamSynchronize(m->stream);
+    return e == cudaSuccess ? AG_OK : failed(m, "upload", e);
+}
+
+int agi_machine_download(agi_machine *m, void *dst, const char *src, int64_t bytes)
+{
+    cudaError_t e = cudaMemcpyAsync(dst, src, (size_t)bytes, cudaMemcpyDeviceToHost, m->stream);
+    if (e == cudaSuccess) e = cudaStreamSynchronize(m->stream);
+    return e == cudaSuccess ? AG_OK : failed(m, "download", e);
+}
+
+int agi_machine_sync(agi_machine *m)
+{
+    cudaError_t e = cudaStreamSynchronize(m->stream);
+    return e == cudaSuccess ? AG_OK : failed(m, "a kernel", e);
+}
+
+int agi_machine_launch_failed(agi_machine *m, const char *op, int rc)
+{
+    if (rc == -2)
+        return m->host.fail(AG_EUNSUPPORTED, "%s: heads this wide have no kernel on this backend",
+                            op);
+    return failed(m, op, (cudaError_t)rc);
+}
+
+/* ---- plans ---- */
+
+int agi_machine_replay(agi_machine *m, void **graph, int (*launch)(void *plan), void *plan)
+{
+    cudaError_t e;
+    if (!*graph) {
+        cudaGraph_t captured = NULL;
+        cudaGraphExec_t made = NULL;
+        e = cudaStreamBeginCapture(m->stream, cudaStreamCaptureModeThreadLocal);
+        if (e != cudaSuccess) return failed(m, "capture", e);
+        int rc = launch(plan);
+        e = cudaStreamEndCapture(m->stream, &captured);
+        if (rc == AG_OK && e == cudaSuccess) e = cudaGraphInstantiate(&made, captured, 0);
+        if (captured) cudaGraphDestroy(captured);
+        if (rc) return rc;
+        if (e != cudaSuccess) return failed(m, "capture", e);
+        *graph = made;
+    }
+    e = cudaGraphLaunch((cudaGraphExec_t)*graph, m->stream);
+    return e == cudaSuccess ? AG_OK : failed(m, "graph", e);
+}
+
+void agi_machine_forget(agi_machine *m, void *graph)
+{
+    if (!graph) return;
+    cudaStreamSynchronize(m->stream);
+    cudaGraphExecDestroy((cudaGraphExec_t)graph);
+}

@@ -1,0 +1,105 @@
+-- Whole models on the CUDA backend: on a card where there is one, and everywhere with its kernels as
+-- plain C, block by block and thread by thread.
+
+local ag = require 'argent'
+local cases = require 'support.cases'
+local compare = require 'support.compare'
+local speech = require 'support.speech'
+local golden = require 'support.golden'
+
+for _, kind in ipairs {'cuda-emulated', 'cuda'} do
+  describe('on ' .. kind, function()
+    local be, why = ag.backend(kind)
+    if not be then
+      pending(why)
+      return
+    end
+
+    it('every golden case gives the official codes and the official sound', function()
+      local count = 0
+      cases.each(be, 'f32', function(_, tts, _, expected, options)
+        local sound = assert(tts:say(options))
+        assert.same(expected.codes:totable(), sound.codes:totable())
+        local n = #sound.samples
+        local extra = #expected.wave - n -- see golden_spec
+        assert.is_true(compare.distance(expected.wave:narrow(1, 1 + extra, n), sound.samples)
+          <= 1e-4)
+        count = count + 1
+      end)
+      assert.is_true(count >= 16)
+    end)
+
+    for _, model in ipairs(golden.models()) do
+      it('speaks as the CPU does, with hooks, watchers and forks: ' .. model.name, function()
+        local cpu = assert(ag.backend('cpu', {threads = 2}))
+        local function run(backend)
+          local tts = assert(ag.qwen3_tts.open(model.model, {backend = backend, dtype = 'bf16'}))
+          local seen = {}
+          local handle = tts.talker:watch('layers.1.attn.probs', function(x)
+            seen[#seen + 1] = x:totable()[1][1][1][1]
+          end)
+          local o = speech.options(model, tts, 'one two three', 5)
+          o.hooks = {logits = function(_, x) x:narrow(1, 1, 1):fill(-50) end}
+          local frames, u = assert(tts:frames(o))
+          local list = {}
+          for _ = 1, 3 do list[#list + 1] = frames().codes end
+          local fork = assert(u:fork {seed = 9})
+          for f in fork:iterate() do list[#list + 1] = f.codes end
+          handle:stop()
+          return list, seen
+        end
+        local codes, seen = run(be)
+        local expected_codes, expected_seen = run(cpu)
+        assert.same(expected_codes, codes)
+        assert.equal(#expected_seen, #seen)
+        for i, v in ipairs(expected_seen) do assert.is_true(math.abs(v - seen[i]) < 1e-5) end
+      end)
+    end
+
+    it('a recording is cloned as on the CPU', function()
+      local vectors, codes = {}, {}
+      for i, backend in ipairs {be, assert(ag.backend 'cpu')} do
+        local model
+        for _, m in ipairs(golden.models()) do model = m.name == 'base' and m or model end
+        local tts = assert(ag.qwen3_tts.open(model.model, {backend = backend, dtype = 'f32'}))
+        local voice = assert(tts:clone {audio = model.dir .. '/reference.wav', text = 'A voice.'})
+        vectors[i], codes[i] = voice.speaker, voice.codes:totable()
+      end
+      assert.same(codes[2], codes[1])
+      assert.is_true(compare.relative(vectors[2], vectors[1]) <= 1e-5)
+    end)
+
+    it('memory grows with a session and is given back', function()
+      collectgarbage()
+      collectgarbage()
+      local before = be.live_bytes
+      do
+        local t = require('argent.tensor').reserve(be, {1e6, 64}, 'f32', 10)
+        assert(t:commit(5000))
+        t:narrow(1, 1, 5000):fill(2)
+        assert.equal(2, t:select(1, 5000):totable()[64])
+        t:release()
+      end
+      collectgarbage()
+      collectgarbage()
+      assert.equal(before, be.live_bytes)
+    end)
+  end)
+end
+
+describe('the CUDA backend', function()
+  it('says in one line why it cannot be used, or is there', function()
+    local be, err, code = ag.backend 'cuda'
+    if be then
+      assert.equal('cuda', be.kind)
+      assert.matches('^sm_%d+$', be.isa)
+    else
+      assert.matches("^backend 'cuda': ", err)
+      assert.is_nil(err:find '\n')
+      assert.equal('unsupported', code)
+    end
+    be, err = ag.backend 'cudda'
+    assert.is_nil(be)
+    assert.equal("backend 'cudda': known are cpu and cuda", err)
+  end)
+end)
