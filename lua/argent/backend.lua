@@ -11,8 +11,8 @@ local M = {}
 local out = ffi.new('ag_backend *[1]')
 
 --- Opens a backend.
----@param kind string 'cpu', or 'cuda' where its half is built and a card is there ('cuda-emulated' runs
----its kernels as plain C, for specs)
+---@param kind string 'cpu', or 'cuda' where its half is built and a card is there ('cuda-emulated'
+---runs its kernels as plain C, for specs)
 ---@param opts? {threads: integer?, isa: string?} threads: 0 or nil = one per core; isa: 'auto'
 ---(ARGENT_ISA, else the best), 'plain', 'avx2', 'avx512'
 ---@return ag.Backend?

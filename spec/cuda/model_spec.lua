@@ -1,5 +1,5 @@
--- Whole models on the CUDA backend: on a card where there is one, and everywhere with its kernels as
--- plain C, block by block and thread by thread.
+-- Whole models on the CUDA backend: on a card where there is one, and everywhere with its kernels
+-- as plain C, block by block and thread by thread.
 
 local ag = require 'argent'
 local cases = require 'support.cases'
