@@ -140,6 +140,8 @@ int agi_machine_open(agi_machine **out, const agi_device_host *host)
     *out = NULL;
     if (!m) return host->fail(AG_ENOMEM, "backend: out of memory");
     m->host = *host;
+    /* Kernels that are loaded when they are first launched could be so inside a capture. */
+    setenv("CUDA_MODULE_LOADING", "EAGER", 0);
     int rc = begin(m);
     if (rc) {
         agi_machine_close(m);

@@ -4,8 +4,12 @@ local posix = require 'argent.posix'
 
 local M = {}
 
--- A name beside the target that nobody has, no longer than names may be, and its descriptor.
-local function create_partial(path)
+--- Creates a file beside the target, under a name that nobody has and that is no longer than names
+--- may be.
+---@param path string
+---@return integer? fd
+---@return string name of the file, or the error
+function M.create_partial(path)
   local folder, name = path:match '^(.*/)([^/]*)$'
   folder, name = folder or '', name or path
   if #name > 200 then name = name:sub(1, 200):gsub('[\128-\255]+$', '') end
@@ -20,7 +24,7 @@ local function create_partial(path)
 end
 
 local function write_new(path, bytes)
-  local fd, partial = create_partial(path)
+  local fd, partial = M.create_partial(path)
   if not fd then return nil, partial end
   local ok, err = posix.write(fd, bytes, #bytes)
   if ok then ok, err = posix.fsync(fd) end

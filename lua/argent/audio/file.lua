@@ -4,6 +4,7 @@
 
 local ffi = require 'ffi'
 local check = require 'argent.check'
+local files = require 'argent.files'
 local pcm = require 'argent.audio.pcm'
 local posix = require 'argent.posix'
 local sndfile = require 'argent.audio.sndfile'
@@ -77,22 +78,6 @@ local SPECIAL = {
   other = true,
 }
 
--- Creates a file beside the target, under a name that nobody has and that is no longer than names
--- may be.
-local function create_partial(path)
-  local folder, name = path:match '^(.*/)([^/]*)$'
-  folder, name = folder or '', name or path
-  if #name > 200 then name = name:sub(1, 200):gsub('[\128-\255]+$', '') end
-  for i = 0, 99 do
-    local partial = ('%s.%s.%d%s.partial'):format(folder, name, posix.getpid(),
-      i == 0 and '' or '.' .. i)
-    local fd, err, errno = posix.create(partial)
-    if fd then return fd, partial end
-    if errno ~= posix.EEXIST then return nil, err end -- else somebody's leftover
-  end
-  return nil, 'too many leftover .partial files beside it'
-end
-
 -- Lets go of what a writer still holds: the finished file is not among it.
 local function discard(held)
   if held.raw then library.sf_close(held.raw) end
@@ -161,7 +146,7 @@ function M.create(path, opts)
   local guard = ffi.gc(ffi.new 'char[1]', function() discard(held) end)
   local fd, partial
   if SPECIAL[kind] then fd, err = posix.open_existing(real)
-  else fd, partial = create_partial(real) end
+  else fd, partial = files.create_partial(real) end
   if not fd then return fault(path, err or partial) end
   held.fd, held.partial = fd, partial
 
