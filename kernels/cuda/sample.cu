@@ -1,7 +1,10 @@
 /*
- * sample.cu: the op sample, the algorithm of kernels/cpu/sample.c step by step, one thread a row: equal
- * logits give equal ids wherever expf agrees. It is correct, not fast: a row of 3072 logits is walked
- * a dozen times by one thread.
+ * sample.cu: the op sample, the rules of kernels/cpu/sample.c by one warp a row: equal logits give equal
+ * ids wherever expf agrees. Lanes walk the row side by side; what is uniform every lane computes. Only
+ * top-p, off by default, is one lane's: it needs an order.
+ *
+ * The text of sample_row is one for both compilers: LANES runs its body in every lane and then lets
+ * them see each other's memory, VAR declares what each lane has of its own, L is this lane's.
  */
 #include "device.h"
 
@@ -13,13 +16,14 @@ typedef struct {
 DEVICE bool is_finite(float x) { return x - x == 0; }
 
 /* Each test is written so that NaN fails it. */
-DEVICE bool read_settings(settings *s, const float *p, int64_t row, agi_fault *f)
+DEVICE bool read_settings(settings *s, const float *p, int64_t row, agi_fault *f, bool tell)
 {
     const bool fine[4] = {p[0] >= 0 && is_finite(p[0]), p[1] >= 0 && floorf(p[1]) == p[1],
                           p[2] >= 0 && p[2] <= 1, p[3] > 0 && is_finite(p[3])};
     for (int i = 0; i < 4; i++)
         if (!fine[i]) {
-            agi_report(f, AG_EVALUE, AGI_FAULT_SETTING, i, row, (int64_t)agi_dev_bits(p[i]), 0);
+            if (tell)
+                agi_report(f, AG_EVALUE, AGI_FAULT_SETTING, i, row, (int64_t)agi_dev_bits(p[i]), 0);
             return false;
         }
     s->temperature = p[0];
@@ -29,36 +33,15 @@ DEVICE bool read_settings(settings *s, const float *p, int64_t row, agi_fault *f
     return true;
 }
 
-DEVICE bool check_logits(const float *x, int64_t n, int64_t row, agi_fault *f)
+/* A logit changed by what came before: penalty, minimum length, suppression. */
+DEVICE float adjusted(const agi_sample_args *a, int64_t r, float penalty, float x, int64_t i)
 {
-    for (int64_t i = 0; i < n; i++) {
-        bool nan = x[i] != x[i];
-        if (!nan && !(x[i] > 0 && !is_finite(x[i]))) continue;
-        agi_report(f, AG_EVALUE, nan ? AGI_FAULT_NAN : AGI_FAULT_INF, row, 0, 0, 0);
-        return false;
-    }
-    return true;
-}
-
-DEVICE void adjust(const agi_sample_args *a, int64_t r, float penalty, float *l)
-{
-    const float *x = a->logits + r * a->logits_stride;
     const int32_t *seen = a->seen && penalty != 1 ? a->seen + r * a->seen_stride : NULL;
-    for (int64_t i = 0; i < a->vocab; i++) {
-        l[i] = x[i];
-        if (seen && seen[i]) l[i] = x[i] < 0 ? x[i] * penalty : x[i] / penalty;
-        if (i >= a->suppress_from && i != a->eos) l[i] = -INFINITY;
-    }
-    if (a->eos >= 0 && (uint32_t)a->key[r * a->key_stride + 2] < (uint32_t)a->minimum)
-        l[a->eos] = -INFINITY;
-}
-
-DEVICE int64_t argmax(const float *l, int64_t n)
-{
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        if (l[i] > l[best]) best = i;
-    return best;
+    const uint32_t draw = (uint32_t)a->key[r * a->key_stride + 2];
+    if (i >= a->suppress_from && i != a->eos) return -INFINITY;
+    if (i == a->eos && draw < (uint32_t)a->minimum) return -INFINITY;
+    if (seen && seen[i]) return x < 0 ? x * penalty : x / penalty;
+    return x;
 }
 
 /* An unsigned number that orders like the float. */
@@ -66,32 +49,6 @@ DEVICE uint32_t ordered(float f)
 {
     uint32_t u = agi_dev_bits(f);
     return u & 0x80000000u ? ~u : u | 0x80000000u;
-}
-
-/* The k-th largest: its bits are found from the top, by counting those that could still be it. */
-DEVICE float kth_largest(const float *l, int64_t n, int64_t k)
-{
-    uint32_t known = 0, mask = 0;
-    for (int bit = 31; bit >= 0; bit--) {
-        int64_t ones = 0;
-        uint32_t one = 1u << bit;
-        for (int64_t i = 0; i < n; i++) {
-            uint32_t u = ordered(l[i]);
-            ones += (u & mask) == known && (u & one);
-        }
-        if (ones >= k) known |= one;
-        else k -= ones;
-        mask |= one;
-    }
-    return agi_dev_from_bits(known & 0x80000000u ? known & 0x7fffffffu : ~known);
-}
-
-DEVICE void keep_top_k(float *l, int64_t n, int64_t k)
-{
-    if (k == 0 || k >= n) return;
-    float least = kth_largest(l, n, k); /* ties with it stay */
-    for (int64_t i = 0; i < n; i++)
-        if (l[i] < least) l[i] = -INFINITY;
 }
 
 DEVICE bool before(const float *l, int32_t a, int32_t b)
@@ -150,41 +107,171 @@ DEVICE double uniform(const agi_sample_args *a, int64_t r)
     return (double)(c0 >> 8) / 16777216.0;
 }
 
+/* ---- a warp ---- */
+
+#ifdef __CUDACC__
+#define LANES(...)                                                                                 \
+    do {                                                                                           \
+        const int lane = (int)threadIdx.x;                                                         \
+        __VA_ARGS__                                                                                \
+        __syncwarp();                                                                              \
+    } while (0)
+#define VAR(type, name) type name
+#define L(name) name
+#define ALL(name) name /* after a reduction: the same in every lane */
+#define FIRST_LANE (threadIdx.x == 0)
+
+#define LEAST(name)                                                                                \
+    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) {                                        \
+        int64_t other = __shfl_xor_sync(~0u, name, off);                                           \
+        if (other < name) name = other;                                                            \
+    }
+#define TOTAL(name)                                                                                \
+    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) name += __shfl_xor_sync(~0u, name, off);
+/* The largest value and the lowest index that has it. */
+#define LARGEST(value, index)                                                                      \
+    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) {                                        \
+        float v = __shfl_xor_sync(~0u, value, off);                                                \
+        int64_t i = __shfl_xor_sync(~0u, index, off);                                              \
+        if (v > value || (v == value && i < index)) {                                              \
+            value = v;                                                                             \
+            index = i;                                                                             \
+        }                                                                                          \
+    }
+/* before: the sum of the lanes below, in their order; all: of all. */
+#define RUNNING(part, before, all)                                                                 \
+    for (int k = 0; k < AGI_WARP_LANES; k++) {                                                     \
+        double v = __shfl_sync(~0u, part, k);                                                      \
+        if (k == (int)threadIdx.x) before = all;                                                   \
+        all += v;                                                                                  \
+    }
+#else
+#define LANES(...)                                                                                 \
+    for (int lane = 0; lane < AGI_WARP_LANES; lane++) {                                            \
+        __VA_ARGS__                                                                                \
+    }
+#define VAR(type, name) type name[AGI_WARP_LANES]
+#define L(name) name[lane]
+#define ALL(name) name[0]
+#define FIRST_LANE true
+
+#define LEAST(name)                                                                                \
+    for (int k = 1; k < AGI_WARP_LANES; k++)                                                       \
+        if (name[k] < name[0]) name[0] = name[k];
+#define TOTAL(name)                                                                                \
+    for (int k = 1; k < AGI_WARP_LANES; k++) name[0] += name[k];
+#define LARGEST(value, index)                                                                      \
+    for (int k = 1; k < AGI_WARP_LANES; k++)                                                       \
+        if (value[k] > value[0] || (value[k] == value[0] && index[k] < index[0])) {                \
+            value[0] = value[k];                                                                   \
+            index[0] = index[k];                                                                   \
+        }
+#define RUNNING(part, before, all)                                                                 \
+    for (int k = 0; k < AGI_WARP_LANES; k++) {                                                     \
+        before[k] = all;                                                                           \
+        all += part[k];                                                                            \
+    }
+#endif
+
+/* The k-th largest value: its bits are found from the top, by counting those that could be it. */
+DEVICE float kth_largest(const float *l, int64_t n, int64_t k)
+{
+    uint32_t known = 0, mask = 0;
+    for (int bit = 31; bit >= 0; bit--) {
+        const uint32_t one = 1u << bit;
+        VAR(int64_t, ones);
+        LANES(L(ones) = 0; for (int64_t i = lane; i < n; i += AGI_WARP_LANES) {
+            uint32_t u = ordered(l[i]);
+            L(ones) += (u & mask) == known && (u & one);
+        });
+        TOTAL(ones)
+        if (ALL(ones) >= k) known |= one;
+        else k -= ALL(ones);
+        mask |= one;
+    }
+    return agi_dev_from_bits(known & 0x80000000u ? known & 0x7fffffffu : ~known);
+}
+
+/* The smallest id at which the running sum of probabilities exceeds u of the total; n where no sum
+ * does. l becomes the probabilities. */
 DEVICE int64_t inverse_cdf(float *l, int64_t n, float max, double u)
 {
-    double total = 0, sum;
-    int64_t id = 0;
-    for (int64_t i = 0; i < n; i++) {
+    const int64_t chunk = (n + AGI_WARP_LANES - 1) / AGI_WARP_LANES;
+    double total = 0;
+    VAR(double, part);
+    VAR(double, before);
+    VAR(int64_t, found);
+    LANES(L(part) = 0; for (int64_t i = lane * chunk; i < n && i < (lane + 1) * chunk; i++) {
         l[i] = l[i] > -INFINITY ? expf(l[i] - max) : 0;
-        total += (double)l[i];
-    }
-    for (sum = (double)l[0]; sum <= u * total && id + 1 < n;) sum += (double)l[++id];
-    return id;
+        L(part) += (double)l[i];
+    });
+    RUNNING(part, before, total)
+    LANES(L(found) = n; double sum = L(before); int64_t last = n;
+          for (int64_t i = lane * chunk; i < n && i < (lane + 1) * chunk; i++) {
+              if (L(before) + L(part) <= u * total) break; /* a later lane's */
+              sum += (double)l[i];
+              if (l[i] > 0) last = i;
+              if (sum > u * total) {
+                  L(found) = i;
+                  break;
+              }
+          } if (L(found) == n) L(found) = last;); /* where rounding has it not quite there */
+    LEAST(found)
+    return ALL(found);
 }
 
 /* l and ids: this row's scratch, vocab of each. */
 DEVICE void sample_row(const agi_sample_args *a, int64_t r, float *l, int32_t *ids, agi_fault *f)
 {
+    const float *x = a->logits + r * a->logits_stride;
+    const int64_t n = a->vocab;
     settings s;
-    if (!read_settings(&s, a->params + r * a->params_stride, r, f)) return;
-    if (!check_logits(a->logits + r * a->logits_stride, a->vocab, r, f)) return;
-    adjust(a, r, s.penalty, l);
-    int64_t id = argmax(l, a->vocab);
-    if (l[id] == -INFINITY) {
-        agi_report(f, AG_EVALUE, AGI_FAULT_NO_LOGIT, r, 0, 0, 0);
+    VAR(int64_t, bad);
+    VAR(float, top);
+    VAR(int64_t, at);
+    if (!read_settings(&s, a->params + r * a->params_stride, r, f, FIRST_LANE)) return;
+    LANES(L(bad) = n; L(at) = n; L(top) = -INFINITY;
+          for (int64_t i = lane; i < n; i += AGI_WARP_LANES) {
+              if ((x[i] != x[i] || (x[i] > 0 && !is_finite(x[i]))) && L(bad) == n) L(bad) = i;
+              l[i] = adjusted(a, r, s.penalty, x[i], i);
+              if (l[i] > L(top) || L(at) == n) {
+                  L(top) = l[i];
+                  L(at) = i;
+              }
+          });
+    LEAST(bad)
+    if (ALL(bad) < n) {
+        bool nan = x[ALL(bad)] != x[ALL(bad)];
+        if (FIRST_LANE) agi_report(f, AG_EVALUE, nan ? AGI_FAULT_NAN : AGI_FAULT_INF, r, 0, 0, 0);
+        return;
+    }
+    LARGEST(top, at)
+    int64_t id = ALL(at);
+    float max = ALL(top);
+    if (max == -INFINITY) {
+        if (FIRST_LANE) agi_report(f, AG_EVALUE, AGI_FAULT_NO_LOGIT, r, 0, 0, 0);
         return;
     }
     if (s.temperature > 0) {
-        for (int64_t i = 0; s.temperature != 1 && i < a->vocab; i++) l[i] /= s.temperature;
-        const float max = l[id];
+        if (s.temperature != 1) {
+            LANES(for (int64_t i = lane; i < n; i += AGI_WARP_LANES) l[i] /= s.temperature;);
+            max /= s.temperature;
+        }
         if (is_finite(max)) { /* else a temperature this small is as good as 0 */
-            keep_top_k(l, a->vocab, s.top_k);
-            if (s.top_p < 1) keep_top_p(l, ids, a->vocab, max, s.top_p);
-            id = inverse_cdf(l, a->vocab, max, uniform(a, r));
+            if (s.top_k > 0 && s.top_k < n) {
+                float least = kth_largest(l, n, s.top_k); /* ties with it stay */
+                LANES(for (int64_t i = lane; i < n; i += AGI_WARP_LANES) if (l[i] < least) l[i] =
+                          -INFINITY;);
+            }
+            if (s.top_p < 1) LANES(if (lane == 0) keep_top_p(l, ids, n, max, s.top_p););
+            int64_t drawn = inverse_cdf(l, n, max, uniform(a, r));
+            if (drawn < n) id = drawn;
         }
     }
-    a->out[r * a->out_stride] = (int32_t)id;
-    if (a->seen) a->seen[r * a->seen_stride + id] = 1;
+    if (FIRST_LANE) {
+        a->out[r * a->out_stride] = (int32_t)id;
+        if (a->seen) a->seen[r * a->seen_stride + id] = 1;
+    }
 }
 
 #ifdef __CUDACC__
@@ -199,8 +286,8 @@ AGI_KERNEL(sample)
 {
     const agi_sample_args *a = (const agi_sample_args *)args;
     if (a->rows == 0) return 0;
-    sample_kernel<<<(unsigned)a->rows, 1, 0, (cudaStream_t)l->stream>>>(*a, (float *)l->scratch,
-                                                                        l->fault);
+    sample_kernel<<<(unsigned)a->rows, AGI_WARP_LANES, 0, (cudaStream_t)l->stream>>>(
+        *a, (float *)l->scratch, l->fault);
     return agi_launched();
 }
 #else
