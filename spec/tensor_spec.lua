@@ -145,7 +145,7 @@ describe('a backend', function()
     assert.equal('unsupported', code)
     b, err = ag.backend('cuda')
     assert.is_nil(b)
-    assert.equal("backend 'cuda': this build has cpu", err)
+    assert.equal("backend 'opencl': known are cpu and cuda", err)
     assert.truthy(misuse(function() local y = ag.backend('cpu',
       {threds = 1}) return y end):find('unknown option', 1, true))
   end)
