@@ -143,7 +143,7 @@ describe('a backend', function()
     assert.is_nil(b)
     assert.truthy(err:find('isa=neon: not one of plain, avx2, avx512', 1, true))
     assert.equal('unsupported', code)
-    b, err = ag.backend('cuda')
+    b, err = ag.backend('opencl')
     assert.is_nil(b)
     assert.equal("backend 'opencl': known are cpu and cuda", err)
     assert.truthy(misuse(function() local y = ag.backend('cpu',
