@@ -38,7 +38,7 @@ static int open_device(ag_backend **out, const char *kind, const char *file)
     agi_device_open_fn *open = NULL;
     *(void **)&open = dlsym(so, "agi_device_open");
     if (!open) return agi_fail(AG_EUNSUPPORTED, "backend '%s': %s is not Argent's", kind, file);
-    const agi_device_host host = {AGI_DEVICE_ABI, AGI_OPS, agi_fail};
+    const agi_device_host host = {AGI_DEVICE_ABI, AGI_OPS, agi_fail, agi_tensor_extent};
     return open(out, &host);
 }
 
@@ -116,24 +116,50 @@ int ag_capture_end(ag_plan **out, ag_backend *be)
 {
     *out = NULL;
     if (!be || !be->recording) return agi_fail(AG_EINVAL, "capture: none has begun");
-    *out = be->recording;
+    ag_plan *plan = be->recording;
     be->recording = NULL;
-    return AG_OK;
+    int rc = plan->impl && be->slots->plan_end ? be->slots->plan_end(plan) : AG_OK;
+    if (rc) ag_plan_free(plan);
+    else *out = plan;
+    return rc;
 }
 
 void ag_capture_abort(ag_backend *be)
 {
-    ag_plan *plan;
-    if (ag_capture_end(&plan, be) == AG_OK) ag_plan_free(plan);
+    if (!be || !be->recording) return;
+    ag_plan *plan = be->recording;
+    be->recording = NULL;
+    ag_plan_free(plan);
 }
 
-int ag_plan_run(ag_plan *plan)
+int ag_capturing(const ag_backend *be) { return be->recording != NULL; }
+
+static int can_run(const ag_plan *plan)
 {
     if (!plan) return agi_fail(AG_EINVAL, "plan: none");
     if (plan->be->recording)
         return agi_fail(AG_EINVAL, "plan: cannot run while another is being captured");
     if (ag_interrupted()) return agi_fail(AG_EINTERRUPTED, "interrupted");
-    return plan->be->slots->plan_run(plan);
+    return AG_OK;
+}
+
+int ag_plan_run(ag_plan *plan)
+{
+    int rc = can_run(plan);
+    return rc ? rc : plan->be->slots->plan_run(plan);
+}
+
+int ag_plan_read(ag_plan *plan, const ag_tensor *t, void *dst, int64_t bytes)
+{
+    int rc = can_run(plan);
+    if (rc == AG_OK) rc = agi_host_copy_check("read", t, bytes);
+    if (rc) return rc;
+    if (t->buf->be != plan->be)
+        return agi_fail(AG_EINVAL, "read: the tensor is of another backend than the plan");
+    if (plan->be->slots->plan_read && bytes > 0)
+        return plan->be->slots->plan_read(plan, dst, agi_tensor_data(t), bytes);
+    rc = plan->be->slots->plan_run(plan);
+    return rc ? rc : ag_tensor_read(t, dst, bytes);
 }
 
 int ag_plan_size(const ag_plan *plan) { return plan->size; }

@@ -33,21 +33,21 @@ typedef struct {
 } agi_call;
 
 typedef struct {
+    bool far; /* kernels do not see the host's memory */
     int (*alloc)(ag_backend *be, int64_t bytes, char **out); /* zeroed, 64-byte aligned */
     void (*free)(ag_backend *be, char *data, int64_t bytes);
     int (*reserve)(ag_backend *be, int64_t bytes, char **out);
     int (*commit)(ag_backend *be, char *data, int64_t from, int64_t to); /* zeroed */
     void (*unreserve)(ag_backend *be, char *data, int64_t bytes);
-    /* Zeroed memory that host and device both see, for what kernels read of a buffer; NULL slots: any
-     * memory of the host is. */
-    void *(*shared)(ag_backend *be, int64_t bytes);
-    void (*unshare)(ag_backend *be, void *p);
     int (*upload)(ag_backend *be, char *dst, const void *src, int64_t bytes);
     int (*download)(ag_backend *be, void *dst, const char *src, int64_t bytes);
     int (*sync)(ag_backend *be);
     int (*run)(ag_backend *be, const agi_call *call);
     int (*record)(ag_backend *be, ag_plan *plan, const agi_call *call);
+    int (*plan_end)(ag_plan *plan); /* all is recorded; may be NULL */
     int (*plan_run)(ag_plan *plan);
+    /* plan_run, then download, with one wait; NULL: one after the other. */
+    int (*plan_read)(ag_plan *plan, void *dst, const char *src, int64_t bytes);
     void (*plan_free)(ag_plan *plan); /* what record and plan_run made; not the plan itself */
     void (*destroy)(ag_backend *be);
 } agi_backend_slots;

@@ -3,6 +3,7 @@
 #include "device.h"
 #include "ops.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,16 +13,16 @@ typedef int kernel_fn(const void *args, const agi_launch *l);
 #include "ops.def"
 #undef AG_OP
 
-static kernel_fn *const kernels[AGI_OPS] = {
-#define AG_OP(name, ...) [AGI_OP_##name] = agi_cuda_##name,
+static const struct {
+    kernel_fn *launch;
+    const char *name;
+} kernels[AGI_LAUNCHES] = {
+#define AG_OP(name, ...) [AGI_OP_##name] = {agi_cuda_##name, #name},
 #include "ops.def"
 #undef AG_OP
-};
-
-static const char *const names[AGI_OPS] = {
-#define AG_OP(name, ...) #name,
-#include "ops.def"
-#undef AG_OP
+    [AGI_LAUNCH_PRODUCT] = {agi_cuda_product, "linear"},
+    [AGI_LAUNCH_ATTEND] = {agi_cuda_attend, "attention"},
+    [AGI_LAUNCH_SMALL] = {agi_cuda_small, "small ops"},
 };
 
 typedef struct {
@@ -81,36 +82,48 @@ static int fault_message(device *d, const agi_fault *f)
     }
 }
 
-/* Waits, and says what the kernels have met since. */
-static int settle(device *d)
+/* What the kernels have met, once they have ended. */
+static int take_fault(device *d)
 {
-    int rc = agi_machine_sync(d->machine);
-    if (rc || !d->fault->code) return rc;
+    if (!d->fault->code) return AG_OK;
     agi_fault f = *d->fault;
     d->fault->code = 0;
     return fault_message(d, &f);
 }
 
-/* ---- ops ---- */
-
-static int64_t scratch_of(const agi_call *call)
+static int settle(device *d)
 {
-    if (call->op != AGI_OP_sample) return 0;
-    return call->scratch * ((const agi_sample_args *)call->args)->rows;
+    int rc = agi_machine_sync(d->machine);
+    return rc ? rc : take_fault(d);
 }
 
-static int launch(device *d, enum agi_op op, const void *args, char *scratch)
+/* ---- ops ---- */
+
+static int64_t scratch_of(int kind, const void *args)
 {
-    const agi_launch l = {agi_machine_stream(d->machine), d->fault, scratch};
-    if (op == AGI_OP_rope_append) {
-        const agi_rope_append_args *a = args;
-        if (a->steps > a->capacity)
-            return d->host.fail(AG_ECAPACITY,
-                                "rope_append: %lld steps do not fit a cache of %lld slots",
-                                (long long)a->steps, (long long)a->capacity);
+    switch (kind) {
+    case AGI_OP_sample: return agi_cuda_sample_scratch(args);
+    case AGI_OP_attention: return agi_cuda_attention_scratch(args);
+    case AGI_LAUNCH_ATTEND:
+        return agi_cuda_attention_scratch(&((const agi_attend_args *)args)->attention);
+    default: return 0;
     }
-    int rc = kernels[op](args, &l);
-    return rc ? agi_machine_launch_failed(d->machine, names[op], rc) : AG_OK;
+}
+
+static int launch(device *d, int kind, const void *args, char *scratch, bool dependent)
+{
+    const agi_launch l = {agi_machine_stream(d->machine), d->fault, scratch, dependent};
+    int rc = kernels[kind].launch(args, &l);
+    return rc ? agi_machine_launch_failed(d->machine, kernels[kind].name, rc) : AG_OK;
+}
+
+/* What no kernel can find out by itself. */
+static int refused(const device *d, const agi_call *call)
+{
+    const agi_rope_append_args *a = call->args;
+    if (call->op != AGI_OP_rope_append || a->steps <= a->capacity) return AG_OK;
+    return d->host.fail(AG_ECAPACITY, "rope_append: %lld steps do not fit a cache of %lld slots",
+                        (long long)a->steps, (long long)a->capacity);
 }
 
 /* Ops whose data can be at fault; the others need no wait. */
@@ -123,79 +136,147 @@ static bool may_fault(enum agi_op op)
 static int run(ag_backend *be, const agi_call *call)
 {
     device *d = of(be);
-    int64_t need = scratch_of(call);
-    if (need > d->scratch_bytes) {
+    int64_t need = scratch_of(call->op, call->args);
+    int rc = refused(d, call);
+    if (rc == AG_OK && need > d->scratch_bytes) {
         char *more;
-        int rc = agi_machine_alloc(d->machine, need, &more);
+        rc = agi_machine_alloc(d->machine, need, &more);
         if (rc) return rc;
         if (d->scratch) agi_machine_free(d->machine, d->scratch, d->scratch_bytes);
         d->scratch = more;
         d->scratch_bytes = need;
     }
-    int rc = launch(d, call->op, call->args, d->scratch);
+    if (rc == AG_OK) rc = launch(d, call->op, call->args, d->scratch, false);
     return rc || !may_fault(call->op) ? rc : settle(d);
 }
 
 /* ---- plans ---- */
 
 typedef struct {
-    enum agi_op op;
+    int kind;
+    bool early;
     void *args;
     char *scratch;
     int64_t scratch_bytes;
-} entry;
+} step;
 
 typedef struct {
     device *d;
-    entry *entries;
-    int n, cap;
+    agi_entry *entries; /* until the end of the recording */
+    int n_entries, cap_entries;
+    step *steps;
+    int n, cap, runs;
     void *graph;
 } plan_list;
+
+static int no_memory(const device *d) { return d->host.fail(AG_ENOMEM, "capture: out of memory"); }
+
+/* Makes room for one more of `size` bytes; false where there is none. */
+static bool grow(void **p, int n, int *cap, size_t size)
+{
+    if (n < *cap) return true;
+    int more = *cap ? 2 * *cap : 64;
+    void *q = realloc(*p, (size_t)more * size);
+    if (!q) return false;
+    *p = q;
+    *cap = more;
+    return true;
+}
 
 static int record(ag_backend *be, ag_plan *plan, const agi_call *call)
 {
     device *d = of(be);
     plan_list *p = plan->impl;
-    if (!p && !(p = plan->impl = calloc(1, sizeof *p)))
-        return d->host.fail(AG_ENOMEM, "capture: out of memory");
+    int rc = refused(d, call);
+    if (rc) return rc;
+    if (!p && !(p = plan->impl = calloc(1, sizeof *p))) return no_memory(d);
     p->d = d;
-    if (p->n == p->cap) {
-        int cap = p->cap ? 2 * p->cap : 64;
-        entry *more = realloc(p->entries, (size_t)cap * sizeof *more);
-        if (!more) return d->host.fail(AG_ENOMEM, "capture: out of memory");
-        p->entries = more;
-        p->cap = cap;
+    if (!grow((void **)&p->entries, p->n_entries, &p->cap_entries, sizeof *p->entries))
+        return no_memory(d);
+    agi_entry e = {.op = call->op, .size = call->args_size, .n = call->n_access};
+    for (int i = 0; i < call->n_access; i++) {
+        const ag_tensor *t = call->access[i].t;
+        d->host.extent(t, &e.access[i].lo, &e.access[i].hi);
+        e.access[i].buf = t->buf;
+        e.access[i].write = call->access[i].write;
     }
-    entry e = {call->op, malloc(call->args_size), NULL, scratch_of(call)};
-    if (!e.args) return d->host.fail(AG_ENOMEM, "capture: out of memory");
+    e.args = malloc(call->args_size);
+    if (!e.args) return no_memory(d);
     memcpy(e.args, call->args, call->args_size);
-    if (e.scratch_bytes > 0) {
-        int rc = agi_machine_alloc(d->machine, e.scratch_bytes, &e.scratch);
-        if (rc) {
-            free(e.args);
-            return rc;
-        }
-    }
-    p->entries[p->n++] = e;
+    p->entries[p->n_entries++] = e;
     return AG_OK;
 }
 
+static int add_step(void *plan, int kind, const void *args, size_t size, bool early)
+{
+    plan_list *p = plan;
+    step s = {kind, early, malloc(size), NULL, scratch_of(kind, args)};
+    if (!s.args || !grow((void **)&p->steps, p->n, &p->cap, sizeof *p->steps)) {
+        free(s.args);
+        return no_memory(p->d);
+    }
+    memcpy(s.args, args, size);
+    int rc = s.scratch_bytes ? agi_machine_alloc(p->d->machine, s.scratch_bytes, &s.scratch) : 0;
+    if (rc) {
+        free(s.args);
+        return rc;
+    }
+    p->steps[p->n++] = s;
+    return AG_OK;
+}
+
+static void drop_entries(plan_list *p)
+{
+    for (int i = 0; i < p->n_entries; i++) free(p->entries[i].args);
+    free(p->entries);
+    p->entries = NULL;
+    p->n_entries = p->cap_entries = 0;
+}
+
+static int plan_end(ag_plan *plan)
+{
+    plan_list *p = plan->impl;
+    int rc = agi_fuse(p->entries, p->n_entries, add_step, p);
+    drop_entries(p);
+    plan->barriers = p->n;
+    return rc;
+}
+
+/* The first launch waits for all that was done before the plan; the others know what they follow. */
 static int launch_all(void *plan)
 {
     plan_list *p = plan;
     for (int i = 0; i < p->n; i++) {
-        int rc = launch(p->d, p->entries[i].op, p->entries[i].args, p->entries[i].scratch);
+        const step *s = &p->steps[i];
+        const bool dependent = i > 0 && s->early && agi_machine_dependent(p->d->machine);
+        int rc = launch(p->d, s->kind, s->args, s->scratch, dependent);
         if (rc) return rc;
     }
     return AG_OK;
+}
+
+static int replay(plan_list *p)
+{
+    int rc = agi_machine_replay(p->d->machine, &p->graph, p->runs, launch_all, p);
+    if (rc == AG_OK && p->runs < 2) p->runs++;
+    return rc;
 }
 
 static int plan_run(ag_plan *plan)
 {
     plan_list *p = plan->impl;
     if (!p) return AG_OK;
-    int rc = agi_machine_replay(p->d->machine, &p->graph, launch_all, p);
+    int rc = replay(p);
     return rc ? rc : settle(p->d);
+}
+
+static int plan_read(ag_plan *plan, void *dst, const char *src, int64_t bytes)
+{
+    plan_list *p = plan->impl;
+    device *d = of(plan->be);
+    int rc = p ? replay(p) : AG_OK;
+    if (rc == AG_OK) rc = agi_machine_download(d->machine, dst, src, bytes);
+    return rc ? rc : take_fault(d);
 }
 
 static void plan_free(ag_plan *plan)
@@ -203,12 +284,13 @@ static void plan_free(ag_plan *plan)
     plan_list *p = plan->impl;
     if (!p) return;
     agi_machine_forget(p->d->machine, p->graph);
+    drop_entries(p);
     for (int i = 0; i < p->n; i++) {
-        free(p->entries[i].args);
-        if (p->entries[i].scratch)
-            agi_machine_free(p->d->machine, p->entries[i].scratch, p->entries[i].scratch_bytes);
+        free(p->steps[i].args);
+        if (p->steps[i].scratch)
+            agi_machine_free(p->d->machine, p->steps[i].scratch, p->steps[i].scratch_bytes);
     }
-    free(p->entries);
+    free(p->steps);
     free(p);
 }
 
@@ -234,11 +316,6 @@ static void mem_unreserve(ag_backend *be, char *data, int64_t bytes)
 {
     agi_machine_unreserve(of(be)->machine, data, bytes);
 }
-static void *mem_shared(ag_backend *be, int64_t bytes)
-{
-    return agi_machine_shared(of(be)->machine, bytes);
-}
-static void mem_unshare(ag_backend *be, void *p) { agi_machine_unshare(of(be)->machine, p); }
 static int upload(ag_backend *be, char *dst, const void *src, int64_t bytes)
 {
     return agi_machine_upload(of(be)->machine, dst, src, bytes);
@@ -259,19 +336,20 @@ static void destroy(ag_backend *be)
 }
 
 static const agi_backend_slots slots = {
+    .far = true,
     .alloc = mem_alloc,
     .free = mem_free,
     .reserve = mem_reserve,
     .commit = mem_commit,
     .unreserve = mem_unreserve,
-    .shared = mem_shared,
-    .unshare = mem_unshare,
     .upload = upload,
     .download = download,
     .sync = sync,
     .run = run,
     .record = record,
+    .plan_end = plan_end,
     .plan_run = plan_run,
+    .plan_read = plan_read,
     .plan_free = plan_free,
     .destroy = destroy,
 };

@@ -9,13 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What kernels read of buffers is handed out in cells of pinned memory. */
-enum { CELL = 128, SLAB = 1 << 16 };
-
-typedef struct slab {
-    struct slab *next;
-    char *cells;
-} slab;
+/* Small copies between host and device go through pinned memory: uploads, one after the other, through
+ * slots that are used again once the stream has been waited for, and one download at a time. */
+enum { SLOT = 4096, SLOTS = 64, WINDOW = 1 << 16 };
 
 /* Addresses held for a tensor that grows, and the physical memory behind the first `mapped` bytes. */
 typedef struct reservation {
@@ -32,8 +28,10 @@ struct agi_machine {
     cudaStream_t stream;
     int device;
     char isa[16];
-    slab *slabs;
-    void *free_cells;
+    cudaMemPool_t pool;
+    bool dependent;
+    char *slots, *window; /* pinned */
+    int used;             /* slots since the stream was last waited for */
     reservation *reservations;
     size_t granularity;
     /* The driver's virtual memory management, found at run time. */
@@ -115,6 +113,22 @@ static int no_device(const agi_device_host *host, cudaError_t e)
                       e == cudaSuccess ? "there is no device" : cudaGetErrorString(e));
 }
 
+static cudaError_t begin_memory(agi_machine *m)
+{
+    struct cudaMemPoolProps p;
+    uint64_t keep = UINT64_MAX; /* what is given back is kept for the next */
+    memset(&p, 0, sizeof p);
+    p.allocType = cudaMemAllocationTypePinned;
+    p.location.type = cudaMemLocationTypeDevice;
+    p.location.id = m->device;
+    cudaError_t e = cudaMemPoolCreate(&m->pool, &p);
+    if (e == cudaSuccess)
+        e = cudaMemPoolSetAttribute(m->pool, cudaMemPoolAttrReleaseThreshold, &keep);
+    if (e == cudaSuccess) e = cudaHostAlloc((void **)&m->slots, SLOT * SLOTS, cudaHostAllocDefault);
+    if (e == cudaSuccess) e = cudaHostAlloc((void **)&m->window, WINDOW, cudaHostAllocDefault);
+    return e;
+}
+
 static int begin(agi_machine *m)
 {
     int major = 0, minor = 0, count = 0;
@@ -124,7 +138,16 @@ static int begin(agi_machine *m)
     cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, m->device);
     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, m->device);
     snprintf(m->isa, sizeof m->isa, "sm_%d%d", major, minor);
-    if ((e = cudaStreamCreateWithFlags(&m->stream, cudaStreamNonBlocking)) != cudaSuccess)
+    if (major < 8)
+        return m->host.fail(AG_EUNSUPPORTED,
+                            "backend 'cuda': the card is sm_%d%d, kernels are for sm_80 and later; "
+                            "use the cpu",
+                            major, minor);
+    /* ARGENT_PDL=0 has every launch wait for the end of the one before it. */
+    const char *pdl = getenv("ARGENT_PDL");
+    m->dependent = major >= 9 && !(pdl && !strcmp(pdl, "0"));
+    if ((e = cudaStreamCreateWithFlags(&m->stream, cudaStreamNonBlocking)) != cudaSuccess ||
+        (e = begin_memory(m)) != cudaSuccess)
         return no_device(&m->host, e);
     CUmemAllocationProp p = properties(m);
     if (!find_all(m) ||
@@ -157,28 +180,35 @@ void agi_machine_close(agi_machine *m)
         cudaStreamSynchronize(m->stream);
         cudaStreamDestroy(m->stream);
     }
-    while (m->slabs) {
-        slab *s = m->slabs;
-        m->slabs = s->next;
-        cudaFreeHost(s->cells);
-        free(s);
-    }
+    if (m->pool) cudaMemPoolDestroy(m->pool);
+    cudaFreeHost(m->slots);
+    cudaFreeHost(m->window);
     free(m);
 }
 
 const char *agi_machine_kind(void) { return "cuda"; }
 const char *agi_machine_isa(const agi_machine *m) { return m->isa; }
 void *agi_machine_stream(const agi_machine *m) { return m->stream; }
+bool agi_machine_dependent(const agi_machine *m) { return m->dependent; }
 
 /* ---- memory ---- */
 
+/* From the stream's pool, which keeps what is given back: neither waits for the device. */
 int agi_machine_alloc(agi_machine *m, int64_t bytes, char **out)
 {
     void *p = NULL;
-    if (cudaMalloc(&p, (size_t)bytes) != cudaSuccess) return no_memory(m, bytes);
-    cudaError_t e = cudaMemsetAsync(p, 0, (size_t)bytes, m->stream);
+    cudaError_t e = cudaMallocFromPoolAsync(&p, (size_t)bytes, m->pool, m->stream);
+    if (e == cudaErrorMemoryAllocation) {
+        cudaGetLastError();
+        cudaStreamSynchronize(m->stream);
+        cudaMemPoolTrimTo(m->pool, 0);
+        e = cudaMallocFromPoolAsync(&p, (size_t)bytes, m->pool, m->stream);
+    }
+    if (e == cudaErrorMemoryAllocation) return no_memory(m, bytes);
+    if (e != cudaSuccess) return failed(m, "memory", e);
+    e = cudaMemsetAsync(p, 0, (size_t)bytes, m->stream);
     if (e != cudaSuccess) {
-        cudaFree(p);
+        cudaFreeAsync(p, m->stream);
         return failed(m, "memset", e);
     }
     *out = p;
@@ -188,8 +218,7 @@ int agi_machine_alloc(agi_machine *m, int64_t bytes, char **out)
 void agi_machine_free(agi_machine *m, char *data, int64_t bytes)
 {
     (void)bytes;
-    cudaStreamSynchronize(m->stream);
-    cudaFree(data);
+    cudaFreeAsync(data, m->stream);
 }
 
 static size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
@@ -275,48 +304,54 @@ void agi_machine_unreserve(agi_machine *m, char *data, int64_t bytes)
 
 void *agi_machine_shared(agi_machine *m, int64_t bytes)
 {
-    if (bytes > CELL) return NULL;
-    if (!m->free_cells) {
-        slab *s = calloc(1, sizeof *s);
-        void *p = NULL;
-        if (!s || cudaHostAlloc(&p, SLAB, cudaHostAllocMapped) != cudaSuccess) {
-            free(s);
-            return NULL;
-        }
-        s->cells = p;
-        s->next = m->slabs;
-        m->slabs = s;
-        for (int i = 0; i < SLAB; i += CELL) agi_machine_unshare(m, s->cells + i);
-    }
-    void *cell = m->free_cells;
-    memcpy(&m->free_cells, cell, sizeof m->free_cells);
-    memset(cell, 0, CELL);
-    return cell;
+    void *p = NULL;
+    (void)m;
+    if (cudaHostAlloc(&p, (size_t)bytes, cudaHostAllocMapped) != cudaSuccess) return NULL;
+    return memset(p, 0, (size_t)bytes);
 }
 
 void agi_machine_unshare(agi_machine *m, void *p)
 {
-    memcpy(p, &m->free_cells, sizeof m->free_cells);
-    m->free_cells = p;
+    cudaStreamSynchronize(m->stream);
+    cudaFreeHost(p);
+}
+
+static cudaError_t wait(agi_machine *m)
+{
+    m->used = 0;
+    return cudaStreamSynchronize(m->stream);
 }
 
 int agi_machine_upload(agi_machine *m, char *dst, const void *src, int64_t bytes)
 {
-    cudaError_t e = cudaMemcpyAsync(dst, src, (size_t)bytes, cudaMemcpyHostToDevice, m->stream);
-    if (e == cudaSuccess) e = cudaStreamSynchronize(m->stream);
+    cudaError_t e = cudaSuccess;
+    if (bytes <= SLOT) {
+        if (m->used == SLOTS) e = wait(m);
+        char *slot = m->slots + m->used++ * SLOT;
+        memcpy(slot, src, (size_t)bytes);
+        if (e == cudaSuccess)
+            e = cudaMemcpyAsync(dst, slot, (size_t)bytes, cudaMemcpyHostToDevice, m->stream);
+    } else {
+        e = cudaMemcpyAsync(dst, src, (size_t)bytes, cudaMemcpyHostToDevice, m->stream);
+        if (e == cudaSuccess) e = wait(m); /* src may go */
+    }
     return e == cudaSuccess ? AG_OK : failed(m, "upload", e);
 }
 
 int agi_machine_download(agi_machine *m, void *dst, const char *src, int64_t bytes)
 {
-    cudaError_t e = cudaMemcpyAsync(dst, src, (size_t)bytes, cudaMemcpyDeviceToHost, m->stream);
-    if (e == cudaSuccess) e = cudaStreamSynchronize(m->stream);
-    return e == cudaSuccess ? AG_OK : failed(m, "download", e);
+    const bool small = bytes <= WINDOW;
+    cudaError_t e = cudaMemcpyAsync(small ? m->window : dst, src, (size_t)bytes,
+                                    cudaMemcpyDeviceToHost, m->stream);
+    if (e == cudaSuccess) e = wait(m);
+    if (e != cudaSuccess) return failed(m, "download", e);
+    if (small) memcpy(dst, m->window, (size_t)bytes);
+    return AG_OK;
 }
 
 int agi_machine_sync(agi_machine *m)
 {
-    cudaError_t e = cudaStreamSynchronize(m->stream);
+    cudaError_t e = wait(m);
     return e == cudaSuccess ? AG_OK : failed(m, "a kernel", e);
 }
 
@@ -330,18 +365,36 @@ int agi_machine_launch_failed(agi_machine *m, const char *op, int rc)
 
 /* ---- plans ---- */
 
-int agi_machine_replay(agi_machine *m, void **graph, int (*launch)(void *plan), void *plan)
+static cudaError_t capture(agi_machine *m, cudaGraphExec_t *out, int (*launch)(void *plan),
+                           void *plan, int *rc)
+{
+    cudaGraph_t captured = NULL;
+    cudaError_t e = cudaStreamBeginCapture(m->stream, cudaStreamCaptureModeThreadLocal);
+    *rc = AG_OK;
+    if (e != cudaSuccess) return e;
+    *rc = launch(plan);
+    e = cudaStreamEndCapture(m->stream, &captured);
+    if (*rc == AG_OK && e == cudaSuccess) e = cudaGraphInstantiate(out, captured, 0);
+    if (captured) cudaGraphDestroy(captured);
+    return e;
+}
+
+int agi_machine_replay(agi_machine *m, void **graph, int runs, int (*launch)(void *plan),
+                       void *plan)
 {
     cudaError_t e;
+    int rc;
+    /* A plan that runs once is not worth a graph. */
+    if (runs == 0) return launch(plan);
     if (!*graph) {
-        cudaGraph_t captured = NULL;
         cudaGraphExec_t made = NULL;
-        e = cudaStreamBeginCapture(m->stream, cudaStreamCaptureModeThreadLocal);
-        if (e != cudaSuccess) return failed(m, "capture", e);
-        int rc = launch(plan);
-        e = cudaStreamEndCapture(m->stream, &captured);
-        if (rc == AG_OK && e == cudaSuccess) e = cudaGraphInstantiate(&made, captured, 0);
-        if (captured) cudaGraphDestroy(captured);
+        e = capture(m, &made, launch, plan, &rc);
+        if ((rc || e != cudaSuccess) && m->dependent) {
+            /* A driver that cannot keep dependent launches in a graph: without them it can. */
+            cudaGetLastError();
+            m->dependent = false;
+            e = capture(m, &made, launch, plan, &rc);
+        }
         if (rc) return rc;
         if (e != cudaSuccess) return failed(m, "capture", e);
         *graph = made;

@@ -117,10 +117,18 @@ int agi_machine_launch_failed(agi_machine *m, const char *op, int rc)
     return m->host.fail(AG_EIO, "%s: the launch failed", op);
 }
 
-int agi_machine_replay(agi_machine *m, void **graph, int (*launch)(void *plan), void *plan)
+bool agi_machine_dependent(const agi_machine *m)
+{
+    (void)m;
+    return false;
+}
+
+int agi_machine_replay(agi_machine *m, void **graph, int runs, int (*launch)(void *plan),
+                       void *plan)
 {
     (void)m;
     (void)graph;
+    (void)runs;
     return launch(plan);
 }
 

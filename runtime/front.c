@@ -92,7 +92,7 @@ bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, a
                        t->stride[0],
                        t->stride[1],
                        t->stride[2],
-                       &t->buf->bytes,
+                       t->buf->told ? (const int64_t *)(const void *)t->buf->told : &t->buf->bytes,
                        t->buf->data};
     return true;
 }

@@ -21,16 +21,15 @@ void agi_buffer_free(agi_buffer *b)
     if (b->kind == AGI_HEAP && b->data) be->slots->free(be, b->data, b->bytes);
     if (b->kind == AGI_RESERVED && b->data) be->slots->unreserve(be, b->data, b->reserved);
     if (b->kind == AGI_MAPPED && b->drop) b->drop(b->owner);
+    if (b->told) be->slots->free(be, b->told, sizeof b->bytes);
     if (b->kind != AGI_MAPPED) be->live -= b->bytes;
-    if (be->slots->unshare) be->slots->unshare(be, b);
-    else free(b);
+    free(b);
     ag_backend_free(be);
 }
 
 static agi_buffer *buffer_new(ag_backend *be, int kind)
 {
-    /* Kernels read how far a cache is committed. */
-    agi_buffer *b = be->slots->shared ? be->slots->shared(be, sizeof *b) : calloc(1, sizeof *b);
+    agi_buffer *b = calloc(1, sizeof *b);
     if (!b) return NULL;
     b->be = be;
     b->refs = 1;
@@ -179,6 +178,8 @@ int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, cons
         rc = be->slots->reserve(be, bytes, &t->buf->data);
         if (rc == AG_OK) t->buf->reserved = bytes;
     }
+    /* Kernels read how far a cache is committed. */
+    if (rc == AG_OK && be->slots->far) rc = be->slots->alloc(be, sizeof bytes, &t->buf->told);
     if (rc == AG_OK) rc = ag_tensor_commit(t, rows);
     if (rc) {
         ag_tensor_free(t);
@@ -202,7 +203,7 @@ int ag_tensor_commit(ag_tensor *t, int64_t rows)
     if (rc) return rc;
     b->be->live += bytes - b->bytes;
     b->bytes = bytes;
-    return AG_OK;
+    return b->told ? b->be->slots->upload(b->be, b->told, &b->bytes, sizeof b->bytes) : AG_OK;
 }
 
 int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
@@ -315,9 +316,7 @@ ag_backend *ag_tensor_backend(const ag_tensor *t) { return t->buf ? t->buf->be :
 
 /* ---- host access ---- */
 
-/* What ag_tensor_write and _read share: the tensor is usable and is exactly `bytes` contiguous
- * bytes. */
-static int host_copy_check(const char *what, const ag_tensor *t, int64_t bytes)
+int agi_host_copy_check(const char *what, const ag_tensor *t, int64_t bytes)
 {
     int64_t lo, hi;
     if (!t || !t->buf) return agi_fail(AG_EINVAL, "%s: the tensor has been released", what);
@@ -336,7 +335,7 @@ static int host_copy_check(const char *what, const ag_tensor *t, int64_t bytes)
 
 int ag_tensor_write(ag_tensor *t, const void *src, int64_t bytes)
 {
-    int rc = host_copy_check("write", t, bytes);
+    int rc = agi_host_copy_check("write", t, bytes);
     if (rc || bytes == 0) return rc;
     if (t->buf->kind == AGI_MAPPED)
         return agi_fail(AG_EINVAL, "write: the tensor is a mapped file, read only");
@@ -345,7 +344,7 @@ int ag_tensor_write(ag_tensor *t, const void *src, int64_t bytes)
 
 int ag_tensor_read(const ag_tensor *t, void *dst, int64_t bytes)
 {
-    int rc = host_copy_check("read", t, bytes);
+    int rc = agi_host_copy_check("read", t, bytes);
     if (rc || bytes == 0) return rc;
     return t->buf->be->slots->download(t->buf->be, dst, agi_tensor_data(t), bytes);
 }

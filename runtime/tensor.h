@@ -16,6 +16,7 @@ struct agi_buffer {
     int64_t bytes;    /* usable now: allocated or committed */
     int64_t reserved; /* addresses held; equals bytes but for reserved buffers */
     enum { AGI_HEAP, AGI_RESERVED, AGI_MAPPED } kind;
+    char *told; /* AGI_RESERVED where kernels cannot read `bytes`: a copy of it that they can */
     void *owner; /* AGI_MAPPED: what keeps the mapping, given back by drop(owner) */
     void (*drop)(void *owner);
 };
@@ -43,6 +44,9 @@ bool agi_shape_count(int ndim, const int64_t *shape, int64_t *count);
 
 static inline char *agi_tensor_data(const ag_tensor *t);
 
+/* What ag_tensor_write and _read ask for: the tensor is usable and is exactly `bytes` contiguous
+ * bytes. */
+int agi_host_copy_check(const char *what, const ag_tensor *t, int64_t bytes);
 /* First byte and one past the last byte that the tensor can touch, relative to its buffer. Equal
  * for empty tensors. */
 void agi_tensor_extent(const ag_tensor *t, int64_t *lo, int64_t *hi);

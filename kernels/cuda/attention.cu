@@ -1,12 +1,23 @@
 /*
- * attention.cu: the ops attention and attention_probs. A block is one query head at one step of one
- * row; its WARPS warps take every WARPS-th key with a running softmax of their own (the largest score,
- * the sum, and the mix so far), which are merged at the end in the order of the warps. Nothing is as
- * long as the past. A lane holds the elements lane, lane + 32, ... of the head.
+ * attention.cu: the ops attention and attention_probs, and attention with the rope_append of one step in
+ * front of it (fused.h).
+ *
+ * A block is one query: a head at a step of a row; where rows are single steps and the past can be long,
+ * up to SPLITS blocks share a query's keys, and the last of them to end merges what they found. A warp
+ * takes KEYS keys at a time, four lanes to a key, with a running softmax of its own: the largest score, the
+ * sum, and the mix so far. Nothing is as long as the past, and every merge has one order.
  */
-#include "cache.cuh"
+#include "rope.cuh"
 
-enum { WARPS = 4, MOST = 16 }; /* heads of up to 32 * MOST elements */
+enum {
+    THREADS = 256,
+    WARPS = THREADS / AGI_WARP_LANES,
+    KEYS = 8,             /* of a warp at a time */
+    BATCH = WARPS * KEYS, /* of a block at a time; a split has whole batches */
+    SPLITS = 8,
+    WIDE = 4 * AGI_WARP_LANES, /* elements of a head that a warp's vectors hold */
+    MOST = 4                   /* heads of up to MOST * WIDE elements */
+};
 
 typedef struct {
     int64_t r, t, h, g, first, p;
@@ -45,121 +56,285 @@ DEVICE bool query_of(const agi_attention_args *a, int64_t i, query *v, agi_fault
     return true;
 }
 
-DEVICE float score_lane(const agi_attention_args *a, const query *v, int64_t key, int lane)
-{
-    const float *k = cache_at(&a->k_cache, key % a->capacity, v->r, v->g);
-    float sum = 0;
-    for (int64_t c = lane; c < a->d; c += AGI_WARP_LANES) sum += v->q[c] * k[c];
-    return sum;
-}
 
 typedef struct {
-    float top, sum, mix[MOST];
-} state;
+    agi_attend_args of;
+    bool append; /* with the rope_append */
+    int splits;
+    int *tickets;   /* of each query: how many of its blocks have ended; 0 between launches */
+    float *partial; /* [query, split, 2 + d]: top, sum, mix */
+    agi_fault *fault;
+} attend_args;
 
-DEVICE void state_begin(state *s)
+/* What a block has of the newest position when the kernel appends it, and of its query. */
+typedef struct {
+    float *q, *key, *value;
+} newest;
+
+DEVICE const float *row_of(const agi_attention_args *a, const agi_cache *cache, const query *v,
+                           int64_t key, const float *fresh)
 {
-    s->top = -INFINITY;
-    s->sum = 0;
-    UNROLL for (int i = 0; i < MOST; i++) s->mix[i] = 0;
+    if (fresh && key == v->p) return fresh;
+    return cache_at(cache, key < a->capacity ? key : key % a->capacity, v->r, v->g);
 }
+
+/* Larger, NaN before all. */
+DEVICE float larger(float a, float b) { return a != a || a > b ? a : b; }
 
 /* e^(a - b), 0 for the part of nobody; NaN passes. */
 DEVICE float weight(float a, float b) { return a == -INFINITY ? 0.0f : expf(a - b); }
 
-DEVICE void state_add(const agi_attention_args *a, const query *v, int64_t key, int lane,
-                      float score, state *s)
+/* What lane t of a key's four adds to its score. */
+DEVICE float score_part(const float *q, const float *k, int64_t d, int t)
 {
-    const float *x = cache_at(&a->v_cache, key % a->capacity, v->r, v->g);
-    float top = score > s->top || score != score ? score : s->top;
-    float old = weight(s->top, top), mine = weight(score, top);
-    s->sum = s->sum * old + mine;
-    UNROLL for (int i = 0; i < MOST; i++)
-    {
-        int64_t c = lane + (int64_t)i * AGI_WARP_LANES;
-        if (c < a->d) s->mix[i] = s->mix[i] * old + mine * x[c];
+    float sum = 0;
+    if (d % 4) {
+        for (int64_t c = t; c < d; c += 4) sum = FMA(q[c], k[c], sum);
+        return sum;
     }
+    for (int64_t c = 4 * t; c < d; c += 16) {
+        const float4 x = *(const float4 *)(const void *)(q + c);
+        const float4 y = *(const float4 *)(const void *)(k + c);
+        sum = FMA(x.x, y.x, sum);
+        sum = FMA(x.y, y.y, sum);
+        sum = FMA(x.z, y.z, sum);
+        sum = FMA(x.w, y.w, sum);
+    }
+    return sum;
+}
+
+/* A warp's softmax: lanes have elements 4 * lane + i of every WIDE of the mix. */
+typedef struct {
+    float top, sum, mix[MOST][4];
+} state;
+
+DEVICE void load_value(const float *v, int64_t c, int64_t d, float out[4])
+{
+    if (d % 4 == 0) {
+        const float4 x = *(const float4 *)(const void *)(v + c);
+        out[0] = x.x, out[1] = x.y, out[2] = x.z, out[3] = x.w;
+        return;
+    }
+    UNROLL for (int i = 0; i < 4; i++) out[i] = c + i < d ? v[c + i] : 0;
+}
+
+/* Takes in the keys first .. first + KEYS, of which those up to `last` are there. */
+DEVICE void take_keys(const agi_attention_args *a, const query *v, const newest *fresh,
+                      int64_t first, int64_t last, int lane, state *s)
+{
+    const int64_t mine = first + lane / 4 <= last ? first + lane / 4 : last;
+    float score = score_part(fresh->q, row_of(a, &a->k_cache, v, mine, fresh->key), a->d, lane % 4);
+    score += shuffle(score, lane ^ 1);
+    score += shuffle(score, lane ^ 2);
+    score = first + lane / 4 <= last ? score * a->scale : -INFINITY;
+    float top = score;
+    UNROLL for (int off = 4; off < AGI_WARP_LANES; off *= 2) top = larger(top, shuffle(top, lane ^ off));
+    top = larger(s->top, top);
+    const float old = weight(s->top, top), part = weight(score, top);
+    float w[KEYS];
     s->top = top;
-}
-
-/* The output elements of a lane from the states of all warps. */
-DEVICE void merge_lane(const agi_attention_args *a, const query *v, int lane,
-                       const float top[WARPS], const float sum[WARPS],
-                       const float *mix /* [WARPS][32 * MOST] */)
-{
-    float best = -INFINITY, total = 0;
-    for (int w = 0; w < WARPS; w++)
-        if (top[w] > best || top[w] != top[w]) best = top[w];
-    for (int w = 0; w < WARPS; w++) total += sum[w] * weight(top[w], best);
-    for (int64_t c = lane; c < a->d; c += AGI_WARP_LANES) {
-        float x = 0;
-        for (int w = 0; w < WARPS; w++)
-            x += mix[w * AGI_WARP_LANES * MOST + c] * weight(top[w], best);
-        v->out[c] = x / total;
+    s->sum *= old;
+    UNROLL for (int u = 0; u < KEYS; u++)
+    {
+        w[u] = shuffle(part, 4 * u);
+        s->sum += w[u];
     }
-}
-
-#ifdef __CUDACC__
-static __global__ void attention_kernel(agi_attention_args a, agi_fault *f)
-{
-    __shared__ float top[WARPS], sum[WARPS], mix[WARPS * AGI_WARP_LANES * MOST];
-    const int warp = threadIdx.x / AGI_WARP_LANES, lane = threadIdx.x % AGI_WARP_LANES;
-    query v;
-    if (!query_of(&a, blockIdx.x, &v, f, threadIdx.x == 0)) return; /* the whole block */
-    state s;
-    state_begin(&s);
-    for (int64_t key = v.first + warp; key <= v.p; key += WARPS)
-        state_add(&a, &v, key, lane, agi_warp_sum(score_lane(&a, &v, key, lane)) * a.scale, &s);
-    UNROLL for (int i = 0; i < MOST; i++) mix[(warp * MOST + i) * AGI_WARP_LANES + lane] = s.mix[i];
-    if (lane == 0) {
-        top[warp] = s.top;
-        sum[warp] = s.sum;
-    }
-    __syncthreads(); /* out may be q: nobody reads q any more */
-    if (warp == 0) merge_lane(&a, &v, lane, top, sum, mix);
-}
-
-AGI_KERNEL(attention)
-{
-    const agi_attention_args *a = (const agi_attention_args *)args;
-    int64_t blocks = a->rows * a->q_heads * a->steps;
-    if (blocks == 0) return 0;
-    if (a->d > AGI_WARP_LANES * MOST) return -2;
-    attention_kernel<<<(unsigned)blocks, WARPS * AGI_WARP_LANES, 0, (cudaStream_t)l->stream>>>(
-        *a, l->fault);
-    return agi_launched();
-}
-#else
-AGI_KERNEL(attention)
-{
-    const agi_attention_args *a = (const agi_attention_args *)args;
-    if (a->d > AGI_WARP_LANES * MOST) return -2;
-    for (int64_t block = 0; block < a->rows * a->q_heads * a->steps; block++) {
-        query v;
-        float top[WARPS], sum[WARPS], mix[WARPS * AGI_WARP_LANES * MOST];
-        if (!query_of(a, block, &v, l->fault, true)) continue;
-        for (int warp = 0; warp < WARPS; warp++) {
-            state s[AGI_WARP_LANES];
-            for (int lane = 0; lane < AGI_WARP_LANES; lane++) state_begin(&s[lane]);
-            for (int64_t key = v.first + warp; key <= v.p; key += WARPS) {
-                float part[AGI_WARP_LANES];
-                for (int lane = 0; lane < AGI_WARP_LANES; lane++)
-                    part[lane] = score_lane(a, &v, key, lane);
-                agi_warp_exchange(part);
-                for (int lane = 0; lane < AGI_WARP_LANES; lane++)
-                    state_add(a, &v, key, lane, part[lane] * a->scale, &s[lane]);
-            }
-            for (int lane = 0; lane < AGI_WARP_LANES; lane++)
-                for (int i = 0; i < MOST; i++)
-                    mix[(warp * MOST + i) * AGI_WARP_LANES + lane] = s[lane].mix[i];
-            top[warp] = s[0].top;
-            sum[warp] = s[0].sum;
+    UNROLL for (int m = 0; m < MOST; m++)
+    {
+        const int64_t c = m * WIDE + 4 * lane;
+        if (c >= a->d) continue;
+        UNROLL for (int i = 0; i < 4; i++) s->mix[m][i] *= old;
+        UNROLL for (int u = 0; u < KEYS; u++)
+        {
+            float x[4];
+            if (first + u > last) continue;
+            load_value(row_of(a, &a->v_cache, v, first + u, fresh->value), c, a->d, x);
+            UNROLL for (int i = 0; i < 4; i++) s->mix[m][i] = FMA(w[u], x[i], s->mix[m][i]);
         }
-        for (int lane = 0; lane < AGI_WARP_LANES; lane++) merge_lane(a, &v, lane, top, sum, mix);
     }
-    return 0;
 }
-#endif
+
+/* rope_append of the block's head, into `fresh` and, by the first query head of a group, into the
+ * cache; false when its slot cannot be written, which is reported. */
+DEVICE bool append(const attend_args *a, const query *v, const newest *fresh, bool writes)
+{
+    const agi_rope_append_args *r = &a->of.rope;
+    const int warp = threadIdx.x / AGI_WARP_LANES, lane = threadIdx.x % AGI_WARP_LANES;
+    const int64_t slot = v->p < r->capacity ? v->p : v->p % r->capacity;
+    const float *angles = r->angles + v->r * r->d;
+    if (!cache_has(&r->k_cache, slot, v->r, v->g, r->d) ||
+        !cache_has(&r->v_cache, slot, v->r, v->g, r->d)) {
+        if (threadIdx.x == 0)
+            agi_report(a->fault, AG_ECAPACITY, AGI_FAULT_APPEND_COMMIT, v->p, 0, 0, 0);
+        return false;
+    }
+    if (warp == 0) {
+        const float *q = r->q.p + v->r * r->q.row + v->h * r->q.head;
+        const float scale = head_scale(r, q, r->q_norm, lane);
+        for (int64_t j = lane; j < r->d / 2; j += AGI_WARP_LANES)
+            rotate(r, q, r->q_norm, scale, angles, j, fresh->q);
+    } else if (warp == 1) {
+        const float *k = r->k.p + v->r * r->k.row + v->g * r->k.head;
+        const float scale = head_scale(r, k, r->k_norm, lane);
+        for (int64_t j = lane; j < r->d / 2; j += AGI_WARP_LANES)
+            rotate(r, k, r->k_norm, scale, angles, j, fresh->key);
+    } else if (warp == 2) {
+        const float *x = r->v.p + v->r * r->v.row + v->g * r->v.head;
+        for (int64_t c = lane; c < r->d; c += AGI_WARP_LANES) fresh->value[c] = x[c];
+    }
+    __syncthreads();
+    if (writes && v->h % (r->q_heads / r->kv_heads) == 0)
+        for (int64_t c = threadIdx.x; c < r->d; c += THREADS) {
+            cache_at(&r->k_cache, slot, v->r, v->g)[c] = fresh->key[c];
+            cache_at(&r->v_cache, slot, v->r, v->g)[c] = fresh->value[c];
+        }
+    return true;
+}
+
+/* Element c of n softmaxes together: of `tops` and `sums` the i-th stands at i * step, of `mixes` at
+ * i * width. */
+DEVICE float merged(const float *tops, const float *sums, int64_t step, const float *mixes,
+                    int64_t width, int64_t n, int64_t c, float *top, float *total)
+{
+    float best = -INFINITY, sum = 0, x = 0;
+    for (int64_t i = 0; i < n; i++) best = larger(best, tops[i * step]);
+    for (int64_t i = 0; i < n; i++) {
+        const float w = weight(tops[i * step], best);
+        sum = FMA(sums[i * step], w, sum);
+        x = FMA(mixes[i * width + c], w, x);
+    }
+    *top = best;
+    *total = sum;
+    return x;
+}
+
+/* Whether this block is the last of its query's `active` ones; then all they wrote can be read. */
+DEVICE bool is_last(int *ticket, int64_t active)
+{
+    SHARED(int, last, 1);
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        *last = atomicAdd(ticket, 1) == (int)active - 1;
+        if (*last) *ticket = 0;
+        __threadfence();
+    }
+    __syncthreads();
+    return *last;
+}
+
+KERNEL(attend, attend_args, THREADS, 1)
+{
+    SHARED(float, q, MOST * WIDE);
+    SHARED(float, key, MOST * WIDE);
+    SHARED(float, value, MOST * WIDE);
+    SHARED(float, tops, WARPS);
+    SHARED(float, sums, WARPS);
+    SHARED(float, mixes, WARPS * MOST * WIDE);
+    const agi_attention_args *p = &a->of.attention;
+    const int warp = threadIdx.x / AGI_WARP_LANES, lane = threadIdx.x % AGI_WARP_LANES;
+    const newest fresh = {q, a->append ? key : NULL, a->append ? value : NULL};
+    query v;
+    BEGIN();
+    if (a->append && p->pos[(int64_t)blockIdx.x / p->q_heads * p->pos_stride] < 0) {
+        const int64_t r = (int64_t)blockIdx.x / p->q_heads;
+        if (threadIdx.x == 0)
+            agi_report(a->fault, AG_EVALUE, AGI_FAULT_APPEND_POSITION, p->pos[r * p->pos_stride], r,
+                       0, 0);
+        return;
+    }
+    /* What follows returns for the whole block, and for all blocks of a query alike, but for those
+     * beyond its keys. */
+    if (!query_of(p, blockIdx.x, &v, a->fault, threadIdx.x == 0)) return;
+    const int64_t n = v.p - v.first + 1;
+    const int64_t per = (n + (int64_t)a->splits * BATCH - 1) / ((int64_t)a->splits * BATCH) * BATCH;
+    const int64_t active = (n + per - 1) / per, split = blockIdx.y;
+    if (split >= active) return;
+    const int64_t lo = v.first + split * per, hi = lo + per - 1 < v.p ? lo + per - 1 : v.p;
+    if (a->append) {
+        if (!append(a, &v, &fresh, hi == v.p)) return;
+    } else {
+        for (int64_t c = threadIdx.x; c < p->d; c += THREADS) q[c] = v.q[c];
+        __syncthreads();
+    }
+    state s;
+    s.top = -INFINITY;
+    s.sum = 0;
+    UNROLL for (int m = 0; m < MOST; m++) UNROLL for (int i = 0; i < 4; i++) s.mix[m][i] = 0;
+    for (int64_t k = lo + warp * KEYS; k <= hi; k += BATCH)
+        take_keys(p, &v, &fresh, k, hi, lane, &s);
+    if (lane == 0) {
+        tops[warp] = s.top;
+        sums[warp] = s.sum;
+    }
+    UNROLL for (int m = 0; m < MOST; m++) UNROLL for (int i = 0; i < 4; i++)
+        mixes[(warp * MOST + m) * WIDE + 4 * lane + i] = s.mix[m][i];
+    __syncthreads();
+    float *mine = a->partial + (blockIdx.x * (int64_t)a->splits + split) * (2 + p->d);
+    for (int64_t c = threadIdx.x; c < p->d; c += THREADS) {
+        float top, total;
+        const float x = merged(tops, sums, 1, mixes, MOST * WIDE, WARPS, c, &top, &total);
+        if (active == 1) {
+            v.out[c] = x / total;
+            continue;
+        }
+        mine[2 + c] = x;
+        if (c == 0) {
+            mine[0] = top;
+            mine[1] = total;
+        }
+    }
+    if (active == 1 || !is_last(&a->tickets[blockIdx.x], active)) return;
+    const float *all = a->partial + blockIdx.x * (int64_t)a->splits * (2 + p->d);
+    for (int64_t c = threadIdx.x; c < p->d; c += THREADS) {
+        float top, total;
+        const float x =
+            merged(all, all + 1, 2 + p->d, all + 2, 2 + p->d, active, c, &top, &total);
+        v.out[c] = x / total;
+    }
+}
+
+static int splits_of(const agi_attention_args *a)
+{
+    const int64_t most = blocks_of(a->capacity, BATCH);
+    return a->steps > 1 || most < 1 ? 1 : most < SPLITS ? (int)most : SPLITS;
+}
+
+static int64_t queries(const agi_attention_args *a) { return a->rows * a->q_heads * a->steps; }
+
+int64_t agi_cuda_attention_scratch(const agi_attention_args *a)
+{
+    return splits_of(a) == 1 ? 0 : queries(a) * (4 + splits_of(a) * (2 + a->d) * 4);
+}
+
+static int start(attend_args *a, const agi_launch *l)
+{
+    const agi_attention_args *p = &a->of.attention;
+    a->splits = splits_of(p);
+    a->fault = l->fault;
+    a->tickets = (int *)l->scratch;
+    a->partial = (float *)l->scratch + queries(p);
+    if (queries(p) == 0) return 0;
+    if (p->d > MOST * WIDE) return -2;
+    return START(l, attend, queries(p), a->splits, THREADS, a);
+}
+
+LAUNCHER(attention)
+{
+    attend_args a;
+    memset(&a, 0, sizeof a);
+    a.of.attention = *(const agi_attention_args *)args;
+    return start(&a, l);
+}
+
+LAUNCHER(attend)
+{
+    attend_args a;
+    memset(&a, 0, sizeof a);
+    a.of = *(const agi_attend_args *)args;
+    a.append = true;
+    return start(&a, l);
+}
 
 /* The weights for whoever wants to look: a thread a query, in three walks over the keys. */
 DEVICE float whole_score(const agi_attention_args *a, const query *v, int64_t key)
@@ -191,5 +366,5 @@ DEVICE void probs_item(const agi_attention_probs_args *b, int64_t i, agi_fault *
     }
     for (int64_t key = v.first; key <= v.p; key++) v.out[key] /= sum;
 }
-AGI_EACH(attention_probs, agi_attention_probs_args, probs_item,
-         a->of.rows * a->of.q_heads * a->of.steps)
+EACH(attention_probs, agi_attention_probs_args, probs_item,
+     a->of.rows *a->of.q_heads *a->of.steps)

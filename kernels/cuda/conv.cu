@@ -10,4 +10,4 @@ DEVICE void depthwise_item(const agi_depthwise_conv1d_args *a, int64_t i, agi_fa
         sum += a->x[(r + j) * a->x_stride + c] * a->w[j * a->n + c];
     a->out[r * a->out_stride + c] = a->bias ? sum + a->bias[c] : sum;
 }
-AGI_EACH(depthwise_conv1d, agi_depthwise_conv1d_args, depthwise_item, a->rows * a->n)
+EACH(depthwise_conv1d, agi_depthwise_conv1d_args, depthwise_item, a->rows * a->n)

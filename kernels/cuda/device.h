@@ -1,20 +1,22 @@
 /*
- * device.h: what a kernel file of kernels/cuda is written in. nvcc makes GPU kernels of it; gcc
- * makes plain C of the same text, in which blocks, warps and lanes are loops (the backend
- * `cuda-emulated`), so that every index, tail, mask and merge runs in CI without a card.
+ * device.h: what the kernels of kernels/cuda are written in. nvcc makes GPU kernels of their text; gcc
+ * makes plain C of the same text (emulate.h, the backend `cuda-emulated`), so that every index, tail,
+ * mask, exchange and merge runs in CI without a card.
  *
- * A kernel is one of three forms, and its arithmetic stands in functions that both compile:
- *   EACH   item(a, i): one thread for each of n items.
- *   WARP   phase(a, i, lane, k, total): what a lane adds to the k-th sum of item i, of the sums
- *          before it (total); after `sums` of them finish(a, i, lane, total). One warp an item.
- *   other  written out in its file, once with <<< >>> and once as loops.
- * A sum over a warp is always made in the order of warp_sum's exchange, so that both agree and a row
- * gets the same bits whatever is beside it.
+ * A kernel is one of three forms:
+ *   EACH    item(a, i, fault): one thread for each of n items.
+ *   WARP    phase(a, i, lane, k, total): what a lane adds to the k-th sum of item i, of the sums
+ *           before it (total); after `sums` of them finish(a, i, lane, total). One warp an item.
+ *   KERNEL  a body of CUDA.
+ * Sums are made in an order that depends on the width of what is summed alone, so a row gets the same bits
+ * whatever is beside it. Every kernel begins with BEGIN(), which waits for the kernels before it: with
+ * dependent launches it may have been started while they run. Only weights may be read before.
  */
 #ifndef ARGENT_KERNELS_CUDA_DEVICE_H
 #define ARGENT_KERNELS_CUDA_DEVICE_H
 
 #include "../../runtime/ops.h"
+#include "fused.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -23,45 +25,83 @@
 
 enum { AGI_WARP_LANES = 32, AGI_BLOCK_THREADS = 256 };
 
-/* What went wrong with the data; written once, by the first thread that sees it. The host makes
- * the message of it (runtime/device.c). */
-typedef struct {
-    int32_t code; /* AG_E*, 0: nothing */
-    int32_t what; /* enum agi_fault_kind */
-    int64_t a, b, c, d;
-} agi_fault;
-
-enum agi_fault_kind {
-    AGI_FAULT_ID,              /* embedding: id a (row b, group c), table of d */
-    AGI_FAULT_NEAREST,         /* nearest: row a */
-    AGI_FAULT_NAN,             /* sample: logits of row a hold NaN */
-    AGI_FAULT_INF,             /* sample: logits of row a hold +inf */
-    AGI_FAULT_NO_LOGIT,        /* sample: row a has no finite logit left */
-    AGI_FAULT_SETTING,         /* sample: setting a of row b is the float with the bits c */
-    AGI_FAULT_POSITION,        /* attention: position a of row b is negative */
-    AGI_FAULT_SLOTS,           /* attention: position a is beyond a cache of b slots */
-    AGI_FAULT_COMMIT,          /* attention: position a is beyond the committed capacity */
-    AGI_FAULT_APPEND_POSITION, /* rope_append: position a of row b is negative */
-    AGI_FAULT_APPEND_COMMIT,   /* rope_append: position a is beyond the committed capacity */
-    AGI_FAULT_KEYS             /* attention_probs: position a is beyond the b of out */
-};
-
-/* Where a launch goes. */
-typedef struct {
-    void *stream;     /* cudaStream_t */
-    agi_fault *fault; /* memory that host and device both see */
-    void *scratch;    /* of the size that the call asked for, times its rows */
-} agi_launch;
-
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 
 #define DEVICE static __device__ __forceinline__
 #define UNROLL _Pragma("unroll") /* so that small arrays live in registers */
-#define AGI_KERNEL(name) extern "C" int agi_cuda_##name(const void *args, const agi_launch *l)
+#define FMA(a, b, c) fmaf(a, b, c)
+#define LAUNCHER(name) extern "C" int agi_cuda_##name(const void *args, const agi_launch *l)
+#define SHARED(type, name, count) __shared__ __align__(16) type name[count]
+
+#if __CUDA_ARCH__ >= 900
+/* The kernels after this one may be started now, and wait in their turn. */
+#define BEGIN()                                                                                    \
+    do {                                                                                           \
+        cudaTriggerProgrammaticLaunchCompletion();                                                 \
+        cudaGridDependencySynchronize();                                                           \
+    } while (0)
+#else
+#define BEGIN() ((void)0)
+#endif
+
+/* A kernel of one argument struct, which its text knows as `a`; so many registers may be used that
+ * `blocks` blocks fit a multiprocessor. */
+#define KERNEL(name, type, threads, blocks)                                                        \
+    DEVICE void name##_text(const type *a);                                                        \
+    static __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ type a) \
+    {                                                                                              \
+        name##_text(&a);                                                                           \
+    }                                                                                              \
+    DEVICE void name##_text(const type *a)
 
 /* 0, or a cudaError_t. */
-static inline int agi_launched(void) { return (int)cudaGetLastError(); }
+static inline int agi_start(const agi_launch *l, const void *kernel, int64_t across, int64_t down,
+                            int threads, const void *args)
+{
+    cudaLaunchAttribute dependent;
+    cudaLaunchConfig_t config;
+    memset(&config, 0, sizeof config);
+    config.gridDim = dim3((unsigned)across, (unsigned)down);
+    config.blockDim = dim3((unsigned)threads);
+    config.stream = (cudaStream_t)l->stream;
+    if (l->dependent) {
+        dependent.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        dependent.val.programmaticStreamSerializationAllowed = 1;
+        config.attrs = &dependent;
+        config.numAttrs = 1;
+    }
+    void *list[1] = {const_cast<void *>(args)};
+    return (int)cudaLaunchKernelExC(&config, kernel, list);
+}
+#define START(l, kernel, across, down, threads, args)                                              \
+    agi_start(l, (const void *)(kernel), across, down, threads, args)
+
+DEVICE float shuffle(float v, int lane) { return __shfl_sync(~0u, v, lane); }
+DEVICE int64_t shuffle_int(int64_t v, int lane) { return __shfl_sync(~0u, v, lane); }
+DEVICE double shuffle_double(double v, int lane) { return __shfl_sync(~0u, v, lane); }
+
+DEVICE float warp_sum(float v)
+{
+    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) v += __shfl_xor_sync(~0u, v, off);
+    return v;
+}
+
+DEVICE void agi_mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2])
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+/* Two floats as bf16s, rounded to nearest even, x in the low half. */
+DEVICE uint32_t pack_bf16(float x, float y)
+{
+    uint32_t pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(y), "f"(x));
+    return pair;
+}
 
 DEVICE void agi_report(agi_fault *f, int32_t code, int32_t what, int64_t a, int64_t b, int64_t c,
                        int64_t d)
@@ -75,58 +115,16 @@ DEVICE void agi_report(agi_fault *f, int32_t code, int32_t what, int64_t a, int6
     }
 }
 
-DEVICE float agi_warp_sum(float v)
-{
-    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) v += __shfl_xor_sync(~0u, v, off);
-    return v;
-}
+/* What no kernel writes: past the caches that must be kept coherent. */
+DEVICE uint4 load_constant(const void *p) { return __ldg((const uint4 *)p); }
 
-static inline unsigned agi_blocks(int64_t n, int64_t per_block)
-{
-    return (unsigned)((n + per_block - 1) / per_block);
-}
+#else /* plain C */
 
-#define AGI_EACH(name, args_t, item, count)                                                        \
-    static __global__ void name##_each(args_t a, agi_fault *fault, int64_t n)                      \
-    {                                                                                              \
-        int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;                                \
-        if (i < n) item(&a, i, fault);                                                             \
-    }                                                                                              \
-    AGI_KERNEL(name)                                                                               \
-    {                                                                                              \
-        const args_t *a = (const args_t *)args;                                                    \
-        int64_t n = count;                                                                         \
-        if (n == 0) return 0;                                                                      \
-        name##_each<<<agi_blocks(n, AGI_BLOCK_THREADS), AGI_BLOCK_THREADS, 0,                      \
-                      (cudaStream_t)l->stream>>>(*a, l->fault, n);                                 \
-        return agi_launched();                                                                     \
-    }
+#include "emulate.h"
 
-#define AGI_WARP(name, args_t, sums, phase, finish, count)                                         \
-    static __global__ void name##_warp(args_t a, agi_fault *fault, int64_t n)                      \
-    {                                                                                              \
-        int64_t i = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) / AGI_WARP_LANES;             \
-        int lane = threadIdx.x % AGI_WARP_LANES;                                                   \
-        if (i >= n) return; /* a whole warp */                                                     \
-        float total[sums];                                                                         \
-        for (int k = 0; k < sums; k++) total[k] = agi_warp_sum(phase(&a, i, lane, k, total));      \
-        finish(&a, i, lane, total, fault);                                                         \
-    }                                                                                              \
-    AGI_KERNEL(name)                                                                               \
-    {                                                                                              \
-        const args_t *a = (const args_t *)args;                                                    \
-        int64_t n = count;                                                                         \
-        if (n == 0) return 0;                                                                      \
-        name##_warp<<<agi_blocks(n *AGI_WARP_LANES, AGI_BLOCK_THREADS), AGI_BLOCK_THREADS, 0,      \
-                      (cudaStream_t)l->stream>>>(*a, l->fault, n);                                 \
-        return agi_launched();                                                                     \
-    }
+#define LAUNCHER(name) int agi_cuda_##name(const void *args, const agi_launch *l)
 
-#else /* plain C: the same blocks and threads, one after the other */
-
-#define DEVICE static inline
-#define UNROLL
-#define AGI_KERNEL(name) int agi_cuda_##name(const void *args, const agi_launch *l)
+DEVICE float warp_sum(float v) { return agi_emulated_warp_sum(v); }
 
 DEVICE void agi_report(agi_fault *f, int32_t code, int32_t what, int64_t a, int64_t b, int64_t c,
                        int64_t d)
@@ -135,76 +133,94 @@ DEVICE void agi_report(agi_fault *f, int32_t code, int32_t what, int64_t a, int6
     *f = (agi_fault){code, what, a, b, c, d};
 }
 
-/* Every lane's value becomes the sum, by the exchanges of the GPU's shuffles. */
-DEVICE void agi_warp_exchange(float v[AGI_WARP_LANES])
-{
-    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) {
-        float w[AGI_WARP_LANES];
-        for (int i = 0; i < AGI_WARP_LANES; i++) w[i] = v[i] + v[i ^ off];
-        memcpy(v, w, sizeof w);
-    }
-}
+DEVICE uint4 load_constant(const void *p) { return *(const uint4 *)p; }
 
-static inline int64_t agi_blocks(int64_t n, int64_t per_block)
+#endif
+
+static inline int64_t blocks_of(int64_t n, int64_t per_block)
 {
     return (n + per_block - 1) / per_block;
 }
 
-#define AGI_EACH(name, args_t, item, count)                                                        \
-    AGI_KERNEL(name)                                                                               \
+/* ---- a thread an item, a warp an item ---- */
+
+#define EACH(name, args_t, item, count)                                                            \
+    typedef struct {                                                                               \
+        args_t a;                                                                                  \
+        agi_fault *fault;                                                                          \
+        int64_t n;                                                                                 \
+    } name##_each_args;                                                                            \
+    KERNEL(name##_each, name##_each_args, AGI_BLOCK_THREADS, 1)                                       \
+    {                                                                                              \
+        const int64_t i = (int64_t)blockIdx.x * AGI_BLOCK_THREADS + threadIdx.x;                   \
+        BEGIN();                                                                                   \
+        if (i < a->n) item(&a->a, i, a->fault);                                                    \
+    }                                                                                              \
+    LAUNCHER(name)                                                                                 \
     {                                                                                              \
         const args_t *a = (const args_t *)args;                                                    \
-        int64_t n = count;                                                                         \
-        for (int64_t block = 0; block < agi_blocks(n, AGI_BLOCK_THREADS); block++)                 \
-            for (int64_t thread = 0; thread < AGI_BLOCK_THREADS; thread++) {                       \
-                int64_t i = block * AGI_BLOCK_THREADS + thread;                                    \
-                if (i < n) item(a, i, l->fault);                                                   \
-            }                                                                                      \
-        return 0;                                                                                  \
+        const name##_each_args e = {*a, l->fault, count};                                          \
+        if (e.n == 0) return 0;                                                                    \
+        return START(l, name##_each, blocks_of(e.n, AGI_BLOCK_THREADS), 1, AGI_BLOCK_THREADS, &e); \
     }
 
-#define AGI_WARP(name, args_t, sums, phase, finish, count)                                         \
-    AGI_KERNEL(name)                                                                               \
+#define WARP(name, args_t, sums, phase, finish, count)                                             \
+    typedef struct {                                                                               \
+        args_t a;                                                                                  \
+        agi_fault *fault;                                                                          \
+        int64_t n;                                                                                 \
+    } name##_warp_args;                                                                            \
+    KERNEL(name##_warp, name##_warp_args, AGI_BLOCK_THREADS, 1)                                       \
+    {                                                                                              \
+        const int64_t i =                                                                          \
+            ((int64_t)blockIdx.x * AGI_BLOCK_THREADS + threadIdx.x) / AGI_WARP_LANES;              \
+        const int lane = threadIdx.x % AGI_WARP_LANES;                                             \
+        float total[sums];                                                                         \
+        BEGIN();                                                                                   \
+        if (i >= a->n) return; /* a whole warp */                                                  \
+        for (int k = 0; k < sums; k++) total[k] = warp_sum(phase(&a->a, i, lane, k, total));       \
+        finish(&a->a, i, lane, total, a->fault);                                                   \
+    }                                                                                              \
+    LAUNCHER(name)                                                                                 \
     {                                                                                              \
         const args_t *a = (const args_t *)args;                                                    \
-        int64_t n = count;                                                                         \
-        const int64_t warps = AGI_BLOCK_THREADS / AGI_WARP_LANES;                                  \
-        for (int64_t block = 0; block < agi_blocks(n * AGI_WARP_LANES, AGI_BLOCK_THREADS);         \
-             block++)                                                                              \
-            for (int64_t warp = 0; warp < warps; warp++) {                                         \
-                int64_t i = block * warps + warp;                                                  \
-                if (i >= n) continue;                                                              \
-                float total[sums];                                                                 \
-                for (int k = 0; k < sums; k++) {                                                   \
-                    float v[AGI_WARP_LANES];                                                       \
-                    for (int lane = 0; lane < AGI_WARP_LANES; lane++)                              \
-                        v[lane] = phase(a, i, lane, k, total);                                     \
-                    agi_warp_exchange(v);                                                          \
-                    total[k] = v[0];                                                               \
-                }                                                                                  \
-                for (int lane = 0; lane < AGI_WARP_LANES; lane++)                                  \
-                    finish(a, i, lane, total, l->fault);                                           \
-            }                                                                                      \
-        return 0;                                                                                  \
+        const name##_warp_args e = {*a, l->fault, count};                                          \
+        if (e.n == 0) return 0;                                                                    \
+        return START(l, name##_warp, blocks_of(e.n *AGI_WARP_LANES, AGI_BLOCK_THREADS), 1,         \
+                     AGI_BLOCK_THREADS, &e);                                                       \
     }
-#endif
 
-/* ---- element types ---- */
+/* ---- numbers ---- */
 
-DEVICE float agi_dev_from_bits(uint32_t u)
+DEVICE float float_of(uint32_t u)
 {
     float f;
     memcpy(&f, &u, sizeof f);
     return f;
 }
 
-DEVICE uint32_t agi_dev_bits(float f)
+DEVICE uint32_t bits_of(float f)
 {
     uint32_t u;
     memcpy(&u, &f, sizeof u);
     return u;
 }
 
-DEVICE float agi_dev_from_bf16(uint16_t h) { return agi_dev_from_bits((uint32_t)h << 16); }
+DEVICE float from_bf16(uint16_t h) { return float_of((uint32_t)h << 16); }
+
+/* Round to nearest even; NaN stays NaN. */
+DEVICE uint16_t to_bf16(float f)
+{
+    uint32_t u = bits_of(f);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)((u >> 16) | 0x40u);
+    return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+}
+
+#ifndef __CUDACC__
+DEVICE uint32_t pack_bf16(float x, float y)
+{
+    return (uint32_t)to_bf16(x) | (uint32_t)to_bf16(y) << 16;
+}
+#endif
 
 #endif

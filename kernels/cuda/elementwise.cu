@@ -2,16 +2,9 @@
  * elementwise.cu: the ops whose elements depend on one element of each input. One thread an element;
  * f32. Formulas as in runtime/ops.def; out may be an input.
  */
-#include "device.h"
+#include "small.cuh"
 
-DEVICE void add_item(const agi_add_args *a, int64_t i, agi_fault *f)
-{
-    int64_t r = i / a->n, c = i % a->n;
-    (void)f;
-    a->out[r * a->out_stride + c] =
-        a->a[r * a->a_stride + c] + a->alpha * a->b[r * a->b_stride + c];
-}
-AGI_EACH(add, agi_add_args, add_item, a->rows * a->n)
+EACH(add, agi_add_args, add_item, a->rows * a->n)
 
 DEVICE void mul_item(const agi_mul_args *a, int64_t i, agi_fault *f)
 {
@@ -19,7 +12,7 @@ DEVICE void mul_item(const agi_mul_args *a, int64_t i, agi_fault *f)
     (void)f;
     a->out[r * a->out_stride + c] = a->a[r * a->a_stride + c] * a->b[r * a->b_stride + c];
 }
-AGI_EACH(mul, agi_mul_args, mul_item, a->rows * a->n)
+EACH(mul, agi_mul_args, mul_item, a->rows * a->n)
 
 /* An op of one input: x is its element, the expression the result. */
 #define UNARY(name, expression)                                                                    \
@@ -30,7 +23,7 @@ AGI_EACH(mul, agi_mul_args, mul_item, a->rows * a->n)
         (void)f;                                                                                   \
         a->out[r * a->out_stride + c] = (expression);                                              \
     }                                                                                              \
-    AGI_EACH(name, agi_unary_args, name##_item, a->rows * a->n)
+    EACH(name, agi_unary_args, name##_item, a->rows * a->n)
 
 DEVICE float clamp_value(float x, float lo, float hi)
 {
@@ -53,7 +46,7 @@ DEVICE void silu_mul_item(const agi_silu_mul_args *a, int64_t i, agi_fault *f)
     (void)f;
     a->out[r * a->out_stride + c] = gate / (1.0f + expf(-gate)) * a->up[r * a->up_stride + c];
 }
-AGI_EACH(silu_mul, agi_silu_mul_args, silu_mul_item, a->rows * a->n)
+EACH(silu_mul, agi_silu_mul_args, silu_mul_item, a->rows * a->n)
 
 DEVICE void snake_item(const agi_snake_args *a, int64_t i, agi_fault *f)
 {
@@ -62,14 +55,6 @@ DEVICE void snake_item(const agi_snake_args *a, int64_t i, agi_fault *f)
     (void)f;
     a->out[r * a->out_stride + c] = x + s * s * a->inv_beta[c];
 }
-AGI_EACH(snake, agi_snake_args, snake_item, a->rows * a->n)
+EACH(snake, agi_snake_args, snake_item, a->rows * a->n)
 
-/* A sum that does not fit stays at the end of the range. */
-DEVICE void advance_item(const agi_advance_args *a, int64_t i, agi_fault *f)
-{
-    int64_t v = (int64_t)a->x[i * a->stride] + a->by;
-    (void)f;
-    if (a->limit && v > a->limit[i * a->limit_stride]) v = a->limit[i * a->limit_stride];
-    a->x[i * a->stride] = v < INT32_MIN ? INT32_MIN : v > INT32_MAX ? INT32_MAX : (int32_t)v;
-}
-AGI_EACH(advance, agi_advance_args, advance_item, a->n)
+EACH(advance, agi_advance_args, advance_item, a->n)

@@ -1,110 +1,327 @@
 /*
- * linear.cu: the ops linear and conv1d: out[r, o] = sum over taps and inputs of x * w, + bias. A warp
- * makes one output of up to ROWS rows, so that a weight is read once for all of them; lanes read
- * 16 bytes of it at a time, side by side. f32 sums. With few rows this is as fast as memory; for many
- * rows it reads the weights rows / ROWS times, and tensor cores would be better.
+ * linear.cu: the ops linear and conv1d for few rows, where the time is that of reading the weights. A
+ * warp, or `slices` warps, make STREAMS outputs of up to R rows: a weight is read once for all rows, 16
+ * bytes a lane, and an input once for all streams; the first weights are asked for before the kernel
+ * waits for its input. With many rows tile.cu takes over.
+ *
+ * What a decoder layer does beside its products is done on the way (fused.h): the RMS norm before, the
+ * residual sum or the SwiGLU product after.
  */
-#include "device.h"
+#include "norm.cuh"
+#include "tile.h"
 
-enum { ROWS = 8, VECTOR = 8 };
+enum {
+    ROWS = AGI_PRODUCT_ROWS,
+    VECTOR = AGI_OCTET,
+    STREAMS = 4, /* rows of weights that a warp reads side by side */
+    THREADS = 128,
+    WARPS = THREADS / AGI_WARP_LANES
+};
 
-/* The weights w[at .. at + n) as f32, zeros behind them; n <= VECTOR. */
-DEVICE void load_weights(const agi_linear_args *a, int64_t at, int n, float *w)
+typedef struct {
+    agi_product_args p;
+    int slices;        /* warps that share their outputs */
+    int64_t items;     /* of STREAMS outputs each, or of half as many that are gated */
+    int64_t per_block; /* of items */
+    bool vectors;      /* rows begin on 16 bytes and are whole vectors */
+} product_args;
+
+/* VECTOR weights; bf16 needs the first half alone. */
+typedef struct {
+    uint4 bits[2];
+} weights;
+
+DEVICE void load_weights(weights *w, const void *row, int at, bool bf16)
 {
-    if (a->w_dtype == AG_F32) {
-        const float *p = (const float *)a->w + at;
-        UNROLL for (int i = 0; i < VECTOR; i++) w[i] = i < n ? p[i] : 0;
+    if (bf16) {
+        w->bits[0] = load_constant((const uint16_t *)row + at);
         return;
     }
-    const uint16_t *p = (const uint16_t *)a->w + at;
-#ifdef __CUDACC__
-    if (n == VECTOR && ((uintptr_t)p & 15) == 0) {
-        uint4 v = __ldg((const uint4 *)(const void *)p);
-        const uint32_t pair[4] = {v.x, v.y, v.z, v.w};
-        UNROLL for (int i = 0; i < VECTOR; i++) w[i] =
-            agi_dev_from_bits(i & 1 ? pair[i / 2] & 0xffff0000u : pair[i / 2] << 16);
-        return;
-    }
-#endif
-    UNROLL for (int i = 0; i < VECTOR; i++) w[i] = i < n ? agi_dev_from_bf16(p[i]) : 0;
+    w->bits[0] = load_constant((const float *)row + at);
+    w->bits[1] = load_constant((const float *)row + at + 4);
 }
 
-/* What a lane adds to output o of the rows r0 .. r0 + n. */
-DEVICE void dot_lane(const agi_linear_args *a, int64_t r0, int n, int64_t o, int lane,
-                     float part[ROWS])
+DEVICE void unpack(const weights *w, bool bf16, float f[VECTOR])
 {
-    UNROLL for (int i = 0; i < ROWS; i++) part[i] = 0;
-    for (int64_t j = 0; j < a->taps; j++)
-        for (int64_t c = (int64_t)lane * VECTOR; c < a->k; c += AGI_WARP_LANES * VECTOR) {
-            int count = a->k - c < VECTOR ? (int)(a->k - c) : VECTOR;
-            float w[VECTOR];
-            load_weights(a, o * a->w_stride + j * a->k + c, count, w);
-            UNROLL for (int i = 0; i < ROWS; i++)
+    const uint32_t u[8] = {w->bits[0].x, w->bits[0].y, w->bits[0].z, w->bits[0].w,
+                           w->bits[1].x, w->bits[1].y, w->bits[1].z, w->bits[1].w};
+    UNROLL for (int i = 0; i < VECTOR; i++)
+    {
+        if (bf16) f[i] = float_of(i & 1 ? u[i / 2] & 0xffff0000u : u[i / 2] << 16);
+        else f[i] = float_of(u[i]);
+    }
+}
+
+/* What a warp works on: outputs o, o + 1, ... of a part, their rows of weights, and rows r0 .. r0 + n of
+ * the input. Gated, the first half of the streams are outputs of the gate, the others the same outputs
+ * of `up`. A stream beyond the last output reads the last one, and is not stored. */
+typedef struct {
+    int part, slice, lane, n;
+    int64_t o, r0;
+    bool live;
+    const void *row[STREAMS];
+} job;
+
+DEVICE job job_of(const product_args *a, int64_t item, int slice, int lane, bool bf16, bool gated)
+{
+    const int wide = gated ? STREAMS / 2 : STREAMS;
+    job j;
+    j.part = 0;
+    j.slice = slice;
+    j.lane = lane;
+    j.live = item < a->items;
+    if (!j.live) item = 0;
+    while (!gated && j.part + 1 < a->p.parts) {
+        const int64_t items = (a->p.part[j.part].outs + wide - 1) / wide;
+        if (item < items) break;
+        item -= items;
+        j.part++;
+    }
+    j.o = item * wide;
+    UNROLL for (int s = 0; s < STREAMS; s++)
+    {
+        const agi_linear_args *p = &a->p.part[gated ? s / wide : j.part];
+        int64_t o = j.o + s % wide;
+        if (o >= p->outs) o = p->outs - 1;
+        j.row[s] = bf16 ? (const void *)((const uint16_t *)p->w + o * p->w_stride)
+                        : (const void *)((const float *)p->w + o * p->w_stride);
+    }
+    return j;
+}
+
+/* Where element e of the taps of row r stands, and its column. */
+DEVICE const float *input_at(const agi_linear_args *a, int64_t r, int e, int *c)
+{
+    const int tap = a->taps == 1 ? 0 : e / (int)a->k;
+    *c = e - tap * (int)a->k;
+    return a->x + r * a->x_stride + tap * a->x_tap + *c;
+}
+
+DEVICE void norm_factors(const product_args *a, const job *j, int R, float scale[ROWS])
+{
+    const agi_linear_args *x = &a->p.part[0];
+    UNROLL for (int i = 0; i < R; i++)
+    {
+        scale[i] = 1;
+        if (a->p.normed && i < j->n)
+            scale[i] = rms_scale(x->x + (j->r0 + i) * x->x_stride, x->k, a->p.eps, j->lane);
+    }
+}
+
+/* What a lane adds to the sums, by vectors, of which `ahead` are on their way. */
+DEVICE void dot_vectors(const product_args *a, const job *j, int R, bool bf16,
+                        float sum[STREAMS][ROWS])
+{
+    enum { MOST_AHEAD = 4 };
+    const int ahead = MOST_AHEAD / (bf16 ? 1 : 2) / (R > 2 ? 2 : 1);
+    const agi_linear_args *x = &a->p.part[0];
+    const int count = (int)(x->k * x->taps / VECTOR), stride = AGI_WARP_LANES * a->slices;
+    int v = j->slice * AGI_WARP_LANES + j->lane;
+    weights w[MOST_AHEAD][STREAMS];
+    float scale[ROWS];
+    UNROLL for (int k = 0; k < ahead; k++) UNROLL for (int s = 0; s < STREAMS; s++)
+    {
+        if (v + k * stride < count)
+            load_weights(&w[k][s], j->row[s], (v + k * stride) * VECTOR, bf16);
+    }
+    BEGIN();
+    norm_factors(a, j, R, scale);
+    for (; v < count; v += ahead * stride) {
+        UNROLL for (int k = 0; k < ahead; k++)
+        {
+            const int here = v + k * stride, next = here + ahead * stride;
+            if (here >= count) continue;
+            float in[ROWS][VECTOR];
+            UNROLL for (int i = 0; i < R; i++)
             {
-                if (i >= n) continue;
-                const float *x = a->x + (r0 + i) * a->x_stride + j * a->x_tap + c;
-                UNROLL for (int v = 0; v < VECTOR; v++) if (v < count) part[i] += x[v] * w[v];
+                int c;
+                /* A row that is not there is read as the first: its sum is not stored. */
+                load_floats(input_at(x, i < j->n ? j->r0 + i : j->r0, here * VECTOR, &c), in[i]);
+            }
+            if (a->p.normed) {
+                float norm[VECTOR];
+                load_floats(a->p.norm_w + here * VECTOR, norm);
+                UNROLL for (int i = 0; i < R; i++) UNROLL for (int e = 0; e < VECTOR; e++)
+                    in[i][e] = in[i][e] * scale[i] * norm[e];
+            }
+            UNROLL for (int s = 0; s < STREAMS; s++)
+            {
+                float f[VECTOR];
+                unpack(&w[k][s], bf16, f);
+                if (next < count) load_weights(&w[k][s], j->row[s], next * VECTOR, bf16);
+                UNROLL for (int e = 0; e < VECTOR; e++) UNROLL for (int i = 0; i < R; i++)
+                    sum[s][i] = FMA(in[i][e], f[e], sum[s][i]);
             }
         }
-}
-
-DEVICE void dot_store(const agi_linear_args *a, int64_t r0, int n, int64_t o, const float *sum)
-{
-    UNROLL for (int i = 0; i < ROWS; i++) if (i < n) a->out[(r0 + i) * a->out_stride + o] =
-        a->bias ? sum[i] + a->bias[o] : sum[i];
-}
-
-/* Item i is output i % outs of the i / outs-th group of rows. */
-DEVICE int dot_rows(const agi_linear_args *a, int64_t i, int64_t *r0, int64_t *o)
-{
-    *o = i % a->outs;
-    *r0 = i / a->outs * ROWS;
-    return a->rows - *r0 < ROWS ? (int)(a->rows - *r0) : ROWS;
-}
-
-#define ITEMS(a) ((a)->outs * (((a)->rows + ROWS - 1) / ROWS))
-
-#ifdef __CUDACC__
-static __global__ void dot_kernel(agi_linear_args a, int64_t items)
-{
-    int64_t i = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) / AGI_WARP_LANES, r0, o;
-    int lane = threadIdx.x % AGI_WARP_LANES;
-    if (i >= items) return;
-    float part[ROWS];
-    int n = dot_rows(&a, i, &r0, &o);
-    dot_lane(&a, r0, n, o, lane, part);
-    UNROLL for (int k = 0; k < ROWS; k++) part[k] = agi_warp_sum(part[k]);
-    if (lane == 0) dot_store(&a, r0, n, o, part);
-}
-
-static int dot(const agi_linear_args *a, const agi_launch *l)
-{
-    int64_t items = ITEMS(a);
-    if (items == 0) return 0;
-    dot_kernel<<<agi_blocks(items * AGI_WARP_LANES, AGI_BLOCK_THREADS), AGI_BLOCK_THREADS, 0,
-                 (cudaStream_t)l->stream>>>(*a, items);
-    return agi_launched();
-}
-#else
-static int dot(const agi_linear_args *a, const agi_launch *l)
-{
-    (void)l;
-    for (int64_t i = 0; i < ITEMS(a); i++) {
-        int64_t r0, o;
-        float part[AGI_WARP_LANES][ROWS], sum[ROWS];
-        int n = dot_rows(a, i, &r0, &o);
-        for (int lane = 0; lane < AGI_WARP_LANES; lane++) dot_lane(a, r0, n, o, lane, part[lane]);
-        for (int k = 0; k < ROWS; k++) {
-            float v[AGI_WARP_LANES];
-            for (int lane = 0; lane < AGI_WARP_LANES; lane++) v[lane] = part[lane][k];
-            agi_warp_exchange(v);
-            sum[k] = v[0];
-        }
-        dot_store(a, r0, n, o, sum);
     }
+}
+
+/* The same by single weights, for sizes and addresses that have no vectors. */
+DEVICE void dot_scalars(const product_args *a, const job *j, int R, bool bf16,
+                        float sum[STREAMS][ROWS])
+{
+    const agi_linear_args *x = &a->p.part[0];
+    const int count = (int)(x->k * x->taps);
+    float scale[ROWS];
+    BEGIN();
+    norm_factors(a, j, R, scale);
+    for (int e = j->slice * AGI_WARP_LANES + j->lane; e < count; e += AGI_WARP_LANES * a->slices) {
+        float w[STREAMS];
+        UNROLL for (int s = 0; s < STREAMS; s++) w[s] =
+            bf16 ? from_bf16(((const uint16_t *)j->row[s])[e]) : ((const float *)j->row[s])[e];
+        UNROLL for (int i = 0; i < R; i++)
+        {
+            if (i >= j->n) continue;
+            int c;
+            float y = *input_at(x, j->r0 + i, e, &c);
+            if (a->p.normed) y = y * scale[i] * a->p.norm_w[c];
+            UNROLL for (int s = 0; s < STREAMS; s++) sum[s][i] = FMA(y, w[s], sum[s][i]);
+        }
+    }
+}
+
+/* Output o of row r; `up` counts when they are gated. */
+DEVICE void store(const product_args *a, int part, int64_t o, int64_t r, float v, float up)
+{
+    const agi_linear_args *p = &a->p.part[part], *q = &a->p.part[1];
+    if (o >= p->outs) return;
+    if (p->bias) v += p->bias[o];
+    if (a->p.gated) {
+        if (q->bias) up += q->bias[o];
+        q->out[r * q->out_stride + o] = up;
+        v = v / (1.0f + expf(-v)) * up;
+    }
+    p->out[r * p->out_stride + o] = v;
+    if (a->p.sum && part == 0) {
+        float *s = a->p.sum + r * a->p.sum_stride + o;
+        *s = a->p.scale ? FMA(a->p.scale[o], v, *s) : *s + v;
+    }
+}
+
+/* The first block of a group of rows writes them normalised, for whoever reads them later. */
+DEVICE void write_normed(const product_args *a, int64_t r0, int n, int lane)
+{
+    const agi_linear_args *x = &a->p.part[0];
+    for (int i = 0; i < n; i++) {
+        const float *in = x->x + (r0 + i) * x->x_stride;
+        const float scale = rms_scale(in, x->k, a->p.eps, lane);
+        for (int64_t c = threadIdx.x; c < x->k; c += THREADS)
+            a->p.normed[(r0 + i) * a->p.normed_stride + c] = in[c] * scale * a->p.norm_w[c];
+    }
+}
+
+/* R, the most rows of a group, is known to the compiler, as bf16 and gated are. */
+DEVICE void product_block(const product_args *a, int R, bool bf16, bool gated)
+{
+    SHARED(float, shared, WARPS * STREAMS * ROWS);
+    const int lane = threadIdx.x % AGI_WARP_LANES, warp = threadIdx.x / AGI_WARP_LANES;
+    const int64_t across = (a->items + a->per_block - 1) / a->per_block;
+    const int64_t group = blockIdx.x / across, block = blockIdx.x - group * across;
+    job j =
+        job_of(a, block * a->per_block + warp / a->slices, warp % a->slices, lane, bf16, gated);
+    j.r0 = group * R;
+    j.n = a->p.part[0].rows - j.r0 < R ? (int)(a->p.part[0].rows - j.r0) : R;
+    float sum[STREAMS][ROWS];
+    UNROLL for (int s = 0; s < STREAMS; s++) UNROLL for (int i = 0; i < R; i++) sum[s][i] = 0;
+    if (a->vectors) dot_vectors(a, &j, R, bf16, sum);
+    else dot_scalars(a, &j, R, bf16, sum);
+    /* Lane i has row i of every stream. */
+    float mine[STREAMS];
+    UNROLL for (int s = 0; s < STREAMS; s++)
+    {
+        mine[s] = 0;
+        UNROLL for (int i = 0; i < R; i++)
+        {
+            const float total = warp_sum(sum[s][i]);
+            if (lane == i) mine[s] = total;
+        }
+    }
+    if (a->slices > 1) {
+        UNROLL for (int s = 0; s < STREAMS; s++) if (lane < R)
+            shared[(warp * STREAMS + s) * ROWS + lane] = mine[s];
+        __syncthreads();
+        if (j.slice == 0 && lane < R)
+            UNROLL for (int s = 0; s < STREAMS; s++) for (int k = 1; k < a->slices; k++)
+                mine[s] += shared[((warp + k) * STREAMS + s) * ROWS + lane];
+    }
+    if (j.live && j.slice == 0 && lane < j.n) {
+        if (gated) {
+            UNROLL for (int s = 0; s < STREAMS / 2; s++)
+                store(a, 0, j.o + s, j.r0 + lane, mine[s], mine[s + STREAMS / 2]);
+        } else {
+            UNROLL for (int s = 0; s < STREAMS; s++)
+                store(a, j.part, j.o + s, j.r0 + lane, mine[s], 0);
+        }
+    }
+    if (a->p.normed && block == 0) write_normed(a, j.r0, j.n, lane);
+}
+
+#define PRODUCT(R, blocks)                                                                         \
+    KERNEL(product_f32_##R, product_args, THREADS, blocks) { product_block(a, R, false, false); }  \
+    KERNEL(product_bf16_##R, product_args, THREADS, blocks) { product_block(a, R, true, false); }  \
+    KERNEL(gated_f32_##R, product_args, THREADS, blocks) { product_block(a, R, false, true); }     \
+    KERNEL(gated_bf16_##R, product_args, THREADS, blocks) { product_block(a, R, true, true); }
+PRODUCT(1, 3)
+PRODUCT(2, 2)
+PRODUCT(4, 2)
+PRODUCT(8, 2)
+
+/* Warps to an output, so that each lane has few vectors: by the width alone, as the order of the sum
+ * depends on it. */
+static int slices_of(int64_t width)
+{
+    const int64_t each = blocks_of(width, VECTOR * AGI_WARP_LANES);
+    return each <= 4 ? 1 : each <= 8 ? 2 : WARPS;
+}
+
+static bool vectors_fit(const agi_product_args *p)
+{
+    const agi_linear_args *x = &p->part[0];
+    bool fit = agi_tile_input_fits(x) && (!p->normed || (uintptr_t)p->norm_w % 16 == 0);
+    for (int i = 0; i < p->parts; i++) fit = fit && agi_tile_weights_fit(&p->part[i]);
+    return fit;
+}
+
+LAUNCHER(product)
+{
+    const agi_product_args *p = (const agi_product_args *)args;
+    const agi_linear_args *x = &p->part[0];
+    const int R = x->rows <= 1 ? 1 : x->rows == 2 ? 2 : x->rows <= 4 ? 4 : 8;
+    product_args a;
+    memset(&a, 0, sizeof a);
+    a.p = *p;
+    a.slices = slices_of(x->k * x->taps);
+    a.per_block = WARPS / a.slices;
+    a.vectors = vectors_fit(p);
+    for (int i = 0; i < (p->gated ? 1 : p->parts); i++)
+        a.items += blocks_of(p->part[i].outs, p->gated ? STREAMS / 2 : STREAMS);
+    const int64_t blocks = blocks_of(a.items, a.per_block) * blocks_of(x->rows, R);
+    if (blocks == 0) return 0;
+#define GO(R)                                                                                      \
+    if (R >= x->rows || R == ROWS) {                                                               \
+        if (p->gated)                                                                              \
+            return x->w_dtype == AG_F32 ? START(l, gated_f32_##R, blocks, 1, THREADS, &a)          \
+                                        : START(l, gated_bf16_##R, blocks, 1, THREADS, &a);        \
+        return x->w_dtype == AG_F32 ? START(l, product_f32_##R, blocks, 1, THREADS, &a)            \
+                                    : START(l, product_bf16_##R, blocks, 1, THREADS, &a);          \
+    }
+    GO(1)
+    GO(2)
+    GO(4)
+    GO(8)
+#undef GO
     return 0;
 }
-#endif
 
-AGI_KERNEL(linear) { return dot((const agi_linear_args *)args, l); }
-AGI_KERNEL(conv1d) { return dot((const agi_linear_args *)args, l); }
+static int one(const agi_linear_args *a, const agi_launch *l)
+{
+    if (agi_tile_fits(a)) return agi_cuda_tile(a, l);
+    agi_product_args p;
+    memset(&p, 0, sizeof p);
+    p.parts = 1;
+    p.part[0] = *a;
+    return agi_cuda_product(&p, l);
+}
+
+LAUNCHER(linear) { return one((const agi_linear_args *)args, l); }
+LAUNCHER(conv1d) { return one((const agi_linear_args *)args, l); }

@@ -38,45 +38,31 @@ DEVICE void nearest_store(const agi_nearest_args *a, int64_t r, candidate best, 
     else a->out[r * a->out_stride] = (int32_t)best.at;
 }
 
-#ifdef __CUDACC__
-static __global__ void nearest_kernel(agi_nearest_args a, agi_fault *f)
+typedef struct {
+    agi_nearest_args of;
+    agi_fault *fault;
+} nearest_args;
+
+KERNEL(nearest, nearest_args, AGI_BLOCK_THREADS, 1)
 {
-    int64_t r = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) / AGI_WARP_LANES;
-    int lane = threadIdx.x % AGI_WARP_LANES;
-    if (r >= a.rows) return;
-    candidate best = nearest_lane(&a, r, lane);
+    const int64_t r = ((int64_t)blockIdx.x * AGI_BLOCK_THREADS + threadIdx.x) / AGI_WARP_LANES;
+    const int lane = threadIdx.x % AGI_WARP_LANES;
+    BEGIN();
+    if (r >= a->of.rows) return; /* a whole warp */
+    candidate best = nearest_lane(&a->of, r, lane);
     for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) {
         candidate other;
-        other.distance = __shfl_xor_sync(~0u, best.distance, off);
-        other.at = __shfl_xor_sync(~0u, best.at, off);
+        other.distance = shuffle(best.distance, lane ^ off);
+        other.at = shuffle_int(best.at, lane ^ off);
         if (nearer(best, other)) best = other;
     }
-    if (lane == 0) nearest_store(&a, r, best, f);
+    if (lane == 0) nearest_store(&a->of, r, best, a->fault);
 }
 
-AGI_KERNEL(nearest)
+LAUNCHER(nearest)
 {
-    const agi_nearest_args *a = (const agi_nearest_args *)args;
-    if (a->rows == 0) return 0;
-    nearest_kernel<<<agi_blocks(a->rows * AGI_WARP_LANES, AGI_BLOCK_THREADS), AGI_BLOCK_THREADS, 0,
-                     (cudaStream_t)l->stream>>>(*a, l->fault);
-    return agi_launched();
+    const nearest_args a = {*(const agi_nearest_args *)args, l->fault};
+    if (a.of.rows == 0) return 0;
+    return START(l, nearest, blocks_of(a.of.rows * AGI_WARP_LANES, AGI_BLOCK_THREADS), 1,
+                 AGI_BLOCK_THREADS, &a);
 }
-#else
-AGI_KERNEL(nearest)
-{
-    const agi_nearest_args *a = (const agi_nearest_args *)args;
-    for (int64_t r = 0; r < a->rows; r++) {
-        candidate best[AGI_WARP_LANES];
-        for (int lane = 0; lane < AGI_WARP_LANES; lane++) best[lane] = nearest_lane(a, r, lane);
-        for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) {
-            candidate next[AGI_WARP_LANES];
-            for (int i = 0; i < AGI_WARP_LANES; i++)
-                next[i] = nearer(best[i], best[i ^ off]) ? best[i ^ off] : best[i];
-            memcpy(best, next, sizeof best);
-        }
-        nearest_store(a, r, best[0], l->fault);
-    }
-    return 0;
-}
-#endif

@@ -2,33 +2,33 @@
  * norm.cu: the ops rms_norm and layer_norm: a warp a row, f32 sums; the residual is taken in on the
  * way, each lane its own elements.
  */
-#include "device.h"
+#include "norm.cuh"
 
 DEVICE float rms_phase(const agi_rms_norm_args *a, int64_t r, int lane, int k, const float *total)
 {
-    float *x = a->x + r * a->x_stride, sum = 0;
+    float *x = a->x + r * a->x_stride;
     (void)k;
     (void)total;
-    for (int64_t c = lane; c < a->n; c += AGI_WARP_LANES) {
-        if (a->add) {
-            float branch = a->add[r * a->add_stride + c];
-            x[c] += a->scale ? a->scale[c] * branch : branch;
-        }
-        sum += x[c] * x[c];
+    for (int64_t c = (int64_t)lane * AGI_OCTET; a->add && c < a->n;
+         c += AGI_WARP_LANES * AGI_OCTET) {
+        const float *branch = a->add + r * a->add_stride;
+        for (int64_t i = c; i < c + AGI_OCTET && i < a->n; i++)
+            x[i] = a->scale ? FMA(a->scale[i], branch[i], x[i]) : x[i] + branch[i];
     }
-    return sum;
+    return square_lane(x, a->n, lane);
 }
 
 DEVICE void rms_finish(const agi_rms_norm_args *a, int64_t r, int lane, const float *total,
                        agi_fault *f)
 {
     const float *x = a->x + r * a->x_stride;
-    float scale = 1.0f / sqrtf(total[0] / (float)a->n + a->eps);
+    const float scale = rms_of(total[0], a->n, a->eps);
     (void)f;
-    for (int64_t c = lane; c < a->n; c += AGI_WARP_LANES)
-        a->out[r * a->out_stride + c] = x[c] * scale * a->w[c];
+    for (int64_t c = (int64_t)lane * AGI_OCTET; c < a->n; c += AGI_WARP_LANES * AGI_OCTET)
+        for (int64_t i = c; i < c + AGI_OCTET && i < a->n; i++)
+            a->out[r * a->out_stride + i] = x[i] * scale * a->w[i];
 }
-AGI_WARP(rms_norm, agi_rms_norm_args, 1, rms_phase, rms_finish, a->rows)
+WARP(rms_norm, agi_rms_norm_args, 1, rms_phase, rms_finish, a->rows)
 
 DEVICE float layer_phase(const agi_layer_norm_args *a, int64_t r, int lane, int k,
                          const float *total)
@@ -51,4 +51,4 @@ DEVICE void layer_finish(const agi_layer_norm_args *a, int64_t r, int lane, cons
     for (int64_t c = lane; c < a->n; c += AGI_WARP_LANES)
         a->out[r * a->out_stride + c] = (x[c] - mean) * scale * a->w[c] + a->b[c];
 }
-AGI_WARP(layer_norm, agi_layer_norm_args, 2, layer_phase, layer_finish, a->rows)
+WARP(layer_norm, agi_layer_norm_args, 2, layer_phase, layer_finish, a->rows)

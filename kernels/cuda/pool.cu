@@ -31,4 +31,4 @@ DEVICE void pool_item(const agi_pool_args *a, int64_t c, agi_fault *f)
     double variance = weigh(a, c, top, &mean), least = (double)a->floor;
     a->out[a->out_stride + c] = (float)sqrt(variance < least ? least : variance);
 }
-AGI_EACH(pool, agi_pool_args, pool_item, a->n)
+EACH(pool, agi_pool_args, pool_item, a->n)

@@ -1,12 +1,17 @@
 /*
- * sample.cu: the op sample, the rules of kernels/cpu/sample.c by one warp a row: equal logits give equal
- * ids wherever expf agrees. Lanes walk the row side by side; what is uniform every lane computes. Only
- * top-p, off by default, is one lane's: it needs an order.
- *
- * The text of sample_row is one for both compilers: LANES runs its body in every lane and then lets
- * them see each other's memory, VAR declares what each lane has of its own, L is this lane's.
+ * sample.cu: the op sample, the rules of kernels/cpu/sample.c by one block a row: equal logits give equal
+ * ids wherever expf agrees. A thread has a run of neighbouring ids; top-k and top-p find their last
+ * value by its bits, from the top, instead of sorting.
  */
 #include "device.h"
+
+enum { THREADS = 512, WARPS = THREADS / AGI_WARP_LANES, DIGIT = 8, BINS = 1 << DIGIT };
+
+typedef struct {
+    agi_sample_args of;
+    float *scratch; /* of each row: adjusted logits, probabilities */
+    agi_fault *fault;
+} sample_args;
 
 typedef struct {
     float temperature, top_p, penalty;
@@ -23,7 +28,7 @@ DEVICE bool read_settings(settings *s, const float *p, int64_t row, agi_fault *f
     for (int i = 0; i < 4; i++)
         if (!fine[i]) {
             if (tell)
-                agi_report(f, AG_EVALUE, AGI_FAULT_SETTING, i, row, (int64_t)agi_dev_bits(p[i]), 0);
+                agi_report(f, AG_EVALUE, AGI_FAULT_SETTING, i, row, (int64_t)bits_of(p[i]), 0);
             return false;
         }
     s->temperature = p[0];
@@ -47,46 +52,8 @@ DEVICE float adjusted(const agi_sample_args *a, int64_t r, float penalty, float 
 /* An unsigned number that orders like the float. */
 DEVICE uint32_t ordered(float f)
 {
-    uint32_t u = agi_dev_bits(f);
+    uint32_t u = bits_of(f);
     return u & 0x80000000u ? ~u : u | 0x80000000u;
-}
-
-DEVICE bool before(const float *l, int32_t a, int32_t b)
-{
-    return l[a] < l[b] || (l[a] == l[b] && a < b);
-}
-
-DEVICE void sift(const float *l, int32_t *ids, int64_t from, int64_t n)
-{
-    int32_t id = ids[from];
-    for (int64_t child; (child = 2 * from + 1) < n; from = child) {
-        if (child + 1 < n && before(l, ids[child], ids[child + 1])) child++;
-        if (!before(l, id, ids[child])) break;
-        ids[from] = ids[child];
-    }
-    ids[from] = id;
-}
-
-/* Removes the least likely ids whose probabilities add up to at most 1 - p; the likeliest stays. */
-DEVICE void keep_top_p(float *l, int32_t *ids, int64_t n, float max, float p)
-{
-    int64_t left = 0;
-    double total = 0, removed = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (l[i] > -INFINITY) ids[left++] = (int32_t)i;
-    for (int64_t i = left / 2; i-- > 0;) sift(l, ids, i, left);
-    for (int64_t end = left; end-- > 1;) {
-        int32_t top = ids[0];
-        ids[0] = ids[end];
-        ids[end] = top;
-        sift(l, ids, 0, end);
-    }
-    for (int64_t i = 0; i < left; i++) total += (double)expf(l[ids[i]] - max);
-    for (int64_t i = 0; i + 1 < left; i++) {
-        removed += (double)expf(l[ids[i]] - max);
-        if (removed > (1.0 - (double)p) * total) break;
-        l[ids[i]] = -INFINITY;
-    }
 }
 
 /* Philox 4x32-10, as kernels/cpu/philox.c: the first word of the block, in [0, 1). */
@@ -107,197 +74,258 @@ DEVICE double uniform(const agi_sample_args *a, int64_t r)
     return (double)(c0 >> 8) / 16777216.0;
 }
 
-/* ---- a warp ---- */
+/* ---- a block ---- */
 
-#ifdef __CUDACC__
-#define LANES(...)                                                                                 \
-    do {                                                                                           \
-        const int lane = (int)threadIdx.x;                                                         \
-        __VA_ARGS__                                                                                \
-        __syncwarp();                                                                              \
-    } while (0)
-#define VAR(type, name) type name
-#define L(name) name
-#define ALL(name) name /* after a reduction: the same in every lane */
-#define FIRST_LANE (threadIdx.x == 0)
+/* The ids of a thread, and what a block keeps for its sums. */
+typedef struct {
+    int64_t first, end;
+    int lane, warp;
+    double *cells; /* WARPS */
+    int64_t *counts;
+    float *tops;
+} share;
 
-#define LEAST(name)                                                                                \
-    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) {                                        \
-        int64_t other = __shfl_xor_sync(~0u, name, off);                                           \
-        if (other < name) name = other;                                                            \
+DEVICE int64_t block_least(const share *b, int64_t v)
+{
+    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) {
+        const int64_t other = shuffle_int(v, b->lane ^ off);
+        if (other < v) v = other;
     }
-#define TOTAL(name)                                                                                \
-    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) name += __shfl_xor_sync(~0u, name, off);
-/* The largest value and the lowest index that has it. */
-#define LARGEST(value, index)                                                                      \
-    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) {                                        \
-        float v = __shfl_xor_sync(~0u, value, off);                                                \
-        int64_t i = __shfl_xor_sync(~0u, index, off);                                              \
-        if (v > value || (v == value && i < index)) {                                              \
-            value = v;                                                                             \
-            index = i;                                                                             \
-        }                                                                                          \
-    }
-/* before: the sum of the lanes below, in their order; all: of all. */
-#define RUNNING(part, before, all)                                                                 \
-    for (int k = 0; k < AGI_WARP_LANES; k++) {                                                     \
-        double v = __shfl_sync(~0u, part, k);                                                      \
-        if (k == (int)threadIdx.x) before = all;                                                   \
-        all += v;                                                                                  \
-    }
-#else
-#define LANES(...)                                                                                 \
-    for (int lane = 0; lane < AGI_WARP_LANES; lane++) {                                            \
-        __VA_ARGS__                                                                                \
-    }
-#define VAR(type, name) type name[AGI_WARP_LANES]
-#define L(name) name[lane]
-#define ALL(name) name[0]
-#define FIRST_LANE true
+    if (b->lane == 0) b->counts[b->warp] = v;
+    __syncthreads();
+    for (int w = 0; w < WARPS; w++)
+        if (b->counts[w] < v) v = b->counts[w];
+    __syncthreads();
+    return v;
+}
 
-#define LEAST(name)                                                                                \
-    for (int k = 1; k < AGI_WARP_LANES; k++)                                                       \
-        if (name[k] < name[0]) name[0] = name[k];
-#define TOTAL(name)                                                                                \
-    for (int k = 1; k < AGI_WARP_LANES; k++) name[0] += name[k];
-#define LARGEST(value, index)                                                                      \
-    for (int k = 1; k < AGI_WARP_LANES; k++)                                                       \
-        if (value[k] > value[0] || (value[k] == value[0] && index[k] < index[0])) {                \
-            value[0] = value[k];                                                                   \
-            index[0] = index[k];                                                                   \
-        }
-#define RUNNING(part, before, all)                                                                 \
-    for (int k = 0; k < AGI_WARP_LANES; k++) {                                                     \
-        before[k] = all;                                                                           \
-        all += part[k];                                                                            \
+/* The largest value, and the lowest id that has it. */
+DEVICE float block_largest(const share *b, float v, int64_t id, int64_t *at)
+{
+    float top = v;
+    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) {
+        const float other = shuffle(top, b->lane ^ off);
+        if (other > top) top = other;
     }
-#endif
+    if (b->lane == 0) b->tops[b->warp] = top;
+    __syncthreads();
+    for (int w = 0; w < WARPS; w++)
+        if (b->tops[w] > top) top = b->tops[w];
+    __syncthreads();
+    *at = block_least(b, v == top ? id : INT64_MAX);
+    return top;
+}
 
-/* The k-th largest value: its bits are found from the top, by counting those that could be it. */
-DEVICE float kth_largest(const float *l, int64_t n, int64_t k)
+/* The sum of the threads before this one, and of all, in one order. */
+DEVICE double block_before(const share *b, double v, double *total)
+{
+    double sum = v;
+    for (int off = 1; off < AGI_WARP_LANES; off *= 2) {
+        const double other = shuffle_double(sum, b->lane - off);
+        if (b->lane >= off) sum += other;
+    }
+    double below = shuffle_double(sum, b->lane - 1), before = 0;
+    if (b->lane == AGI_WARP_LANES - 1) b->cells[b->warp] = sum;
+    __syncthreads();
+    *total = 0;
+    for (int w = 0; w < WARPS; w++) {
+        if (w == b->warp) before = *total;
+        *total += b->cells[w];
+    }
+    __syncthreads();
+    return b->lane ? before + below : before;
+}
+
+/* The k-th largest value, k <= n, digit by digit. */
+DEVICE float kth_largest(const share *b, const float *l, int64_t k, int *bins)
 {
     uint32_t known = 0, mask = 0;
+    for (int shift = 32 - DIGIT; shift >= 0; shift -= DIGIT) {
+        for (int i = threadIdx.x; i < BINS; i += THREADS) bins[i] = 0;
+        __syncthreads();
+        for (int64_t i = b->first; i < b->end; i++) {
+            const uint32_t u = ordered(l[i]);
+            if ((u & mask) == known) atomicAdd(&bins[u >> shift & (BINS - 1)], 1);
+        }
+        __syncthreads();
+        /* From the largest digit down, BINS / 32 to a lane, the same in every warp. */
+        enum { EACH_LANE = BINS / AGI_WARP_LANES };
+        const int top = BINS - 1 - b->lane * EACH_LANE;
+        int64_t mine = 0;
+        for (int i = 0; i < EACH_LANE; i++) mine += bins[top - i];
+        int64_t sum = mine;
+        for (int off = 1; off < AGI_WARP_LANES; off *= 2) {
+            const int64_t other = shuffle_int(sum, b->lane - off);
+            if (b->lane >= off) sum += other;
+        }
+        int64_t above = sum - mine, found = -1, rest = 0;
+        for (int i = 0; i < EACH_LANE && found < 0 && above < k; i++) {
+            if (above + bins[top - i] >= k) {
+                found = top - i;
+                rest = k - above;
+            } else above += bins[top - i];
+        }
+        for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) {
+            const int64_t digit = shuffle_int(found, b->lane ^ off);
+            const int64_t left = shuffle_int(rest, b->lane ^ off);
+            if (digit > found) {
+                found = digit;
+                rest = left;
+            }
+        }
+        known |= (uint32_t)found << shift;
+        mask |= (uint32_t)(BINS - 1) << shift;
+        k = rest;
+        __syncthreads();
+    }
+    return float_of(known & 0x80000000u ? known & 0x7fffffffu : ~known);
+}
+
+/* Removes the least likely ids whose probabilities p add up to at most 1 - top_p; of equal ones the
+ * lower ids first; the likeliest stays. */
+DEVICE void keep_top_p(const share *b, float *l, float *p, float max, float top_p)
+{
+    double mine = 0, total;
+    for (int64_t i = b->first; i < b->end; i++) mine += (double)p[i];
+    block_before(b, mine, &total);
+    const double limit = (1.0 - (double)top_p) * total;
+    /* The value at which the sum from the least likely goes over the limit, bit by bit; `base` is what
+     * lies below the values that begin with the bits known. */
+    const uint32_t most = ordered(max);
+    uint32_t known = 0, mask = 0;
+    double base = 0, here;
     for (int bit = 31; bit >= 0; bit--) {
         const uint32_t one = 1u << bit;
-        VAR(int64_t, ones);
-        LANES(L(ones) = 0; for (int64_t i = lane; i < n; i += AGI_WARP_LANES) {
-            uint32_t u = ordered(l[i]);
-            L(ones) += (u & mask) == known && (u & one);
-        });
-        TOTAL(ones)
-        if (ALL(ones) >= k) known |= one;
-        else k -= ALL(ones);
+        double lower;
+        mine = 0;
+        for (int64_t i = b->first; i < b->end; i++) {
+            const uint32_t u = ordered(l[i]);
+            if ((u & mask) == known && !(u & one)) mine += (double)p[i];
+        }
+        block_before(b, mine, &lower);
+        if (base + lower <= limit) {
+            base += lower;
+            known |= one;
+        }
         mask |= one;
     }
-    return agi_dev_from_bits(known & 0x80000000u ? known & 0x7fffffffu : ~known);
+    if (known > most) { /* the limit is all there is */
+        known = most;
+        mine = 0;
+        for (int64_t i = b->first; i < b->end; i++)
+            if (ordered(l[i]) < most) mine += (double)p[i];
+        block_before(b, mine, &base);
+    }
+    /* Those that have the value go one by one. */
+    mine = 0;
+    for (int64_t i = b->first; i < b->end; i++) mine += ordered(l[i]) == known;
+    const double rank = block_before(b, mine, &here);
+    const float value = float_of(known & 0x80000000u ? known & 0x7fffffffu : ~known);
+    const double each = (double)expf(value - max), stay = known == most ? 1 : 0;
+    double gone = 0, sum = base, at = rank;
+    while (gone < here - stay && (sum += each) <= limit) gone += 1;
+    for (int64_t i = b->first; i < b->end; i++) {
+        const uint32_t u = ordered(l[i]);
+        if (u < known || (u == known && at++ < gone)) {
+            l[i] = -INFINITY;
+            p[i] = 0;
+        }
+    }
 }
 
 /* The smallest id at which the running sum of probabilities exceeds u of the total; n where no sum
- * does. l becomes the probabilities. */
-DEVICE int64_t inverse_cdf(float *l, int64_t n, float max, double u)
+ * does. */
+DEVICE int64_t inverse_cdf(const share *b, const float *p, int64_t n, double u)
 {
-    const int64_t chunk = (n + AGI_WARP_LANES - 1) / AGI_WARP_LANES;
-    double total = 0;
-    VAR(double, part);
-    VAR(double, before);
-    VAR(int64_t, found);
-    LANES(L(part) = 0; for (int64_t i = lane * chunk; i < n && i < (lane + 1) * chunk; i++) {
-        l[i] = l[i] > -INFINITY ? expf(l[i] - max) : 0;
-        L(part) += (double)l[i];
-    });
-    RUNNING(part, before, total)
-    LANES(L(found) = n; double sum = L(before); int64_t last = n;
-          for (int64_t i = lane * chunk; i < n && i < (lane + 1) * chunk; i++) {
-              if (L(before) + L(part) <= u * total) break; /* a later lane's */
-              sum += (double)l[i];
-              if (l[i] > 0) last = i;
-              if (sum > u * total) {
-                  L(found) = i;
-                  break;
-              }
-          } if (L(found) == n) L(found) = last;); /* where rounding has it not quite there */
-    LEAST(found)
-    return ALL(found);
+    double mine = 0, total;
+    for (int64_t i = b->first; i < b->end; i++) mine += (double)p[i];
+    const double before = block_before(b, mine, &total), target = u * total;
+    int64_t found = n, last = n;
+    double sum = before;
+    if (before + mine > target)
+        for (int64_t i = b->first; i < b->end && found == n; i++) {
+            sum += (double)p[i];
+            if (p[i] > 0) last = i;
+            if (p[i] > 0 && sum > target) found = i;
+        }
+    return block_least(b, found < n ? found : last); /* where rounding has it not quite there */
 }
 
-/* l and ids: this row's scratch, vocab of each. */
-DEVICE void sample_row(const agi_sample_args *a, int64_t r, float *l, int32_t *ids, agi_fault *f)
+KERNEL(sample, sample_args, THREADS, 1)
 {
-    const float *x = a->logits + r * a->logits_stride;
-    const int64_t n = a->vocab;
+    SHARED(double, cells, WARPS);
+    SHARED(int64_t, counts, WARPS);
+    SHARED(float, tops, WARPS);
+    SHARED(int, bins, BINS);
+    const agi_sample_args *o = &a->of;
+    const int64_t r = blockIdx.x, n = o->vocab, run = (n + THREADS - 1) / THREADS;
+    const float *x = o->logits + r * o->logits_stride;
+    float *l = a->scratch + r * 2 * n, *p = l + n;
+    share b;
     settings s;
-    VAR(int64_t, bad);
-    VAR(float, top);
-    VAR(int64_t, at);
-    if (!read_settings(&s, a->params + r * a->params_stride, r, f, FIRST_LANE)) return;
-    LANES(L(bad) = n; L(at) = n; L(top) = -INFINITY;
-          for (int64_t i = lane; i < n; i += AGI_WARP_LANES) {
-              if ((x[i] != x[i] || (x[i] > 0 && !is_finite(x[i]))) && L(bad) == n) L(bad) = i;
-              l[i] = adjusted(a, r, s.penalty, x[i], i);
-              if (l[i] > L(top) || L(at) == n) {
-                  L(top) = l[i];
-                  L(at) = i;
-              }
-          });
-    LEAST(bad)
-    if (ALL(bad) < n) {
-        bool nan = x[ALL(bad)] != x[ALL(bad)];
-        if (FIRST_LANE) agi_report(f, AG_EVALUE, nan ? AGI_FAULT_NAN : AGI_FAULT_INF, r, 0, 0, 0);
+    b.lane = threadIdx.x % AGI_WARP_LANES;
+    b.warp = threadIdx.x / AGI_WARP_LANES;
+    b.first = threadIdx.x * run < n ? threadIdx.x * run : n;
+    b.end = b.first + run < n ? b.first + run : n;
+    b.cells = cells;
+    b.counts = counts;
+    b.tops = tops;
+    BEGIN();
+    if (!read_settings(&s, o->params + r * o->params_stride, r, a->fault, threadIdx.x == 0)) return;
+    int64_t bad = n, at = n, id;
+    float top = -INFINITY;
+    for (int64_t i = b.first; i < b.end; i++) {
+        if ((x[i] != x[i] || (x[i] > 0 && !is_finite(x[i]))) && bad == n) bad = i;
+        l[i] = adjusted(o, r, s.penalty, x[i], i);
+        if (l[i] > top || at == n) {
+            top = l[i];
+            at = i;
+        }
+    }
+    bad = block_least(&b, bad);
+    if (bad < n) {
+        const bool nan = x[bad] != x[bad];
+        if (threadIdx.x == 0)
+            agi_report(a->fault, AG_EVALUE, nan ? AGI_FAULT_NAN : AGI_FAULT_INF, r, 0, 0, 0);
         return;
     }
-    LARGEST(top, at)
-    int64_t id = ALL(at);
-    float max = ALL(top);
+    float max = block_largest(&b, top, at, &id);
     if (max == -INFINITY) {
-        if (FIRST_LANE) agi_report(f, AG_EVALUE, AGI_FAULT_NO_LOGIT, r, 0, 0, 0);
+        if (threadIdx.x == 0) agi_report(a->fault, AG_EVALUE, AGI_FAULT_NO_LOGIT, r, 0, 0, 0);
         return;
     }
     if (s.temperature > 0) {
         if (s.temperature != 1) {
-            LANES(for (int64_t i = lane; i < n; i += AGI_WARP_LANES) l[i] /= s.temperature;);
+            for (int64_t i = b.first; i < b.end; i++) l[i] /= s.temperature;
             max /= s.temperature;
         }
         if (is_finite(max)) { /* else a temperature this small is as good as 0 */
             if (s.top_k > 0 && s.top_k < n) {
-                float least = kth_largest(l, n, s.top_k); /* ties with it stay */
-                LANES(for (int64_t i = lane; i < n; i += AGI_WARP_LANES) if (l[i] < least) l[i] =
-                          -INFINITY;);
+                const float least = kth_largest(&b, l, s.top_k, bins); /* ties with it stay */
+                for (int64_t i = b.first; i < b.end; i++)
+                    if (l[i] < least) l[i] = -INFINITY;
             }
-            if (s.top_p < 1) LANES(if (lane == 0) keep_top_p(l, ids, n, max, s.top_p););
-            int64_t drawn = inverse_cdf(l, n, max, uniform(a, r));
+            for (int64_t i = b.first; i < b.end; i++)
+                p[i] = l[i] > -INFINITY ? expf(l[i] - max) : 0;
+            if (s.top_p < 1) keep_top_p(&b, l, p, max, s.top_p);
+            const int64_t drawn = inverse_cdf(&b, p, n, uniform(o, r));
             if (drawn < n) id = drawn;
         }
     }
-    if (FIRST_LANE) {
-        a->out[r * a->out_stride] = (int32_t)id;
-        if (a->seen) a->seen[r * a->seen_stride + id] = 1;
+    if (threadIdx.x == 0) {
+        o->out[r * o->out_stride] = (int32_t)id;
+        if (o->seen) o->seen[r * o->seen_stride + id] = 1;
     }
 }
 
-#ifdef __CUDACC__
-static __global__ void sample_kernel(agi_sample_args a, float *scratch, agi_fault *f)
+int64_t agi_cuda_sample_scratch(const agi_sample_args *a)
 {
-    int64_t r = blockIdx.x;
-    float *l = scratch + r * 2 * a.vocab;
-    sample_row(&a, r, l, (int32_t *)(void *)(l + a.vocab), f);
+    return a->rows * 2 * a->vocab * (int64_t)sizeof(float);
 }
 
-AGI_KERNEL(sample)
+LAUNCHER(sample)
 {
-    const agi_sample_args *a = (const agi_sample_args *)args;
-    if (a->rows == 0) return 0;
-    sample_kernel<<<(unsigned)a->rows, AGI_WARP_LANES, 0, (cudaStream_t)l->stream>>>(
-        *a, (float *)l->scratch, l->fault);
-    return agi_launched();
+    const sample_args a = {*(const agi_sample_args *)args, (float *)l->scratch, l->fault};
+    if (a.of.rows == 0) return 0;
+    return START(l, sample, a.of.rows, 1, THREADS, &a);
 }
-#else
-AGI_KERNEL(sample)
-{
-    const agi_sample_args *a = (const agi_sample_args *)args;
-    for (int64_t r = 0; r < a->rows; r++) {
-        float *x = (float *)l->scratch + r * 2 * a->vocab;
-        sample_row(a, r, x, (int32_t *)(void *)(x + a->vocab), l->fault);
-    }
-    return 0;
-}
-#endif

@@ -28,6 +28,17 @@ function Plan:try()
   return status.check(lib.ag_plan_run(self.raw), true)
 end
 
+--- Runs the recorded ops and reads a tensor into host memory: on a device one wait for both.
+---@param t ag.Tensor contiguous, of the plan's backend
+---@param host ffi.cdata* at least `bytes` long
+---@param bytes integer all of the tensor
+---@return boolean? ok
+---@return string? err
+---@return string? code as of try
+function Plan:read(t, host, bytes)
+  return status.check(lib.ag_plan_read(self.raw, t, host, bytes), true)
+end
+
 --- Gives the recorded ops and their hold on tensors' memory back now, not when the collector comes
 --- by. The plan cannot run again.
 function Plan:release()
@@ -55,25 +66,49 @@ function M.capture(backend, fn)
   return setmetatable(plan, Plan)
 end
 
+--- Runs the ops of fn together, as a plan that is not kept: dispatched and waited for once, where
+--- eager ops are one by one. While a plan is being captured they become part of it.
+---@param backend ag.Backend
+---@param fn function
+---@return boolean? ok
+---@return string? err a fault of the data
+---@return string? code
+function M.once(backend, fn)
+  if lib.ag_capturing(backend) ~= 0 then
+    fn()
+    return true
+  end
+  local plan = M.capture(backend, fn)
+  local ok, err, code = plan:try()
+  plan:release()
+  return ok, err, code
+end
+
 ---@class ag.Program plans with Lua calls between them
 local Program = {}
 Program.__index = Program
 
---- Runs the plans and the calls in order. Faults of the data are values; what a call raises is
---- passed on, and the rest is not run.
+--- Runs the plans and the calls in order, then reads a tensor, where one is given. Faults of the data
+--- are values; what a call raises is passed on, and the rest is not run.
+---@param t? ag.Tensor see Plan.read
+---@param host? ffi.cdata*
+---@param bytes? integer
 ---@return boolean? ok
 ---@return string? err
 ---@return string? code
-function Program:try()
+function Program:try(t, host, bytes)
   for i = 1, #self do
     local step = self[i]
     if type(step) == 'function' then
       step()
+    elseif t and i == #self then
+      return step:read(t, host, bytes)
     else
       local ok, err, code = step:try()
       if not ok then return nil, err, code end
     end
   end
+  if t then return status.check(lib.ag_tensor_read(t, host, bytes), true) end
   return true
 end
 

@@ -8,6 +8,7 @@ local Session = require 'argent.nn.session'
 local Watch = require 'argent.nn.watch'
 local check = require 'argent.check'
 local ops = require 'argent.ops'
+local plan = require 'argent.plan'
 local tensor = require 'argent.tensor'
 
 ---@class ag.BackboneConfig the names of the released configs
@@ -146,7 +147,13 @@ function Backbone:forward(session, x, opts)
   for first = 1, T, session.chunk do
     local n = math.min(session.chunk, T - first + 1)
     local part = tensor.zeros(self.backend, {R, n, D})
-    self:step(session, part, x3:narrow(2, first, n), row, tap)
+    local function step() self:step(session, part, x3:narrow(2, first, n), row, tap) end
+    if tap then
+      step() -- it looks between the ops
+    else
+      ok, err, code = plan.once(self.backend, step)
+      if not ok then return nil, err, code end
+    end
     out3:narrow(2, first, n):copy(part)
     if row then session.consumed[row] = session.consumed[row] + n else session:advanced(n) end
   end

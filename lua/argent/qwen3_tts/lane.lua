@@ -4,10 +4,8 @@
 -- frame lies in small tensors, so the plan never does; only the codes are read back.
 
 local ffi = require 'ffi'
-local lib = require 'argent.ffi'
 local ops = require 'argent.ops'
 local plan = require 'argent.plan'
-local status = require 'argent.status'
 local tensor = require 'argent.tensor'
 
 -- Text vectors that wait to be added, at first; more makes a new buffer and with it new plans.
@@ -302,11 +300,10 @@ function Lane:next()
     end)
     program.after = program.after or after
   end
-  ok, err, code = program:try()
+  ok, err, code = program:try(self.codes, self.host, self.rows * self.groups * 4)
   if not ok then return nil, err, code end
   if program.after then program.after() end
   self.stepped, self.fresh = false, false
-  status.raise(lib.ag_tensor_read(self.codes, self.host, self.rows * self.groups * 4))
   return true
 end
 

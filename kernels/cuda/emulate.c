@@ -1,0 +1,297 @@
+/*
+ * emulate.c: a block of CUDA threads as fibres on one CPU thread. A fibre runs until it waits at a barrier
+ * (for all threads of the block that have not ended) or at a shuffle (for the 32 of its warp). What
+ * would hang a card, or be undefined there, ends the process with a message: this is for tests.
+ */
+#include "emulate.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#ifndef __x86_64__
+#include <ucontext.h>
+#endif
+
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#include <sanitizer/common_interface_defs.h>
+#define LEAVE(keep, stack, bytes) __sanitizer_start_switch_fiber(keep, stack, bytes)
+#define ARRIVE(kept, stack, bytes) __sanitizer_finish_switch_fiber(kept, stack, bytes)
+#else
+#define LEAVE(keep, stack, bytes) ((void)(keep), (void)(stack), (void)(bytes))
+#define ARRIVE(kept, stack, bytes) ((void)(kept), (void)(stack), (void)(bytes))
+#endif
+
+enum { MOST_THREADS = 1024, WARP = 32, STACK = 64 << 10, SHARED_MOST = 48 << 10, CELL = 32 };
+
+enum state { READY, AT_BARRIER, AT_EXCHANGE, ENDED };
+
+typedef struct {
+    void *stack;
+    void *fake; /* AddressSanitizer's */
+    bool entered;
+    enum state state;
+    size_t shared_at;
+    int turn; /* exchanges so far: their buffers alternate */
+#ifdef __x86_64__
+    void *sp;
+#else
+    ucontext_t context;
+#endif
+} fibre;
+
+struct agi_emulated_at agi_emulated;
+
+static fibre fibres[MOST_THREADS], home;
+static const void *home_stack; /* as AddressSanitizer knows it */
+static size_t home_bytes;
+static int made, current;
+static char *shared;
+static size_t shared_used;
+static char exchanged[MOST_THREADS / WARP][2][WARP * CELL];
+typedef struct {
+    int turn; /* of the exchange that it is the sum of */
+    float sum;
+} warp_total;
+static warp_total totals[MOST_THREADS / WARP];
+static agi_kernel_fn *running;
+static const void *arguments;
+
+static _Noreturn void die(const char *what)
+{
+    fprintf(stderr, "emulated CUDA: block (%d, %d), thread %d: %s\n", blockIdx.x, blockIdx.y,
+            current, what);
+    abort();
+}
+
+/* ---- fibres ---- */
+
+#ifdef __x86_64__
+/* Keeps what a call must keep on the stack, and goes on where the other stack was left. */
+void agi_emulated_switch(void **from, void *to);
+__asm__(".text\n.globl agi_emulated_switch\n.hidden agi_emulated_switch\n"
+        ".type agi_emulated_switch, @function\nagi_emulated_switch:\n"
+        "  pushq %rbp\n  pushq %rbx\n  pushq %r12\n  pushq %r13\n  pushq %r14\n  pushq %r15\n"
+        "  movq %rsp, (%rdi)\n  movq %rsi, %rsp\n"
+        "  popq %r15\n  popq %r14\n  popq %r13\n  popq %r12\n  popq %rbx\n  popq %rbp\n  ret\n"
+        ".size agi_emulated_switch, .-agi_emulated_switch\n");
+
+static void go(fibre *from, fibre *to) { agi_emulated_switch(&from->sp, to->sp); }
+
+static void prepare(fibre *f, void (*body)(void))
+{
+    /* Where a call would have left it, 8 bytes off a multiple of 16. */
+    void **top = (void **)(void *)((char *)f->stack + STACK - 24);
+    *--top = (void *)body;
+    for (int i = 0; i < 6; i++) *--top = NULL;
+    f->sp = top;
+}
+#else
+static void go(fibre *from, fibre *to) { swapcontext(&from->context, &to->context); }
+
+static void prepare(fibre *f, void (*body)(void))
+{
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->stack;
+    f->context.uc_stack.ss_size = STACK;
+    makecontext(&f->context, body, 0);
+}
+#endif
+
+static void go_home(void)
+{
+    fibre *f = &fibres[current];
+    LEAVE(&f->fake, home_stack, home_bytes);
+    go(f, &home);
+    ARRIVE(f->fake, NULL, NULL);
+}
+
+/* A fibre never returns: ended, it waits for the next block. */
+static void body(void)
+{
+    ARRIVE(NULL, &home_stack, &home_bytes);
+    for (;;) {
+        running(arguments);
+        fibres[current].state = ENDED;
+        go_home();
+    }
+}
+
+static void make_fibre(fibre *f)
+{
+    f->stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (f->stack == MAP_FAILED) die("no memory for a fibre");
+    prepare(f, body);
+}
+
+static void resume(int i)
+{
+    fibre *f = &fibres[i];
+    current = i;
+    agi_emulated.thread.x = i;
+    LEAVE(&home.fake, f->stack, STACK);
+    go(&home, f);
+    ARRIVE(home.fake, NULL, NULL);
+}
+
+/* ---- what kernels call ---- */
+
+void *agi_emulated_shared(size_t bytes)
+{
+    fibre *f = &fibres[current];
+    void *p = shared + f->shared_at;
+    f->shared_at += (bytes + 15) / 16 * 16;
+    if (f->shared_at > SHARED_MOST) die("more than 48 KB of shared memory");
+    if (f->shared_at > shared_used) shared_used = f->shared_at;
+    return p;
+}
+
+void agi_emulated_barrier(void)
+{
+    fibres[current].state = AT_BARRIER;
+    go_home();
+}
+
+const void *agi_emulated_exchange(const void *mine, size_t bytes)
+{
+    fibre *f = &fibres[current];
+    char *cells = exchanged[(unsigned)current / WARP][f->turn++ & 1];
+    if (bytes > CELL) die("a shuffle of too many bytes");
+    memcpy(cells + (unsigned)current % WARP * bytes, mine, bytes);
+    f->state = AT_EXCHANGE;
+    go_home();
+    return cells;
+}
+
+/* The exchanges give all lanes the same bits, so the first to come back makes the sum of all. */
+float agi_emulated_warp_sum(float v)
+{
+    float all[WARP];
+    const void *given = agi_emulated_exchange(&v, sizeof v);
+    const int turn = fibres[current].turn;
+    warp_total *t = &totals[(unsigned)current / WARP];
+    if (t->turn == turn) return t->sum;
+    memcpy(all, given, sizeof all);
+    for (int off = WARP / 2; off > 0; off /= 2)
+        for (int i = 0; i < off; i++) all[i] += all[i + off];
+    t->turn = turn;
+    t->sum = all[0];
+    return t->sum;
+}
+
+static float half_of(uint32_t pair, int high)
+{
+    uint32_t bits = high ? pair & 0xffff0000u : pair << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* With g = lane / 4 and t = lane % 4 a lane holds, of a, rows g and g + 8 at columns 2t, 2t + 1, then both at
+ * 2t + 8, 2t + 9; of b, column g at rows 2t, 2t + 1 and 2t + 8, 2t + 9; of d, rows g and g + 8 at columns
+ * 2t, 2t + 1. */
+void agi_mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2])
+{
+    struct {
+        uint32_t a[4], b[2];
+    } mine, all[WARP];
+    memcpy(mine.a, a, sizeof mine.a);
+    memcpy(mine.b, b, sizeof mine.b);
+    memcpy(all, agi_emulated_exchange(&mine, sizeof mine), sizeof all);
+    const int g = agi_emulated_lane() / 4, t = agi_emulated_lane() % 4;
+    for (int i = 0; i < 4; i++) {
+        const int row = g + i / 2 * 8, column = 2 * t + i % 2;
+        for (int k = 0; k < 16; k++) {
+            const int half = k / 8, in = k % 8;
+            d[i] += half_of(all[row % 8 * 4 + in / 2].a[row / 8 + 2 * half], in % 2) *
+                    half_of(all[column * 4 + in / 2].b[half], in % 2);
+        }
+    }
+}
+
+/* ---- blocks ---- */
+
+/* Whether all threads of warp w wait for each other; then they go on. */
+static bool release_warp(int w)
+{
+    for (int i = w * WARP; i < (w + 1) * WARP; i++)
+        if (fibres[i].state != AT_EXCHANGE) return false;
+    for (int i = w * WARP; i < (w + 1) * WARP; i++) fibres[i].state = READY;
+    return true;
+}
+
+static bool release_block(int threads)
+{
+    for (int i = 0; i < threads; i++)
+        if (fibres[i].state != AT_BARRIER && fibres[i].state != ENDED) return false;
+    for (int i = 0; i < threads; i++)
+        if (fibres[i].state == AT_BARRIER) fibres[i].state = READY;
+    return true;
+}
+
+static void run_block(int threads, bool backwards)
+{
+    memset(shared, 0xff, shared_used);
+    for (int i = 0; i < threads; i++) {
+        fibres[i].state = READY;
+        fibres[i].shared_at = 0;
+        fibres[i].turn = 0;
+    }
+    for (int w = 0; w < threads / WARP; w++) totals[w].turn = 0;
+    for (int ended = 0; ended < threads;) {
+        bool moved = false;
+        for (int w = 0; w < threads / WARP; w++) {
+            const int warp = backwards ? threads / WARP - 1 - w : w;
+            /* A warp goes as far as it can: its state is in the caches. */
+            do {
+                for (int n = 0; n < WARP; n++) {
+                    const int i = warp * WARP + (backwards ? WARP - 1 - n : n);
+                    if (fibres[i].state != READY) continue;
+                    resume(i);
+                    moved = true;
+                    if (fibres[i].state == ENDED) ended++;
+                }
+            } while (release_warp(warp));
+        }
+        if (!moved && !release_block(threads))
+            die("threads of a warp wait at different places, or for one that has ended");
+    }
+}
+
+int agi_emulated_launch(agi_kernel_fn *kernel, int64_t across, int64_t down, int threads,
+                        const void *args)
+{
+    static bool backwards;
+    if (threads < 1 || threads > MOST_THREADS || threads % WARP) die("a block of odd size");
+    if (across < 1 || across > INT32_MAX || down < 1 || down > 65535)
+        die("a grid of impossible size");
+    if (!shared && !(shared = malloc(SHARED_MOST))) die("no memory");
+    for (; made < threads; made++) make_fibre(&fibres[made]);
+    shared_used = SHARED_MOST; /* not known before a block has run */
+    running = kernel;
+    arguments = args;
+    agi_emulated.threads = (agi_dim2){threads, 1};
+    agi_emulated.grid = (agi_dim2){(int)across, (int)down};
+    for (int64_t i = 0; i < across * down; i++) {
+        const int64_t at = backwards ? across * down - 1 - i : i;
+        agi_emulated.block = (agi_dim2){(int)(at % across), (int)(at / across)};
+        if (i == 1) {
+            shared_used = 0;
+            for (int j = 0; j < threads; j++)
+                if (fibres[j].shared_at > shared_used) shared_used = fibres[j].shared_at;
+        }
+        run_block(threads, backwards);
+    }
+    backwards = !backwards;
+    return 0;
+}
+
+__attribute__((destructor)) static void give_back(void)
+{
+    for (int i = 0; i < made; i++) munmap(fibres[i].stack, STACK);
+    free(shared);
+}

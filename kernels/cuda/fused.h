@@ -1,0 +1,112 @@
+/*
+ * fused.h: what the host hands to the kernels: where a launch goes, and the arguments of the launches
+ * that stand for several ops (runtime/device_fuse.c finds them in a plan). Each writes every tensor that
+ * its ops write, with the same bits.
+ */
+#ifndef ARGENT_KERNELS_CUDA_FUSED_H
+#define ARGENT_KERNELS_CUDA_FUSED_H
+
+#include "../../runtime/backend.h"
+#include "../../runtime/ops.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What went wrong with the data; written once, by the first thread that sees it. The host makes
+ * the message of it (runtime/device.c). */
+typedef struct {
+    int32_t code; /* AG_E*, 0: nothing */
+    int32_t what; /* enum agi_fault_kind */
+    int64_t a, b, c, d;
+} agi_fault;
+
+enum agi_fault_kind {
+    AGI_FAULT_ID,              /* embedding: id a (row b, group c), table of d */
+    AGI_FAULT_NEAREST,         /* nearest: row a */
+    AGI_FAULT_NAN,             /* sample: logits of row a hold NaN */
+    AGI_FAULT_INF,             /* sample: logits of row a hold +inf */
+    AGI_FAULT_NO_LOGIT,        /* sample: row a has no finite logit left */
+    AGI_FAULT_SETTING,         /* sample: setting a of row b is the float with the bits c */
+    AGI_FAULT_POSITION,        /* attention: position a of row b is negative */
+    AGI_FAULT_SLOTS,           /* attention: position a is beyond a cache of b slots */
+    AGI_FAULT_COMMIT,          /* attention: position a is beyond the committed capacity */
+    AGI_FAULT_APPEND_POSITION, /* rope_append: position a of row b is negative */
+    AGI_FAULT_APPEND_COMMIT,   /* rope_append: position a is beyond the committed capacity */
+    AGI_FAULT_KEYS             /* attention_probs: position a is beyond the b of out */
+};
+
+/* Where a launch goes. */
+typedef struct {
+    void *stream;     /* cudaStream_t */
+    agi_fault *fault; /* memory that host and device both see */
+    void *scratch;    /* of the size that the op asks for (agi_cuda_scratch) */
+    int dependent;    /* may begin before the launch before it has ended */
+} agi_launch;
+
+/* Bytes of scratch that a launch of the op wants, zeroed once and left as it was found. */
+int64_t agi_cuda_attention_scratch(const agi_attention_args *a);
+int64_t agi_cuda_sample_scratch(const agi_sample_args *a);
+
+/* ---- products of a few rows ---- */
+
+/* The most rows that one reading of the weights serves. */
+enum { AGI_PRODUCT_ROWS = 8, AGI_PRODUCT_PARTS = 3 };
+
+/* Several matrices of one dtype on the same rows x, with what comes before and after. */
+typedef struct {
+    int parts;
+    agi_linear_args part[AGI_PRODUCT_PARTS]; /* x, rows, k, taps are those of part[0] */
+    /* rms_norm before: x is normalised on its way, and written to normed. */
+    float *normed, *norm_w;
+    int64_t normed_stride;
+    float eps;
+    /* The residual stream that takes in part[0]'s result: sum += scale * out; NULL: none. */
+    float *sum, *scale;
+    int64_t sum_stride;
+    /* silu_mul of part[0], the gate, and part[1]; the result replaces the gate. */
+    int gated;
+} agi_product_args;
+
+/* ---- attention of one step ---- */
+
+/* rope_append of one step per row and the attention that follows it. */
+typedef struct {
+    agi_attention_args attention;
+    agi_rope_append_args rope;
+} agi_attend_args;
+
+/* ---- small ops ---- */
+
+/* Ops of few elements, one after the other in one block. */
+enum { AGI_SMALL_OPS = 8, AGI_SMALL_ELEMENTS = 8192 };
+
+typedef struct {
+    int n;
+    struct {
+        enum agi_op op;
+        int64_t count; /* of its threads */
+        union {
+            agi_copy_args copy;
+            agi_fill_args fill;
+            agi_add_args add;
+            agi_embedding_args embedding;
+            agi_advance_args advance;
+            agi_rope_angles_args rope_angles;
+        } args;
+    } op[AGI_SMALL_OPS];
+} agi_small_args;
+
+/* Threads that op takes as a small one, -1: it is none. */
+int64_t agi_cuda_small_count(enum agi_op op, const void *args);
+
+/* The launches; 0, a cudaError_t, or -2: no kernel for heads this wide. */
+int agi_cuda_product(const void *args, const agi_launch *l);
+int agi_cuda_attend(const void *args, const agi_launch *l);
+int agi_cuda_small(const void *args, const agi_launch *l);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,30 @@
+/* rope.cuh: what a head of rope_append is made of, for the op and for attention that does it on the
+ * way (attention.cu). */
+#ifndef ARGENT_KERNELS_CUDA_ROPE_CUH
+#define ARGENT_KERNELS_CUDA_ROPE_CUH
+
+#include "cache.cuh"
+#include "norm.cuh"
+
+/* Rotates pair j of a head x of d elements, normalised where norm is there, into out; out may be x. */
+DEVICE void rotate(const agi_rope_append_args *a, const float *x, const float *norm, float scale,
+                   const float *angles, int64_t j, float *out)
+{
+    const int64_t half = a->d / 2;
+    float u = x[j], v = x[j + half];
+    const float c = angles[j], s = angles[j + half];
+    if (norm) {
+        u = u * scale * norm[j];
+        v = v * scale * norm[j + half];
+    }
+    out[j] = FMA(u, c, -(v * s));
+    out[j + half] = FMA(v, c, u * s);
+}
+
+/* The factor of a head's norm, in every lane of a warp. */
+DEVICE float head_scale(const agi_rope_append_args *a, const float *x, const float *norm, int lane)
+{
+    return norm ? rms_scale(x, a->d, a->eps, lane) : 1.0f;
+}
+
+#endif

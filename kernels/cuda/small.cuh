@@ -1,0 +1,131 @@
+/* small.cuh: the ops of which a frame has many with a few thousand elements: each can be a launch of
+ * its own or one of several in a block (small.cu). One thread an element. */
+#ifndef ARGENT_KERNELS_CUDA_SMALL_CUH
+#define ARGENT_KERNELS_CUDA_SMALL_CUH
+
+#include "device.h"
+
+/* ---- rope_angles: the angle is an f32 product, as in the reference; cosine and sine are of its f64
+ * value. ---- */
+
+DEVICE void angles_item(const agi_rope_angles_args *a, int64_t i, agi_fault *f)
+{
+    int64_t row = i / a->half, j = i % a->half;
+    int64_t pos = a->pos[row / a->steps * a->pos_stride] + row % a->steps;
+    float angle = (float)pos * a->inv_freq[j], *out = a->out + row * 2 * a->half;
+    (void)f;
+    out[j] = (float)cos((double)angle);
+    out[a->half + j] = (float)sin((double)angle);
+}
+
+/* ---- copy, fill: any strides, conversions between the dtypes (round to nearest even) ---- */
+
+DEVICE float from_f16(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = h >> 10 & 31u, mantissa = h & 0x3ffu;
+    if (exponent == 31) return float_of(sign | 0x7f800000u | mantissa << 13);
+    if (exponent) return float_of(sign | (exponent + 112) << 23 | mantissa << 13);
+    float tiny = (float)mantissa * 5.9604644775390625e-8f; /* 2^-24, exact */
+    return float_of(sign | bits_of(tiny));
+}
+
+DEVICE uint16_t f16_of(float f)
+{
+    uint32_t u = bits_of(f), sign = u >> 16 & 0x8000u, x = u & 0x7fffffffu;
+    if (x > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (x >> 13 & 0x3ffu));
+    if (x >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and up round to infinity */
+    if (x < 0x38800000u) {                                   /* subnormal: units of 2^-24 */
+        if (x < 0x33000000u) return (uint16_t)sign;
+        uint32_t m = (x & 0x7fffffu) | 0x800000u, shift = 126 - (x >> 23);
+        uint32_t half = 1u << (shift - 1), rest = m & ((1u << shift) - 1), q = m >> shift;
+        q += rest > half || (rest == half && (q & 1u));
+        return (uint16_t)(sign | q);
+    }
+    x += 0xfffu + (x >> 13 & 1u);
+    return (uint16_t)(sign | ((x - 0x38000000u) >> 13));
+}
+
+DEVICE float load_as(const char *p, int dtype, int64_t at)
+{
+    if (dtype == AG_F32) return ((const float *)(const void *)p)[at];
+    uint16_t h = ((const uint16_t *)(const void *)p)[at];
+    return dtype == AG_BF16 ? from_bf16(h) : from_f16(h);
+}
+
+DEVICE void store_as(char *p, int dtype, int64_t at, float v)
+{
+    if (dtype == AG_F32) ((float *)(void *)p)[at] = v;
+    else ((uint16_t *)(void *)p)[at] = dtype == AG_BF16 ? to_bf16(v) : f16_of(v);
+}
+
+DEVICE void copy_item(const agi_copy_args *a, int64_t i, agi_fault *f)
+{
+    int64_t out = 0, x = 0;
+    (void)f;
+    for (int d = a->ndim - 1; d >= 0; i /= a->shape[d], d--) {
+        out += i % a->shape[d] * a->out_stride[d];
+        x += i % a->shape[d] * a->x_stride[d];
+    }
+    if (a->out_dtype != a->x_dtype) store_as(a->out, a->out_dtype, out, load_as(a->x, a->x_dtype, x));
+    else if (a->x_dtype == AG_F32 || a->x_dtype == AG_I32) /* bits, so that NaN keeps its own */
+        ((uint32_t *)(void *)a->out)[out] = ((const uint32_t *)(const void *)a->x)[x];
+    else ((uint16_t *)(void *)a->out)[out] = ((const uint16_t *)(const void *)a->x)[x];
+}
+
+DEVICE void fill_item(const agi_fill_args *a, int64_t i, agi_fault *f)
+{
+    int64_t out = 0;
+    (void)f;
+    for (int d = a->ndim - 1; d >= 0; i /= a->shape[d], d--) out += i % a->shape[d] * a->stride[d];
+    if (a->dtype == AG_I32) ((int32_t *)(void *)a->out)[out] = (int32_t)a->value;
+    else store_as(a->out, a->dtype, out, (float)a->value);
+}
+
+static inline int64_t elements(const int64_t *shape, int ndim)
+{
+    int64_t n = 1;
+    for (int i = 0; i < ndim; i++) n *= shape[i];
+    return n;
+}
+
+/* ---- add, advance ---- */
+
+DEVICE void add_item(const agi_add_args *a, int64_t i, agi_fault *f)
+{
+    int64_t r = i / a->n, c = i % a->n;
+    (void)f;
+    a->out[r * a->out_stride + c] =
+        FMA(a->alpha, a->b[r * a->b_stride + c], a->a[r * a->a_stride + c]);
+}
+/* A sum that does not fit stays at the end of the range. */
+DEVICE void advance_item(const agi_advance_args *a, int64_t i, agi_fault *f)
+{
+    int64_t v = (int64_t)a->x[i * a->stride] + a->by;
+    (void)f;
+    if (a->limit && v > a->limit[i * a->limit_stride]) v = a->limit[i * a->limit_stride];
+    a->x[i * a->stride] = v < INT32_MIN ? INT32_MIN : v > INT32_MAX ? INT32_MAX : (int32_t)v;
+}
+/* ---- embedding: table rows by id, or their sum over groups. An id outside its table adds nothing to its
+ * row and is reported. ---- */
+
+DEVICE void embedding_item(const agi_embedding_args *a, int64_t i, agi_fault *f)
+{
+    int64_t r = i / a->n, c = i % a->n;
+    float sum = 0, *out = a->out + r * a->out_stride + c;
+    bool known = true;
+    for (int64_t g = 0; g < a->groups; g++) {
+        int64_t id = a->ids[r * a->ids_row + g * a->ids_group];
+        if (id >= 0 && id < a->vocab) continue;
+        if (known && c == 0) agi_report(f, AG_EVALUE, AGI_FAULT_ID, id, r, g, a->vocab);
+        known = false;
+    }
+    for (int64_t g = 0; known && g < a->groups; g++) {
+        int64_t at =
+            g * a->group_stride + a->ids[r * a->ids_row + g * a->ids_group] * a->table_stride + c;
+        sum += a->table_dtype == AG_F32
+                   ? ((const float *)(const void *)a->table)[at]
+                   : from_bf16(((const uint16_t *)(const void *)a->table)[at]);
+    }
+    *out = a->accumulate ? *out + sum : sum;
+}
+#endif

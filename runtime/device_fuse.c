@@ -1,0 +1,287 @@
+/*
+ * device_fuse.c: which ops of a plan go in one launch. A frame of speech is over a thousand ops of a few
+ * microseconds, so what a launch costs counts as much as what it does. What is put together is what a
+ * decoder layer is made of:
+ *
+ *   rms_norm, the products of its result, silu_mul of two of them      a product
+ *   a product and the residual sum of the rms_norm after it            a product
+ *   products of the same input                                         a product
+ *   rope_append and attention of one step                              an attend
+ *   small ops in a row                                                 a small
+ *
+ * An op joins a launch where it stands behind nothing that it depends on: where none of the ops between
+ * touches what it writes or writes what it touches.
+ */
+#include "device.h"
+
+#include <string.h>
+
+enum { AHEAD = 8 }; /* how far behind an op those that may join it are looked for */
+
+typedef struct {
+    agi_entry *e;
+    int n;
+    agi_emit *emit;
+    void *ctx;
+} fuser;
+
+static bool conflict(const agi_entry *a, const agi_entry *b)
+{
+    for (int i = 0; i < a->n; i++)
+        for (int j = 0; j < b->n; j++)
+            if (a->access[i].buf == b->access[j].buf &&
+                (a->access[i].write || b->access[j].write) &&
+                a->access[i].lo < b->access[j].hi && b->access[j].lo < a->access[i].hi)
+                return true;
+    return false;
+}
+
+/* The next op behind j, within reach of i, that could stand right behind i: -1, there is none. */
+static int next_of(const fuser *f, int i, int j)
+{
+    for (j++; j < f->n && j <= i + AHEAD; j++) {
+        bool free = !f->e[j].taken;
+        for (int m = i + 1; free && m < j; m++)
+            free = f->e[m].taken || !conflict(&f->e[m], &f->e[j]);
+        if (free) return j;
+    }
+    return -1;
+}
+
+/* Whether one op writes bytes that begin at p and the other touches them. */
+static bool touches(const void *p, int64_t bytes, const void *q, int64_t other)
+{
+    const char *a = p, *b = q;
+    return a && b && a < b + other && b < a + bytes;
+}
+
+static int64_t rows_bytes(int64_t rows, int64_t n, int64_t stride)
+{
+    return rows && n ? ((rows - 1) * stride + n) * (int64_t)sizeof(float) : 0;
+}
+
+/* Products read weights before their turn: not those that an op of the plan writes. */
+static bool weights_written(const fuser *f, const agi_linear_args *a)
+{
+    const int64_t bytes = ((a->outs - 1) * a->w_stride + a->taps * a->k) * 4;
+    for (int i = 0; i < f->n; i++)
+        for (int j = 0; j < f->e[i].n; j++) {
+            const char *data = f->e[i].access[j].buf->data;
+            if (f->e[i].access[j].write &&
+                touches(data + f->e[i].access[j].lo, f->e[i].access[j].hi - f->e[i].access[j].lo,
+                        a->w, bytes))
+                return true;
+        }
+    return false;
+}
+
+static int emit_op(fuser *f, int i)
+{
+    const agi_entry *e = &f->e[i];
+    const bool product = e->op == AGI_OP_linear || e->op == AGI_OP_conv1d;
+    return f->emit(f->ctx, e->op, e->args, e->size, !product || !weights_written(f, e->args));
+}
+
+static void take(fuser *f, int i) { f->e[i].taken = true; }
+
+/* ---- products ---- */
+
+static bool few_rows(const agi_entry *e)
+{
+    const agi_linear_args *a = e->args;
+    return e->op == AGI_OP_linear && a->rows > 0 && a->rows <= AGI_PRODUCT_ROWS;
+}
+
+static bool same_input(const agi_linear_args *a, const agi_linear_args *b)
+{
+    return a->x == b->x && a->x_stride == b->x_stride && a->rows == b->rows && a->k == b->k &&
+           a->w_dtype == b->w_dtype;
+}
+
+/* Whether the part writes what the launch's blocks read, the input or the raw rows under the norm, or
+ * what another part writes. */
+static bool collides(const agi_product_args *p, const agi_linear_args *part)
+{
+    const agi_linear_args *x = &p->part[0];
+    const int64_t bytes = rows_bytes(part->rows, part->outs, part->out_stride);
+    if (touches(part->out, bytes, x->x, rows_bytes(x->rows, x->k, x->x_stride))) return true;
+    for (int i = 0; i < p->parts; i++)
+        if (touches(part->out, bytes, p->part[i].out,
+                    rows_bytes(part->rows, p->part[i].outs, p->part[i].out_stride)))
+            return true;
+    return false;
+}
+
+/* Adds the products of the same rows that follow i; the first may be i itself. */
+static void gather_parts(fuser *f, int i, agi_product_args *p, const agi_linear_args *input)
+{
+    for (int j = next_of(f, i, i); j >= 0 && p->parts < AGI_PRODUCT_PARTS; j = next_of(f, i, j)) {
+        if (!few_rows(&f->e[j])) continue;
+        agi_linear_args a = *(const agi_linear_args *)f->e[j].args;
+        if (!same_input(input, &a)) continue;
+        if (p->normed) { /* the kernel reads what the norm reads */
+            a.x = p->part[0].x;
+            a.x_stride = p->part[0].x_stride;
+        }
+        if (collides(p, &a)) continue;
+        p->part[p->parts++] = a;
+        take(f, j);
+    }
+}
+
+/* silu_mul of the two parts into the first. */
+static void gather_gate(fuser *f, int i, agi_product_args *p)
+{
+    const agi_linear_args *g = &p->part[0], *u = &p->part[1];
+    if (p->parts != 2 || g->outs != u->outs) return;
+    for (int j = next_of(f, i, i); j >= 0; j = next_of(f, i, j)) {
+        const agi_silu_mul_args *s = f->e[j].args;
+        if (f->e[j].op != AGI_OP_silu_mul) continue;
+        if (s->gate != g->out || s->up != u->out || s->out != g->out || s->n != g->outs ||
+            s->rows != g->rows || s->gate_stride != g->out_stride ||
+            s->out_stride != g->out_stride || s->up_stride != u->out_stride)
+            continue;
+        p->gated = 1;
+        take(f, j);
+        return;
+    }
+}
+
+/* The sum that the norm behind the product begins with; the norm stays, without it. */
+static void gather_residual(fuser *f, int i, agi_product_args *p)
+{
+    const agi_linear_args *b = &p->part[0];
+    if (p->parts != 1) return;
+    for (int j = next_of(f, i, i); j >= 0; j = next_of(f, i, j)) {
+        agi_rms_norm_args *n = f->e[j].args;
+        if (f->e[j].op != AGI_OP_rms_norm || n->add != b->out || n->add_stride != b->out_stride ||
+            n->rows != b->rows || n->n != b->outs)
+            continue;
+        const int64_t bytes = rows_bytes(n->rows, n->n, n->x_stride);
+        if (touches(n->x, bytes, b->x, rows_bytes(b->rows, b->k, b->x_stride)) ||
+            touches(n->x, bytes, b->out, rows_bytes(b->rows, b->outs, b->out_stride)) ||
+            (p->normed && touches(n->x, bytes, p->normed, rows_bytes(b->rows, b->k, p->normed_stride))))
+            return;
+        p->sum = n->x;
+        p->sum_stride = n->x_stride;
+        p->scale = n->scale;
+        n->add = NULL;
+        return;
+    }
+}
+
+static int emit_product(fuser *f, int i)
+{
+    agi_product_args p;
+    memset(&p, 0, sizeof p);
+    if (f->e[i].op == AGI_OP_rms_norm) {
+        const agi_rms_norm_args *n = f->e[i].args;
+        agi_linear_args input, *x = &p.part[0];
+        if (n->add || n->rows > AGI_PRODUCT_ROWS ||
+            touches(n->out, rows_bytes(n->rows, n->n, n->out_stride), n->x,
+                    rows_bytes(n->rows, n->n, n->x_stride)))
+            return emit_op(f, i);
+        /* What a part must read in the ops, and what it will read. */
+        memset(&input, 0, sizeof input);
+        input.x = n->out;
+        input.x_stride = n->out_stride;
+        input.rows = n->rows;
+        input.k = n->n;
+        x->x = n->x;
+        x->x_stride = n->x_stride;
+        x->rows = n->rows;
+        x->k = n->n;
+        p.normed = n->out;
+        p.normed_stride = n->out_stride;
+        p.norm_w = n->w;
+        p.eps = n->eps;
+        for (int j = next_of(f, i, i); j >= 0 && !p.parts; j = next_of(f, i, j)) {
+            const agi_linear_args *first = f->e[j].args;
+            if (!few_rows(&f->e[j]) || first->x != input.x) continue;
+            input.w_dtype = first->w_dtype;
+            gather_parts(f, i, &p, &input);
+            break;
+        }
+        if (!p.parts) return emit_op(f, i);
+    } else {
+        p.part[p.parts++] = *(const agi_linear_args *)f->e[i].args;
+        gather_parts(f, i, &p, &p.part[0]);
+    }
+    gather_gate(f, i, &p);
+    if (!p.gated) gather_residual(f, i, &p);
+    bool early = true;
+    for (int k = 0; k < p.parts; k++) early = early && !weights_written(f, &p.part[k]);
+    return f->emit(f->ctx, AGI_LAUNCH_PRODUCT, &p, sizeof p, early);
+}
+
+/* ---- attention ---- */
+
+static bool same_heads(const agi_heads *a, const agi_heads *b)
+{
+    return a->p == b->p && a->row == b->row && a->step == b->step && a->head == b->head;
+}
+
+static bool same_cache(const agi_cache *a, const agi_cache *b)
+{
+    return a->p == b->p && a->slot == b->slot && a->row == b->row && a->head == b->head &&
+           a->committed == b->committed;
+}
+
+static int emit_attend(fuser *f, int i)
+{
+    const agi_rope_append_args *r = f->e[i].args;
+    for (int j = r->steps == 1 ? next_of(f, i, i) : -1; j >= 0; j = next_of(f, i, j)) {
+        const agi_attention_args *a = f->e[j].args;
+        if (f->e[j].op != AGI_OP_attention || a->steps != 1 || !same_heads(&a->q, &r->q) ||
+            !same_heads(&a->out, &r->q) || !same_cache(&a->k_cache, &r->k_cache) ||
+            !same_cache(&a->v_cache, &r->v_cache) || a->pos != r->pos ||
+            a->pos_stride != r->pos_stride || a->rows != r->rows || a->q_heads != r->q_heads ||
+            a->kv_heads != r->kv_heads || a->d != r->d || a->capacity != r->capacity)
+            continue;
+        const agi_attend_args both = {*a, *r};
+        take(f, j);
+        return f->emit(f->ctx, AGI_LAUNCH_ATTEND, &both, sizeof both, true);
+    }
+    return emit_op(f, i);
+}
+
+/* ---- small ops ---- */
+
+static bool is_small(const agi_entry *e, int64_t *count)
+{
+    *count = agi_cuda_small_count(e->op, e->args);
+    return *count >= 0 && *count <= AGI_SMALL_ELEMENTS;
+}
+
+static int emit_small(fuser *f, int i)
+{
+    agi_small_args s;
+    int64_t count;
+    memset(&s, 0, sizeof s);
+    for (int j = i; j >= 0 && s.n < AGI_SMALL_OPS; j = next_of(f, i, j)) {
+        if (!is_small(&f->e[j], &count)) continue;
+        s.op[s.n].op = f->e[j].op;
+        s.op[s.n].count = count;
+        memcpy(&s.op[s.n++].args, f->e[j].args, f->e[j].size);
+        take(f, j);
+    }
+    if (s.n == 1) return emit_op(f, i);
+    return f->emit(f->ctx, AGI_LAUNCH_SMALL, &s, sizeof s, true);
+}
+
+int agi_fuse(agi_entry *entries, int n, agi_emit *emit, void *ctx)
+{
+    fuser f = {entries, n, emit, ctx};
+    for (int i = 0; i < n; i++) {
+        int64_t count;
+        int rc;
+        if (entries[i].taken) continue;
+        take(&f, i);
+        if (entries[i].op == AGI_OP_rms_norm || few_rows(&entries[i])) rc = emit_product(&f, i);
+        else if (entries[i].op == AGI_OP_rope_append) rc = emit_attend(&f, i);
+        else if (is_small(&entries[i], &count)) rc = emit_small(&f, i);
+        else rc = emit_op(&f, i);
+        if (rc) return rc;
+    }
+    return 0;
+}
