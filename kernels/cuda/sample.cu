@@ -5,7 +5,13 @@
  */
 #include "device.h"
 
-enum { THREADS = 512, WARPS = THREADS / AGI_WARP_LANES, DIGIT = 8, BINS = 1 << DIGIT };
+enum {
+    THREADS = 512, /* at most; IDS ids to each, where there are fewer */
+    IDS = 4,
+    WARPS = THREADS / AGI_WARP_LANES,
+    DIGIT = 8,
+    BINS = 1 << DIGIT
+};
 
 typedef struct {
     agi_sample_args of;
@@ -79,7 +85,7 @@ DEVICE double uniform(const agi_sample_args *a, int64_t r)
 /* The ids of a thread, and what a block keeps for its sums. */
 typedef struct {
     int64_t first, end;
-    int lane, warp;
+    int lane, warp, threads, warps;
     double *cells; /* WARPS */
     int64_t *counts;
     float *tops;
@@ -93,7 +99,7 @@ DEVICE int64_t block_least(const share *b, int64_t v)
     }
     if (b->lane == 0) b->counts[b->warp] = v;
     __syncthreads();
-    for (int w = 0; w < WARPS; w++)
+    for (int w = 0; w < b->warps; w++)
         if (b->counts[w] < v) v = b->counts[w];
     __syncthreads();
     return v;
@@ -109,7 +115,7 @@ DEVICE float block_largest(const share *b, float v, int64_t id, int64_t *at)
     }
     if (b->lane == 0) b->tops[b->warp] = top;
     __syncthreads();
-    for (int w = 0; w < WARPS; w++)
+    for (int w = 0; w < b->warps; w++)
         if (b->tops[w] > top) top = b->tops[w];
     __syncthreads();
     *at = block_least(b, v == top ? id : INT64_MAX);
@@ -128,7 +134,7 @@ DEVICE double block_before(const share *b, double v, double *total)
     if (b->lane == AGI_WARP_LANES - 1) b->cells[b->warp] = sum;
     __syncthreads();
     *total = 0;
-    for (int w = 0; w < WARPS; w++) {
+    for (int w = 0; w < b->warps; w++) {
         if (w == b->warp) before = *total;
         *total += b->cells[w];
     }
@@ -141,7 +147,7 @@ DEVICE float kth_largest(const share *b, const float *l, int64_t k, int *bins)
 {
     uint32_t known = 0, mask = 0;
     for (int shift = 32 - DIGIT; shift >= 0; shift -= DIGIT) {
-        for (int i = threadIdx.x; i < BINS; i += THREADS) bins[i] = 0;
+        for (int i = threadIdx.x; i < BINS; i += b->threads) bins[i] = 0;
         __syncthreads();
         for (int64_t i = b->first; i < b->end; i++) {
             const uint32_t u = ordered(l[i]);
@@ -258,13 +264,15 @@ KERNEL(sample, sample_args, THREADS, 1)
     SHARED(float, tops, WARPS);
     SHARED(int, bins, BINS);
     const agi_sample_args *o = &a->of;
-    const int64_t r = blockIdx.x, n = o->vocab, run = (n + THREADS - 1) / THREADS;
+    const int64_t r = blockIdx.x, n = o->vocab, run = (n + blockDim.x - 1) / blockDim.x;
     const float *x = o->logits + r * o->logits_stride;
     float *l = a->scratch + r * 2 * n, *p = l + n;
     share b;
     settings s;
     b.lane = threadIdx.x % AGI_WARP_LANES;
     b.warp = threadIdx.x / AGI_WARP_LANES;
+    b.threads = blockDim.x;
+    b.warps = b.threads / AGI_WARP_LANES;
     b.first = threadIdx.x * run < n ? threadIdx.x * run : n;
     b.end = b.first + run < n ? b.first + run : n;
     b.cells = cells;
@@ -327,5 +335,6 @@ LAUNCHER(sample)
 {
     const sample_args a = {*(const agi_sample_args *)args, (float *)l->scratch, l->fault};
     if (a.of.rows == 0) return 0;
-    return START(l, sample, a.of.rows, 1, THREADS, &a);
+    const int64_t threads = blocks_of(a.of.vocab, IDS * AGI_WARP_LANES) * AGI_WARP_LANES;
+    return START(l, sample, a.of.rows, 1, threads < THREADS ? (int)threads : THREADS, &a);
 }

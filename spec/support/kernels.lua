@@ -70,7 +70,10 @@ function M.agree(k, build)
   local first = run(k.be[1])
   for threads = 1, 3 do
     for _, planned in ipairs {false, true} do
-      for i, t in ipairs(run(k.be[threads], planned)) do assert.same_bits(first[i], t) end
+      local seen = threads > 1 and k.be[threads] == k.be[1] -- a device has no workers
+      for i, t in ipairs(seen and {} or run(k.be[threads], planned)) do
+        assert.same_bits(first[i], t)
+      end
     end
   end
   return unpack(first)
