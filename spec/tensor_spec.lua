@@ -2,6 +2,7 @@
 
 local ag = require 'argent'
 local lib = require 'argent.ffi'
+local ffi = require 'ffi'
 local tensor = require 'argent.tensor'
 
 local be = assert(ag.backend('cpu', {threads = 2}))
@@ -220,6 +221,53 @@ describe('a plan', function()
     assert.equal('value', code)
     ids:fill(3)
     assert.is_true(plan:try())
+  end)
+
+  it('runs and hands a result to the host in one go, on the CPU and on a device', function()
+    for _, backend in ipairs {be, assert(ag.backend 'cuda-emulated')} do
+      local x = ag.tensor(backend, {1, 2, 3})
+      local plan = ag.capture(backend, function() ag.ops.affine(x, x, 2, 0) end)
+      local host = ffi.new 'float[3]'
+      for i = 1, 3 do
+        assert.is_true(plan:read(x, host, 12))
+        assert.same({2 ^ i, 2 ^ i * 2, 2 ^ i * 3}, {host[0], host[1], host[2]})
+      end
+      assert.equal('read: 8 bytes for a tensor of 12', misuse(function()
+        local ok = plan:read(x, host, 8)
+        return ok
+      end))
+      assert.equal('read: the tensor is of another backend than the plan', misuse(function()
+        local ok = plan:read(ag.zeros(assert(ag.backend 'cpu'), {1}), host, 4)
+        return ok
+      end))
+      -- What the run has met comes before what it would have left.
+      local ids, out = ag.tensor(backend, {9}, 'i32'), ag.zeros(backend, {1, 2})
+      plan = ag.capture(backend, function()
+        ag.ops.embedding(out, ag.zeros(backend, {4, 2}), ids, 0)
+      end)
+      local ok, err = plan:read(out, host, 8)
+      assert.is_nil(ok)
+      assert.equal('embedding: id 9 (row 0, group 0) is not in its table of 4', err)
+    end
+  end)
+
+  it('that runs once is part of one that is being recorded, where there is one', function()
+    local x = ag.tensor(be, {1})
+    local function twice()
+      ag.ops.affine(x, x, 2, 0)
+      ag.ops.affine(x, x, 2, 0)
+    end
+    assert.is_true(require('argent.plan').once(be, twice))
+    assert.equal(4, x:item())
+    local plan = ag.capture(be, function() require('argent.plan').once(be, twice) end)
+    assert.same({2, 4}, {plan.ops, x:item()})
+    local ids, out = ag.tensor(be, {9}, 'i32'), ag.zeros(be, {1, 2})
+    local ok, err, code = require('argent.plan').once(be, function()
+      ag.ops.embedding(out, ag.zeros(be, {4, 2}), ids, 0)
+    end)
+    assert.is_nil(ok)
+    assert.matches('id 9', err)
+    assert.equal('value', code)
   end)
 
   it('stops when it is interrupted', function()

@@ -36,7 +36,8 @@ end
 ---@return string? err
 ---@return string? code as of try
 function Plan:read(t, host, bytes)
-  return status.check(lib.ag_plan_read(self.raw, t, host, bytes), true)
+  local ok, err, code = status.check(lib.ag_plan_read(self.raw, t, host, bytes), true)
+  return ok, err, code
 end
 
 --- Gives the recorded ops and their hold on tensors' memory back now, not when the collector comes
@@ -88,8 +89,8 @@ end
 local Program = {}
 Program.__index = Program
 
---- Runs the plans and the calls in order, then reads a tensor, where one is given. Faults of the data
---- are values; what a call raises is passed on, and the rest is not run.
+--- Runs the plans and the calls in order, then reads a tensor, where one is given. Faults of the
+--- data are values; what a call raises is passed on, and the rest is not run.
 ---@param t? ag.Tensor see Plan.read
 ---@param host? ffi.cdata*
 ---@param bytes? integer

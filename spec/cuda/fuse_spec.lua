@@ -1,0 +1,138 @@
+-- Launches that stand for several ops of a plan: fewer of them, the same bits.
+
+local ag = require 'argent'
+local kernels = require 'support.kernels'
+
+local ops = ag.ops
+
+-- A decoder layer of width D over a cache, as lua/argent/nn builds it: its tensors and its ops.
+local function layer(be, R, T, dtype)
+  local D, H, K, d, I = 32, 4, 2, 16, 48
+  local next = kernels.random(R * 7 + T)
+  local function t(...) return kernels.tensor(be, {...}, next) end
+  local function w(...) return kernels.tensor(be, {...}, next, dtype) end
+  local l = {
+    x = t(R, T, D), n = t(R, T, D), branch = t(R, T, D), q = t(R, T, H * d), k = t(R, T, K * d),
+    v = t(R, T, K * d), gate = t(R, T, I), up = t(R, T, I), angles = t(R, T, d),
+    k_cache = t(24, R, K, d), v_cache = t(24, R, K, d), pos = ag.zeros(be, {R}, 'i32'),
+    wq = w(H * d, D), wk = w(K * d, D), wv = w(K * d, D), wo = w(D, H * d), wg = w(I, D),
+    wu = w(I, D), wd = w(D, I), norm = t(D), scale = t(D), head = t(d), inv_freq = t(d / 2),
+  }
+  l.q4, l.k4, l.v4 = l.q:view(R, T, H, d), l.k:view(R, T, K, d), l.v:view(R, T, K, d)
+  function l.step()
+    ops.rope_angles(l.angles, l.pos, l.inv_freq)
+    ops.rms_norm(l.n, l.x, l.norm, 1e-6, nil, nil)
+    ops.linear(l.q, l.n, l.wq, nil)
+    ops.linear(l.k, l.n, l.wk, nil)
+    ops.linear(l.v, l.n, l.wv, nil)
+    ops.rope_append(l.q4, l.k4, l.v4, l.angles, l.pos, l.k_cache, l.v_cache, l.head, l.head, 1e-6)
+    ops.attention(l.q4, l.q4, l.k_cache, l.v_cache, l.pos, 0.25, 0)
+    ops.linear(l.branch, l.q, l.wo, nil)
+    ops.rms_norm(l.n, l.x, l.norm, 1e-6, l.branch, l.scale)
+    ops.linear(l.gate, l.n, l.wg, nil)
+    ops.linear(l.up, l.n, l.wu, nil)
+    ops.silu_mul(l.gate, l.gate, l.up)
+    ops.linear(l.branch, l.gate, l.wd, nil)
+    ops.advance(l.pos, T, nil)
+    ops.rms_norm(l.n, l.x, l.norm, 1e-6, l.branch, nil)
+  end
+  return l
+end
+
+local function all_tensors(l)
+  local names, list = {}, {}
+  for name, t in pairs(l) do
+    if type(t) ~= 'function' then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for i, name in ipairs(names) do list[i] = l[name] end
+  return list, names
+end
+
+for _, kind in ipairs {'cuda-emulated', 'cuda'} do
+  describe('a plan on ' .. kind, function()
+    local be, why = ag.backend(kind)
+    if not be then
+      pending(why)
+      return
+    end
+
+    it('makes eight launches of the fifteen ops of a decoder layer', function()
+      local l = layer(be, 1, 1, 'bf16')
+      local plan = ag.capture(be, l.step)
+      assert.equal(15, plan.ops)
+      -- angles; norm and q, k, v; rope and attention; o and its sum; norm, gate, up and their
+      -- product; down and its sum; advance; the last norm
+      assert.equal(8, plan.barriers)
+    end)
+
+    it('leaves every tensor as the ops one by one do, step after step', function()
+      for _, dtype in ipairs {'f32', 'bf16'} do
+        for _, shape in ipairs {{1, 1}, {2, 1}, {3, 1}, {1, 2}, {8, 1}, {9, 1}, {1, 12}} do
+          local a = layer(be, shape[1], shape[2], dtype)
+          local b = layer(be, shape[1], shape[2], dtype)
+          local plan = ag.capture(be, b.step)
+          for _ = 1, 2 do
+            a.step()
+            plan:run()
+          end
+          local want, names = all_tensors(a)
+          local got = all_tensors(b)
+          for i, t in ipairs(want) do assert.same_bits(t, got[i], names[i]) end
+        end
+      end
+    end)
+
+    it('never takes an op past one that it depends on: random plans', function()
+      for seed = 1, 150 do
+        local rows = ({1, 2, 5, 9})[seed % 4 + 1]
+        local function build()
+          local next = kernels.random(seed)
+          local function pick(list) return list[math.floor((next() + 1) / 2 * #list) + 1] end
+          local x, w, v = {}, {}, {}
+          for i = 1, 5 do x[i] = kernels.tensor(be, {rows, 16}, next) end
+          local dtype = seed % 2 == 0 and 'bf16' or nil
+          for i = 1, 3 do w[i] = kernels.tensor(be, {16, 16}, next, dtype) end
+          for i = 1, 2 do v[i] = kernels.tensor(be, {16}, next) end
+          local program = {}
+          for i = 1, 14 do
+            local a, b, c = pick(x), pick(x), pick(x)
+            local m, u = pick(w), pick(v)
+            local what = pick {'linear', 'linear', 'linear', 'norm', 'norm', 'residual', 'gate',
+              'add', 'copy', 'fill', 'half', 'weight'}
+            program[i] = function()
+              if what == 'linear' and a ~= b then ops.linear(a, b, m, nil)
+              elseif what == 'norm' and a ~= b then ops.rms_norm(a, b, u, 1e-6, nil, nil)
+              elseif what == 'residual' and a ~= b and b ~= c and a ~= c then
+                ops.rms_norm(a, b, u, 1e-6, c, next() > 0 and v[1] or nil)
+              elseif what == 'gate' then ops.silu_mul(a, b, c)
+              elseif what == 'add' then ops.add(a, b, c, 0.5)
+              elseif what == 'copy' and a ~= b then ops.copy(a, b)
+              elseif what == 'fill' then ops.fill(a:narrow(2, 3, 5), 0.25)
+              elseif what == 'half' and a ~= b then
+                ops.linear(a:narrow(2, 1, 8), b, m:narrow(1, 5, 8), nil)
+              elseif what == 'weight' then ops.fill(m:narrow(1, 2, 3), 0.125)
+              end
+            end
+          end
+          local all = {}
+          for _, list in ipairs {x, w, v} do for _, t in ipairs(list) do all[#all + 1] = t end end
+          -- The flips that a residual makes are of the program, not of its running.
+          local flips = kernels.random(seed + 1)
+          return all, function()
+            next = flips
+            flips = kernels.random(seed + 1)
+            for _, f in ipairs(program) do f() end
+          end
+        end
+        local want, eager = build()
+        local got, planned = build()
+        eager()
+        ag.capture(be, planned):run()
+        for i, t in ipairs(want) do
+          assert.same_bits(t, got[i], ('seed %d, tensor %d'):format(seed, i))
+        end
+      end
+    end)
+  end)
+end
