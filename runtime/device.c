@@ -30,8 +30,6 @@ typedef struct {
     agi_machine *machine;
     agi_device_host host;
     agi_fault *fault; /* shared */
-    char *scratch;    /* of eager ops */
-    int64_t scratch_bytes;
 } device;
 
 static device *of(ag_backend *be) { return (device *)be; }
@@ -136,18 +134,14 @@ static bool may_fault(enum agi_op op)
 static int run(ag_backend *be, const agi_call *call)
 {
     device *d = of(be);
-    int64_t need = scratch_of(call->op, call->args);
+    const int64_t need = scratch_of(call->op, call->args);
+    char *scratch = NULL;
     int rc = refused(d, call);
-    if (rc == AG_OK && need > d->scratch_bytes) {
-        char *more;
-        rc = agi_machine_alloc(d->machine, need, &more);
-        if (rc) return rc;
-        if (d->scratch) agi_machine_free(d->machine, d->scratch, d->scratch_bytes);
-        d->scratch = more;
-        d->scratch_bytes = need;
-    }
-    if (rc == AG_OK) rc = launch(d, call->op, call->args, d->scratch, false);
-    return rc || !may_fault(call->op) ? rc : settle(d);
+    if (rc == AG_OK && need) rc = agi_machine_alloc(d->machine, need, &scratch);
+    if (rc == AG_OK) rc = launch(d, call->op, call->args, scratch, false);
+    if (rc == AG_OK && may_fault(call->op)) rc = settle(d);
+    if (scratch) agi_machine_free(d->machine, scratch, need);
+    return rc;
 }
 
 /* ---- plans ---- */
@@ -329,7 +323,6 @@ static int sync(ag_backend *be) { return settle(of(be)); }
 static void destroy(ag_backend *be)
 {
     device *d = of(be);
-    if (d->scratch) agi_machine_free(d->machine, d->scratch, d->scratch_bytes);
     agi_machine_unshare(d->machine, d->fault);
     agi_machine_close(d->machine);
     free(d);

@@ -30,8 +30,8 @@ static bool conflict(const agi_entry *a, const agi_entry *b)
     for (int i = 0; i < a->n; i++)
         for (int j = 0; j < b->n; j++)
             if (a->access[i].buf == b->access[j].buf &&
-                (a->access[i].write || b->access[j].write) &&
-                a->access[i].lo < b->access[j].hi && b->access[j].lo < a->access[i].hi)
+                (a->access[i].write || b->access[j].write) && a->access[i].lo < b->access[j].hi &&
+                b->access[j].lo < a->access[i].hi)
                 return true;
     return false;
 }
@@ -160,7 +160,8 @@ static void gather_residual(fuser *f, int i, agi_product_args *p)
         const int64_t bytes = rows_bytes(n->rows, n->n, n->x_stride);
         if (touches(n->x, bytes, b->x, rows_bytes(b->rows, b->k, b->x_stride)) ||
             touches(n->x, bytes, b->out, rows_bytes(b->rows, b->outs, b->out_stride)) ||
-            (p->normed && touches(n->x, bytes, p->normed, rows_bytes(b->rows, b->k, p->normed_stride))))
+            (p->normed &&
+             touches(n->x, bytes, p->normed, rows_bytes(b->rows, b->k, p->normed_stride))))
             return;
         p->sum = n->x;
         p->sum_stride = n->x_stride;

@@ -16,7 +16,7 @@ struct agi_buffer {
     int64_t bytes;    /* usable now: allocated or committed */
     int64_t reserved; /* addresses held; equals bytes but for reserved buffers */
     enum { AGI_HEAP, AGI_RESERVED, AGI_MAPPED } kind;
-    char *told; /* AGI_RESERVED where kernels cannot read `bytes`: a copy of it that they can */
+    char *told;  /* AGI_RESERVED where kernels cannot read `bytes`: a copy of it that they can */
     void *owner; /* AGI_MAPPED: what keeps the mapping, given back by drop(owner) */
     void (*drop)(void *owner);
 };

@@ -56,7 +56,6 @@ DEVICE bool query_of(const agi_attention_args *a, int64_t i, query *v, agi_fault
     return true;
 }
 
-
 typedef struct {
     agi_attend_args of;
     bool append; /* with the rope_append */
@@ -128,7 +127,8 @@ DEVICE void take_keys(const agi_attention_args *a, const query *v, const newest 
     score += shuffle(score, lane ^ 2);
     score = first + lane / 4 <= last ? score * a->scale : -INFINITY;
     float top = score;
-    UNROLL for (int off = 4; off < AGI_WARP_LANES; off *= 2) top = larger(top, shuffle(top, lane ^ off));
+    UNROLL for (int off = 4; off < AGI_WARP_LANES; off *= 2) top =
+        larger(top, shuffle(top, lane ^ off));
     top = larger(s->top, top);
     const float old = weight(s->top, top), part = weight(score, top);
     float w[KEYS];
@@ -225,12 +225,12 @@ DEVICE bool is_last(int *ticket, int64_t active)
 
 KERNEL(attend, attend_args, THREADS, 1)
 {
-    SHARED(float, q, MOST * WIDE);
-    SHARED(float, key, MOST * WIDE);
-    SHARED(float, value, MOST * WIDE);
+    SHARED(float, q, MOST *WIDE);
+    SHARED(float, key, MOST *WIDE);
+    SHARED(float, value, MOST *WIDE);
     SHARED(float, tops, WARPS);
     SHARED(float, sums, WARPS);
-    SHARED(float, mixes, WARPS * MOST * WIDE);
+    SHARED(float, mixes, WARPS *MOST *WIDE);
     const agi_attention_args *p = &a->of.attention;
     const int warp = threadIdx.x / AGI_WARP_LANES, lane = threadIdx.x % AGI_WARP_LANES;
     const newest fresh = {q, a->append ? key : NULL, a->append ? value : NULL};
@@ -288,8 +288,7 @@ KERNEL(attend, attend_args, THREADS, 1)
     const float *all = a->partial + blockIdx.x * (int64_t)a->splits * (2 + p->d);
     for (int64_t c = threadIdx.x; c < p->d; c += THREADS) {
         float top, total;
-        const float x =
-            merged(all, all + 1, 2 + p->d, all + 2, 2 + p->d, active, c, &top, &total);
+        const float x = merged(all, all + 1, 2 + p->d, all + 2, 2 + p->d, active, c, &top, &total);
         v.out[c] = x / total;
     }
 }
@@ -367,4 +366,4 @@ DEVICE void probs_item(const agi_attention_probs_args *b, int64_t i, agi_fault *
     for (int64_t key = v.first; key <= v.p; key++) v.out[key] /= sum;
 }
 EACH(attention_probs, agi_attention_probs_args, probs_item,
-     a->of.rows *a->of.q_heads *a->of.steps)
+     a->of.rows * a->of.q_heads * a->of.steps)

@@ -150,7 +150,7 @@ static inline int64_t blocks_of(int64_t n, int64_t per_block)
         agi_fault *fault;                                                                          \
         int64_t n;                                                                                 \
     } name##_each_args;                                                                            \
-    KERNEL(name##_each, name##_each_args, AGI_BLOCK_THREADS, 1)                                       \
+    KERNEL(name##_each, name##_each_args, AGI_BLOCK_THREADS, 1)                                    \
     {                                                                                              \
         const int64_t i = (int64_t)blockIdx.x * AGI_BLOCK_THREADS + threadIdx.x;                   \
         BEGIN();                                                                                   \
@@ -170,7 +170,7 @@ static inline int64_t blocks_of(int64_t n, int64_t per_block)
         agi_fault *fault;                                                                          \
         int64_t n;                                                                                 \
     } name##_warp_args;                                                                            \
-    KERNEL(name##_warp, name##_warp_args, AGI_BLOCK_THREADS, 1)                                       \
+    KERNEL(name##_warp, name##_warp_args, AGI_BLOCK_THREADS, 1)                                    \
     {                                                                                              \
         const int64_t i =                                                                          \
             ((int64_t)blockIdx.x * AGI_BLOCK_THREADS + threadIdx.x) / AGI_WARP_LANES;              \
@@ -186,7 +186,7 @@ static inline int64_t blocks_of(int64_t n, int64_t per_block)
         const args_t *a = (const args_t *)args;                                                    \
         const name##_warp_args e = {*a, l->fault, count};                                          \
         if (e.n == 0) return 0;                                                                    \
-        return START(l, name##_warp, blocks_of(e.n *AGI_WARP_LANES, AGI_BLOCK_THREADS), 1,         \
+        return START(l, name##_warp, blocks_of(e.n * AGI_WARP_LANES, AGI_BLOCK_THREADS), 1,        \
                      AGI_BLOCK_THREADS, &e);                                                       \
     }
 

@@ -1,4 +1,4 @@
 /* embed.cu: the op embedding, see small.cuh. */
 #include "small.cuh"
 
-EACH(embedding, agi_embedding_args, embedding_item, a->rows *a->n)
+EACH(embedding, agi_embedding_args, embedding_item, a->rows * a->n)

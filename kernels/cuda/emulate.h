@@ -18,7 +18,7 @@
 #define FMA(a, b, c) ((a) * (b) + (c))
 
 /* A kernel of one argument struct, which its text knows as `a`. */
-#define KERNEL(name, type, threads, blocks)                                                         \
+#define KERNEL(name, type, threads, blocks)                                                        \
     DEVICE void name##_text(const type *a);                                                        \
     static void name(const void *a) { name##_text((const type *)a); }                              \
     DEVICE void name##_text(const type *a)

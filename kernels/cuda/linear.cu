@@ -213,12 +213,11 @@ DEVICE void write_normed(const product_args *a, int64_t r0, int n, int lane)
 /* R, the most rows of a group, is known to the compiler, as bf16 and gated are. */
 DEVICE void product_block(const product_args *a, int R, bool bf16, bool gated)
 {
-    SHARED(float, shared, WARPS * STREAMS * ROWS);
+    SHARED(float, shared, WARPS *STREAMS *ROWS);
     const int lane = threadIdx.x % AGI_WARP_LANES, warp = threadIdx.x / AGI_WARP_LANES;
     const int64_t across = (a->items + a->per_block - 1) / a->per_block;
     const int64_t group = blockIdx.x / across, block = blockIdx.x - group * across;
-    job j =
-        job_of(a, block * a->per_block + warp / a->slices, warp % a->slices, lane, bf16, gated);
+    job j = job_of(a, block * a->per_block + warp / a->slices, warp % a->slices, lane, bf16, gated);
     j.r0 = group * R;
     j.n = a->p.part[0].rows - j.r0 < R ? (int)(a->p.part[0].rows - j.r0) : R;
     float sum[STREAMS][ROWS];
@@ -241,8 +240,8 @@ DEVICE void product_block(const product_args *a, int R, bool bf16, bool gated)
             shared[(warp * STREAMS + s) * ROWS + lane] = mine[s];
         __syncthreads();
         if (j.slice == 0 && lane < R)
-            UNROLL for (int s = 0; s < STREAMS; s++) for (int k = 1; k < a->slices; k++)
-                mine[s] += shared[((warp + k) * STREAMS + s) * ROWS + lane];
+            UNROLL for (int s = 0; s < STREAMS; s++) for (int k = 1; k < a->slices; k++) mine[s] +=
+                shared[((warp + k) * STREAMS + s) * ROWS + lane];
     }
     if (j.live && j.slice == 0 && lane < j.n) {
         if (gated) {

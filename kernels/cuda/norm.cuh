@@ -28,14 +28,12 @@ DEVICE float square_lane(const float *x, int64_t n, int lane)
         return sum;
     }
     for (int64_t c = (int64_t)lane * AGI_OCTET; c < n; c += AGI_WARP_LANES * AGI_OCTET)
-        UNROLL for (int i = 0; i < AGI_OCTET; i++) if (c + i < n) sum = FMA(x[c + i], x[c + i], sum);
+        UNROLL for (int i = 0; i < AGI_OCTET; i++) if (c + i < n) sum =
+            FMA(x[c + i], x[c + i], sum);
     return sum;
 }
 
-DEVICE float rms_of(float sum, int64_t n, float eps)
-{
-    return 1.0f / sqrtf(sum / (float)n + eps);
-}
+DEVICE float rms_of(float sum, int64_t n, float eps) { return 1.0f / sqrtf(sum / (float)n + eps); }
 
 /* The factor of row x, in every lane of a warp. */
 DEVICE float rms_scale(const float *x, int64_t n, float eps, int lane)

@@ -5,7 +5,7 @@
 #include "rope.cuh"
 #include "small.cuh"
 
-EACH(rope_angles, agi_rope_angles_args, angles_item, a->rows *a->steps *a->half)
+EACH(rope_angles, agi_rope_angles_args, angles_item, a->rows * a->steps * a->half)
 
 /* Item i is a (row, step, head); the query heads come first, then the keys. */
 DEVICE float append_phase(const agi_rope_append_args *a, int64_t i, int lane, int k,
@@ -56,4 +56,4 @@ DEVICE void append_finish(const agi_rope_append_args *a, int64_t i, int lane, co
     for (int64_t c = lane; c < a->d; c += AGI_WARP_LANES) value[c] = v[c];
 }
 WARP(rope_append, agi_rope_append_args, 1, append_phase, append_finish,
-     a->rows *a->steps *(a->q_heads + a->kv_heads))
+     a->rows * a->steps * (a->q_heads + a->kv_heads))

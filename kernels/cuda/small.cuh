@@ -66,7 +66,8 @@ DEVICE void copy_item(const agi_copy_args *a, int64_t i, agi_fault *f)
         out += i % a->shape[d] * a->out_stride[d];
         x += i % a->shape[d] * a->x_stride[d];
     }
-    if (a->out_dtype != a->x_dtype) store_as(a->out, a->out_dtype, out, load_as(a->x, a->x_dtype, x));
+    if (a->out_dtype != a->x_dtype)
+        store_as(a->out, a->out_dtype, out, load_as(a->x, a->x_dtype, x));
     else if (a->x_dtype == AG_F32 || a->x_dtype == AG_I32) /* bits, so that NaN keeps its own */
         ((uint32_t *)(void *)a->out)[out] = ((const uint32_t *)(const void *)a->x)[x];
     else ((uint16_t *)(void *)a->out)[out] = ((const uint16_t *)(const void *)a->x)[x];
@@ -122,9 +123,8 @@ DEVICE void embedding_item(const agi_embedding_args *a, int64_t i, agi_fault *f)
     for (int64_t g = 0; known && g < a->groups; g++) {
         int64_t at =
             g * a->group_stride + a->ids[r * a->ids_row + g * a->ids_group] * a->table_stride + c;
-        sum += a->table_dtype == AG_F32
-                   ? ((const float *)(const void *)a->table)[at]
-                   : from_bf16(((const uint16_t *)(const void *)a->table)[at]);
+        sum += a->table_dtype == AG_F32 ? ((const float *)(const void *)a->table)[at]
+                                        : from_bf16(((const uint16_t *)(const void *)a->table)[at]);
     }
     *out = a->accumulate ? *out + sum : sum;
 }

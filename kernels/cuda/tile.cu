@@ -63,8 +63,7 @@ DEVICE void add_up(const tile_args *a, const float *part)
         const int64_t r = r0 + tile * TILE + in / TILE, o = o0 + in % TILE;
         if (r >= a->of.rows || o >= a->of.outs) continue;
         float sum = 0;
-        for (int s = 0; s < a->slices; s++)
-            sum += part[(tile * a->slices + s) * TILE * TILE + in];
+        for (int s = 0; s < a->slices; s++) sum += part[(tile * a->slices + s) * TILE * TILE + in];
         a->of.out[r * a->of.out_stride + o] = a->of.bias ? sum + a->of.bias[o] : sum;
     }
 }
@@ -83,7 +82,7 @@ DEVICE void split(float x, float y, uint32_t *high, uint32_t *low)
  * but the same for both sides, so that the sum is of the same products. */
 KERNEL(tile_bf16, tile_args, AGI_BLOCK_THREADS, 1)
 {
-    SHARED(float, part, WARPS * TILE * TILE);
+    SHARED(float, part, WARPS *TILE *TILE);
     enum { M = TILE / 16, N = TILE / 8 };
     const agi_linear_args *p = &a->of;
     const job j = job_of(a);
@@ -132,7 +131,7 @@ KERNEL(tile_bf16, tile_args, AGI_BLOCK_THREADS, 1)
 /* Lane 4g + t has rows g, g + 8, g + 16, g + 24 of outputs t, t + 4, ... t + 28. */
 KERNEL(tile_f32, tile_args, AGI_BLOCK_THREADS, 1)
 {
-    SHARED(float, part, WARPS * TILE * TILE);
+    SHARED(float, part, WARPS *TILE *TILE);
     enum { M = TILE / 8, N = TILE / 4 };
     const agi_linear_args *p = &a->of;
     const job j = job_of(a);
@@ -173,7 +172,10 @@ KERNEL(tile_f32, tile_args, AGI_BLOCK_THREADS, 1)
 }
 
 /* Warps to a tile: by the length of the sum alone, as its order depends on it. */
-static int slices_of(int64_t steps) { return steps <= 2 ? 1 : steps <= 8 ? 2 : steps <= 16 ? 4 : 8; }
+static int slices_of(int64_t steps)
+{
+    return steps <= 2 ? 1 : steps <= 8 ? 2 : steps <= 16 ? 4 : 8;
+}
 
 LAUNCHER(tile)
 {

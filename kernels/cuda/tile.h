@@ -27,6 +27,7 @@ static inline bool agi_tile_fits(const agi_linear_args *a)
 #ifdef __cplusplus
 extern "C"
 #endif
-    int agi_cuda_tile(const void *args, const agi_launch *l);
+    int
+    agi_cuda_tile(const void *args, const agi_launch *l);
 
 #endif
