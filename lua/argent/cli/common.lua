@@ -155,7 +155,8 @@ function M.model_options(p)
   M.model_option(p)
   p:option('--dtype', 'Of the linear weights: bf16, or f32 (the reference mode).', 'bf16')
     :choices {'f32', 'bf16'}
-  p:option('--device', 'Where to run.', 'auto'):choices {'cpu', 'cuda', 'auto'}
+  p:option('--device', 'Where to run: cpu (the default), cuda, or auto: a card where one can be '
+    .. 'used, else the cpu.'):choices {'cpu', 'cuda', 'auto'}
   M.integer_option(p, '--threads', 1, 256, 'CPU threads (default: one per core).')
   p:flag('-v --verbose', 'Say what was chosen: model, instruction set, threads, dtype, plan.')
 end
@@ -168,6 +169,18 @@ function M.find_model(option)
   return hub.find(option, '-m')
 end
 
+-- The backend that --device names. With auto, why there is none on a card is worth a line, as the
+-- person hoped for one.
+local function open_device(args)
+  local opts, device = {threads = args.threads}, args.device or 'cpu'
+  if device == 'auto' then
+    local be, err = Backend.open('cuda', opts)
+    if be then return be end
+    M.note('going on with the cpu: ' .. err)
+  end
+  return Backend.open(device == 'cuda' and 'cuda' or 'cpu', opts)
+end
+
 --- Opens the model that the options name.
 ---@return ag.Synthesizer?
 ---@return string? err
@@ -176,7 +189,7 @@ function M.open_model(args)
   local dir, err, code = M.find_model(args.model)
   if not dir then return nil, err, code end
   local be
-  be, err, code = Backend.open(args.device == 'cuda' and 'cuda' or 'cpu', {threads = args.threads})
+  be, err, code = open_device(args)
   if not be then return nil, err, code end
   local tts
   tts, err, code = require('argent.qwen3_tts').open(dir, {backend = be, dtype = args.dtype})
@@ -184,13 +197,13 @@ function M.open_model(args)
   -- reason.
   if not tts then return nil, err, code == 'memory' and code or 'model' end
   if args.verbose then
-    -- The CUDA half has not run on a card yet, so it is not chosen unasked.
-    if args.device == 'auto' and Backend.open 'cuda' then
+    if not args.device and Backend.open 'cuda' then
       M.note 'a CUDA device is here; --device cuda uses it'
     end
     M.note(('model: %s (%s, %s), weights in %s'):format(tts.dir, tts.cfg.kind, tts.cfg.size,
       tts.dtype))
-    M.note(('device: %s, %d threads, instruction set %s'):format(be.kind, be.threads, be.isa))
+    M.note(be.kind == 'cpu' and ('device: cpu, %d threads, instruction set %s'):format(be.threads,
+      be.isa) or ('device: %s, %s'):format(be.kind, be.isa))
   end
   return tts
 end

@@ -1,0 +1,29 @@
+-- A copy of the build in which the card's kernels as plain C stand in the place of the CUDA half:
+-- the command there finds a card on any machine, so that what it does with one can be seen.
+
+local command = require 'support.command'
+local lfs = require 'lfs'
+
+local M = {}
+
+--- Puts the command and its libraries into a folder that is there.
+---@param dir string absolute
+---@return string exe the command, quoted for a shell; it wants M.env()
+function M.make(dir)
+  local build = command.exe:match '^(.*)/'
+  for from, to in pairs {['argent'] = 'argent', ['libargent.so'] = 'libargent.so',
+    ['libargent_emulated.so'] = 'libargent_cuda.so'} do
+    -- A copy: the loader follows a link, and would look beside the file that it leads to.
+    os.execute(('cp -L %s %s'):format(command.quote(build .. '/' .. from),
+      command.quote(dir .. '/' .. to)))
+    assert(lfs.attributes(dir .. '/' .. to), to)
+  end
+  return command.quote(dir .. '/argent')
+end
+
+--- What the command's environment must hold.
+function M.env()
+  return {ARGENT_HOME = command.root}
+end
+
+return M
