@@ -45,11 +45,13 @@ local function reaching(source)
   return list
 end
 
-local function variants_here()
+-- What can be checked here: the variants of this machine, and the card's kernels as plain C.
+local function checked()
   local list = {}
-  for _, isa in ipairs(doctor.VARIANTS) do
-    if ag.backend('cpu', {isa = isa}) then list[#list + 1] = isa end
+  for _, v in ipairs(doctor.variants()) do
+    if v.backend then list[#list + 1] = v end
   end
+  list[#list + 1] = {name = 'cuda-emulated', backend = assert(ag.backend 'cuda-emulated')}
   return list
 end
 
@@ -85,6 +87,22 @@ describe('the doctor', function()
           assert.is_true(check.difference >= 0 and check.difference <= doctor.BOUND)
         end
       end
+      local on_card = op.variants.cuda
+      assert.equal(select(2, ag.backend 'cuda'), on_card.missing)
+      assert.is_true(on_card.missing ~= nil or on_card.agrees)
+    end
+  end)
+
+  it('checks any backends that it is given: every kernel of the card, as plain C', function()
+    local be = assert(ag.backend 'cuda-emulated')
+    local list, failures = doctor.ops {{name = 'card', backend = be}}
+    assert.equal(0, failures)
+    local count = 0
+    for _ in pairs(ag.ops) do count = count + 1 end
+    assert.equal(count, #list)
+    for _, op in ipairs(list) do
+      assert.is_true(op.variants.card.agrees, op.name)
+      assert.is_nil(op.variants.avx2)
     end
   end)
 
@@ -107,25 +125,20 @@ describe('the doctor', function()
         if m.be.isa ~= 'plain' then spoil(made) end
         return made
       end
-      local ok, list, failures = pcall(doctor.ops)
+      local here = checked()
+      local ok, list, failures = pcall(doctor.ops, here)
       doctor.CASES[name] = right
       assert.is_true(ok, list)
-      local here = variants_here()
       assert.equal(#here, failures)
       for _, op in ipairs(list) do
-        for _, isa in ipairs(here) do assert.equal(op.name ~= name, op.variants[isa].agrees) end
-        if op.name == name then return op.variants[here[1]] or {} end
+        for _, v in ipairs(here) do assert.equal(op.name ~= name, op.variants[v.name].agrees) end
+        if op.name == name then return op.variants[here[1].name] end
       end
     end
 
     local function last(t) return t:narrow(1, t.shape[1], 1):narrow(2, t.shape[2], 1) end
 
-    local function pend()
-      if #variants_here() == 0 then pending 'this CPU has plain C only' end
-    end
-
     it('one number that is off by more than the bound, in the last tensor', function()
-      pend()
       local check = spoilt('silu', function(made)
         local t = last(made[#made])
         t:set {t:item() + 3 * doctor.BOUND * math.max(1, math.abs(t:item()))}
@@ -134,7 +147,6 @@ describe('the doctor', function()
     end)
 
     it('a number that is none, which JSON could not say', function()
-      pend()
       for _, how in ipairs {'infinity', 'NaN'} do
         local check = spoilt('linear', function(made)
           local t = last(made[1]):fill(3e38)
@@ -147,18 +159,17 @@ describe('the doctor', function()
     end)
 
     it('a whole number that is off by one, however large', function()
-      pend()
       local right = doctor.CASES.advance
       finally(function() doctor.CASES.advance = right end)
       doctor.CASES.advance = function(m)
         return {m:ids {m.be.isa == 'plain' and 2 ^ 30 or 2 ^ 30 + 1}}
       end
-      local _, failures = doctor.ops()
-      assert.equal(#variants_here(), failures)
+      local here = checked()
+      local _, failures = doctor.ops(here)
+      assert.equal(#here, failures)
     end)
 
     it('an op that fails', function()
-      pend()
       local check = spoilt('copy', function() error('no such luck', 0) end)
       assert.equal('no such luck', check.fault)
     end)
@@ -171,11 +182,9 @@ describe('the doctor', function()
       if m.be.isa ~= 'plain' then error('interrupted', 0) end
       return right(m)
     end
-    if #variants_here() > 0 then
-      local ok, err = pcall(doctor.ops)
-      assert.is_false(ok)
-      assert.equal('interrupted', err)
-    end
+    local ok, err = pcall(doctor.ops, checked())
+    assert.is_false(ok)
+    assert.equal('interrupted', err)
   end)
 
   it('knows the processor and the memory as the system tells them', function()

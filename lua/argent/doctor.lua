@@ -1,12 +1,11 @@
 -- Looks after an installation: what this CPU has, whether every variant of every op agrees with
--- plain C here, which libraries are there, whether CUDA can be used, which models are found and
--- whether they are whole. Nothing here prints; argent.cli.doctor does.
+-- plain C here, a card's kernels too, which libraries are there, whether CUDA can be used, which
+-- models are found and whether they are whole. Nothing here prints; argent.cli.doctor does.
 
 local Backend = require 'argent.backend'
+local card = require 'argent.doctor.card'
 local cases = require 'argent.doctor.cases'
-local ffi = require 'ffi'
 local hub = require 'argent.hub'
-local lfs = require 'lfs'
 local libraries = require 'argent.doctor.libraries'
 local models = require 'argent.doctor.models'
 local ops = require 'argent.ops'
@@ -21,10 +20,13 @@ local M = {
   models = models.all,
   --- A run for each op, see argent.doctor.cases.
   CASES = cases.CASES,
+  --- Whether CUDA can be used, or why not, see argent.doctor.card.
+  cuda = card.look,
   --- The instruction sets that kernels are written for, besides plain C.
   VARIANTS = {'avx2', 'avx512'},
   --- How far an element x of a variant's result may be from plain C's, over max(1, |x|): sums of a
-  --- few hundred products in another order. Whole numbers may not differ at all.
+  --- few hundred products in another order, and a card's own e^x, sine and tanh, which are within
+  --- a few units of the last place. Whole numbers may not differ at all.
   BOUND = 2e-5,
 }
 
@@ -133,7 +135,7 @@ local function check(name, want, be)
 end
 
 ---@class argent.doctor.Check
----@field agrees? boolean with plain C; nil where the CPU or the build lacks the variant
+---@field agrees? boolean with plain C; nil where this machine or the build lacks the variant
 ---@field difference? number the largest
 ---@field fault? string instead of a difference: NaN, or an error
 ---@field missing? string why the variant was not checked
@@ -142,60 +144,48 @@ end
 ---@field name string
 ---@field fast boolean whether it has loops for each instruction set
 ---@field chosen? string the loops that it uses by default; nil where no backend opens
----@field variants table<string, argent.doctor.Check> by the names of VARIANTS
+---@field variants table<string, argent.doctor.Check> by the names of the variants
 
---- Checks every op on every variant that this CPU has against plain C.
+---@class argent.doctor.Variant
+---@field name string 'avx2', 'avx512', 'cuda'
+---@field backend? ag.Backend
+---@field missing? string why there is none
+
+--- What there is to check: the instruction sets, and the card.
+---@return argent.doctor.Variant[]
+function M.variants()
+  local list = {}
+  local function add(name, be, err)
+    list[#list + 1] = {name = name, backend = be, missing = err}
+  end
+  -- Two workers against plain C's one: how work is dealt out is checked with it.
+  for _, isa in ipairs(M.VARIANTS) do add(isa, Backend.open('cpu', {threads = 2, isa = isa})) end
+  add('cuda', Backend.open 'cuda')
+  return list
+end
+
+--- Checks every op on every variant against plain C.
+---@param variants? argent.doctor.Variant[] default: M.variants()
 ---@return argent.doctor.Op[] sorted by name
 ---@return integer failures
-function M.ops()
-  -- One worker against two: how work is dealt out is checked with it.
+function M.ops(variants)
+  variants = variants or M.variants()
   local plain = assert(Backend.open('cpu', {threads = 1, isa = 'plain'}))
   local default = Backend.open('cpu', {threads = 1})
-  local backends, missing = {}, {}
-  for _, isa in ipairs(M.VARIANTS) do
-    backends[isa], missing[isa] = Backend.open('cpu', {threads = 2, isa = isa})
-  end
   local list, failures = {}, 0
   for name in pairs(ops) do
     local op = {name = name, fast = M.FAST[name] or false, variants = {}}
     op.chosen = default and (op.fast and default.isa or 'plain')
     local want = cases.run(name, plain)
-    for _, isa in ipairs(M.VARIANTS) do
-      local be = backends[isa]
-      local c = be and check(name, want, be) or {missing = missing[isa]}
-      op.variants[isa] = c
+    for _, v in ipairs(variants) do
+      local c = v.backend and check(name, want, v.backend) or {missing = v.missing}
+      op.variants[v.name] = c
       if c.agrees == false then failures = failures + 1 end
     end
     list[#list + 1] = op
   end
   table.sort(list, function(a, b) return a.name < b.name end)
   return list, failures
-end
-
--- ---- CUDA ----
-
--- The version of the NVIDIA driver; '' where it is there and does not say; nil without one.
-local function driver()
-  local text = slurp '/proc/driver/nvidia/version'
-  local version = text:match 'Kernel Module.-%s(%d+%.[%d.]+)'
-  if version or text ~= '' then return version or '' end
-  return pcall(ffi.load, 'libcuda.so.1') and '' or nil
-end
-
--- The CUDA half that lies beside the library; nil where this build has none.
-local function half()
-  local lib = libraries.mapped 'libargent.so'
-  local path = lib and lib:match '^.*/' .. 'libargent_cuda.so'
-  return path and lfs.attributes(path, 'mode') and path or nil
-end
-
---- Whether CUDA can be used, or why not.
----@return {found: boolean, why: string?, half: string?, driver: string?} why: the reason of
----ag.backend; half: the file of the build's CUDA half; driver: its version, '' where it does not
----say
-function M.cuda()
-  local be, err = Backend.open 'cuda'
-  return {found = be ~= nil, why = err, half = half(), driver = driver()}
 end
 
 return M

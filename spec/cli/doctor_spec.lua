@@ -1,6 +1,7 @@
 -- argent doctor, as a person meets it.
 
 local ag = require 'argent'
+local card = require 'support.card'
 local command = require 'support.command'
 local golden = require 'support.golden'
 local json = require 'argent.json'
@@ -145,6 +146,89 @@ describe('argent doctor', function()
     for _, op in ipairs(object.ops) do
       if op.name == 'tanh' then assert.equal('NaN or infinity', op.variants.avx2.fault) end
     end
+  end)
+
+  describe('with a card (the emulated one)', function()
+    local exe, folder
+
+    setup(function()
+      folder = dir .. '/card'
+      assert(lfs.mkdir(folder))
+      exe = card.make(folder)
+    end)
+
+    -- What a driver answers about its cards.
+    local function driver(path)
+      assert(lfs.mkdir(path))
+      local f = assert(io.open(path .. '/libcuda.c', 'w'))
+      f:write [[
+        #include <stddef.h>
+        #include <string.h>
+        static int ready;
+        int cuInit(unsigned flags) { ready = flags == 0; return 0; }
+        int cuDeviceGet(int *d, int ordinal) { *d = 7; return !ready || ordinal != 0; }
+        int cuDeviceGetName(char *s, int n, int d) { strncpy(s, "Card of 7", n); return d != 7; }
+        int cuDeviceTotalMem_v2(size_t *b, int d) { *b = (size_t)3 << 29; return d != 7; }]]
+      f:close()
+      os.execute(('cc -shared -fPIC -o %s/libcuda.so.1 %s/libcuda.c'):format(quote(path),
+        quote(path)))
+      return path
+    end
+
+    local function doctor_there(code, ...)
+      local env = card.env()
+      env.LD_LIBRARY_PATH = (...)
+      local r = command.run({'doctor', select(2, ...)}, {exe = exe, env = env})
+      assert.equal(code, r.code, r.err .. r.out)
+      return r
+    end
+
+    it('checks every op on it, in a column of its own', function()
+      if ag.backend 'cuda' then pending 'this machine has a card' end
+      local out = doctor_there(0, '').out
+      assert.matches('\n +used +avx2 +avx512 +cuda\n', out)
+      local kernels = 0
+      for name, cell in out:gmatch '\n  ([%l_%d]+) +%l[%w]* +[%de-]+ +[%de-]+ +([%de-]+)' do
+        assert.is_not_nil(ag.ops[name], name)
+        assert.is_true(tonumber(cell) <= 2e-5, cell)
+        kernels = kernels + 1
+      end
+      assert.is_true(kernels >= 10)
+      has(out, '\ncuda: a card, emulated; no NVIDIA driver here\n', ' ops agree, within 2e-05')
+      for line in out:gmatch '[^\n]+' do
+        assert.is_true(#line <= 64 or line:find '^cpu: ' ~= nil or line:find '/' ~= nil, line)
+      end
+    end)
+
+    it('names it as its driver does', function()
+      if ag.backend 'cuda' then pending 'this machine has a card' end
+      local path = driver(dir .. '/driver')
+      has(doctor_there(0, path).out,
+        '\ncuda: Card of 7, emulated, 1.5 GiB; NVIDIA driver of unknown\nversion\n')
+      local r = assert(json.decode(doctor_there(0, path, '--json').out, 'doctor'))
+      assert.same({true, 'Card of 7', 'emulated', 3 * 2 ^ 29, ''}, {r.cuda.found, r.cuda.name,
+        r.cuda.isa, r.cuda.memory, r.cuda.driver})
+      for _, op in ipairs(r.ops) do assert.is_true(op.variants.cuda.agrees, op.name) end
+    end)
+
+    it('ends with 1 where a kernel is wrong there', function()
+      local script = folder .. '/wrong.lua'
+      local f = assert(io.open(script, 'w'))
+      f:write [[
+        local cases = require('argent.doctor').CASES
+        local right = cases.add
+        function cases.add(m)
+          local made = right(m)
+          if m.be.kind ~= 'cpu' then made[1]:fill(3) end
+          return made
+        end
+        return require('argent.cli').main {[0] = 'argent', 'doctor'}]]
+      f:close()
+      local r = command.run({'run', script}, {exe = exe, env = card.env()})
+      assert.equal(1, r.code, r.err)
+      assert.equal('argent: doctor: 1 kernels differ from plain C\n', r.err)
+      assert.matches('\n  add +plain +%S+ +%S+ +%de%+00 WRONG\n', r.out)
+    end)
   end)
 
   describe('without a library', function()

@@ -14,7 +14,8 @@ function M.parser(p)
   p:flag('--json', 'Print one JSON object: cpu, ops, libraries, cuda, places, models, healthy.')
   p:epilog [[
 Exit codes: 0 when all that is needed works (a missing model or CUDA is told, and fine); 1 when a
-kernel differs from plain C; 3 when a library is missing, or the model of -m is.
+kernel of the CPU or of the card differs from plain C; 3 when a library is missing, or the model
+of -m is.
 
 Examples:
   argent doctor
@@ -53,21 +54,36 @@ local function cell(check)
   return check.agrees and text or text .. ' WRONG'
 end
 
+-- The names of the columns: every instruction set, and the card where there is one.
+local function columns(r)
+  local list = {unpack(doctor.VARIANTS)}
+  if r.cuda.found then list[#list + 1] = 'cuda' end
+  return list
+end
+
 -- Ops with loops of their own have a line each; of the others only those that are wrong.
 local function op_lines(add, r)
+  local kinds = columns(r)
+  local function row(name, used, cells)
+    local line = ('  %-17s %-7s'):format(name, used)
+    for _, c in ipairs(cells) do line = line .. (' %-10s'):format(c) end
+    add('%s', (line:gsub(' +$', '')))
+  end
   add('ops: loops used, and how far each kind is from plain C')
-  add('  %-17s %-7s %-10s %s', '', 'used', unpack(doctor.VARIANTS))
+  row('', 'used', kinds)
   local plain, faults = {}, {}
   for _, op in ipairs(r.ops) do
     local cells, right = {}, true
-    for i, isa in ipairs(doctor.VARIANTS) do
-      local check = op.variants[isa]
+    for i, kind in ipairs(kinds) do
+      local check = op.variants[kind]
       cells[i] = cell(check)
       right = right and check.agrees ~= false
-      if check.fault then faults[#faults + 1] = ('%s, %s: %s'):format(op.name, isa, check.fault) end
+      if check.fault then
+        faults[#faults + 1] = ('%s, %s: %s'):format(op.name, kind, check.fault)
+      end
     end
     if op.fast or not right then
-      add('  %-17s %-7s %-10s %s', op.name, op.chosen or '-', unpack(cells))
+      row(op.name, op.chosen or '-', cells)
     else
       plain[#plain + 1] = op.name
     end
@@ -101,7 +117,10 @@ end
 local function cuda_text(cuda)
   local version = cuda.driver == '' and 'of unknown version' or cuda.driver
   local driver = version and 'NVIDIA driver ' .. version or 'no NVIDIA driver here'
-  if cuda.found then return 'found; ' .. driver end
+  if cuda.found then
+    local memory = cuda.memory and (', %.1f GiB'):format(cuda.memory / 2 ^ 30) or ''
+    return ('%s, %s%s; %s'):format(cuda.name or 'a card', cuda.isa, memory, driver)
+  end
   local why = cuda.half and cuda.why or 'this build has no CUDA half'
   return ('not used: %s; %s'):format(why, driver)
 end
