@@ -33,13 +33,62 @@ describe('bench', function()
     assert.equal(0, r.code, r.err)
     local figures = cjson.decode(r.out)
     for _, key in ipairs {'bandwidth', 'frame_bytes', 'limit', 'frame', 'ratio', 'hooked',
-      'prefill',
-      'first_audio', 'codec_1', 'codec_8', 'rtf', 'prompt_rows'} do
+      'talker', 'predictor', 'op_cost', 'prefill', 'first_audio', 'codec_1', 'codec_8', 'rtf',
+      'prompt_rows', 'speed'} do
       assert.is_true(figures[key] > 0, key)
     end
     assert.is_true(math.abs(figures.frame / figures.limit - figures.ratio) < 1e-6 * figures.ratio)
+    assert.equal(12, figures.speed_frames)
+    assert.same({'cpu', be.isa, 'bf16'}, {figures.device, figures.isa, figures.dtype})
     r = command.run {'bench', '-m', model, '--rounds', '3'}
     assert.equal(0, r.code, r.err)
     assert.matches('real time factor', r.out)
+    assert.matches('\nend to end +[%d.]+ x real time, measured over 12 frames\n', r.out)
+  end)
+
+  describe('measures', function()
+    local tts, figures
+
+    setup(function()
+      local kept = golden.models()[2]
+      tts = assert(ag.qwen3_tts.open(kept.model, {backend = be}))
+      figures = bench.run(tts, {voice = tts:voices()[1]}, 40)
+    end)
+
+    it('the parts of a frame, which together take about as long as it', function()
+      local parts = figures.talker + figures.predictor
+      -- Wide, as they are not measured at the same time and others may use the machine.
+      assert.is_true(parts > 0.3 * figures.frame and parts < 4 * figures.frame, parts)
+    end)
+
+    it('whole utterances, which take no less time than their frames and the codec', function()
+      local per_frame = tts.codec.samples_per_frame / tts.codec.rate
+      local busy = figures.speed_frames * (figures.talker + figures.predictor) / 1e3
+      assert.is_true(figures.speed < figures.speed_frames * per_frame / (0.1 * busy))
+      assert.is_true(figures.speed > 0)
+    end)
+
+    it('every device by what it has finished, not by what it was asked', function()
+      local real, waits = require('argent.backend').methods.sync, 0
+      local methods = require('argent.backend').methods
+      finally(function() methods.sync = real end)
+      methods.sync = function(b)
+        waits = waits + 1
+        return real(b)
+      end
+      bench.run(tts, {voice = tts:voices()[1]}, 3)
+      -- Of each kind of frame, part, codec and prefill, and of bandwidth and tiny ops.
+      assert.is_true(waits >= 2 * 3 + 2 * 3 + 2 * 3 + 3 + 6 + 10)
+    end)
+  end)
+
+  it('runs on a device', function()
+    local device = assert(ag.backend 'cuda-emulated')
+    local tts = assert(ag.qwen3_tts.open(golden.models()[2].model, {backend = device}))
+    local r = bench.run(tts, {voice = tts:voices()[1]}, 3)
+    for _, key in ipairs {'bandwidth', 'op_cost', 'frame', 'talker', 'predictor', 'codec_1',
+      'first_audio', 'speed'} do
+      assert.is_true(r[key] > 0, key)
+    end
   end)
 end)
