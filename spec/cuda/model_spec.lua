@@ -7,6 +7,11 @@ local compare = require 'support.compare'
 local speech = require 'support.speech'
 local golden = require 'support.golden'
 
+-- Of more than 56 rows, so that 200 frames need more than the caches begin with.
+local LONG = 'A dozen of the boys jumped over the lazy brown dog, which quickly woke up; and then '
+  .. 'the vexed fox, by the way a friend of the dog, came along to see what the noise had been '
+  .. 'about.'
+
 for _, kind in ipairs {'cuda-emulated', 'cuda'} do
   describe('on ' .. kind, function()
     local be, why = ag.backend(kind)
@@ -53,6 +58,36 @@ for _, kind in ipairs {'cuda-emulated', 'cuda'} do
         assert.same(expected_codes, codes)
         assert.equal(#expected_seen, #seen)
         for i, v in ipairs(expected_seen) do assert.is_true(math.abs(v - seen[i]) < 1e-5) end
+      end)
+    end
+
+    for _, dtype in ipairs {'f32', 'bf16'} do
+      it('says 200 greedy frames with the codes of the CPU, in ' .. dtype, function()
+        for _, model in ipairs(golden.models()) do
+          local function run(backend)
+            local tts = assert(ag.qwen3_tts.open(model.model, {backend = backend, dtype = dtype}))
+            -- Without an end token none is drawn, and the frames stay whole plans, as a hook that
+            -- forbids it would cut them.
+            tts.cfg.talker.codec.eos = -1
+            local o = speech.options(model, tts, LONG, nil)
+            o.greedy, o.max_frames, o.layout = true, 200, 'whole'
+            o.repetition_penalty = 1.3 -- argmax alone soon says one frame for ever
+            local list, seen, distinct = {}, {}, 0
+            local nexts, u = assert(tts:frames(o))
+            for frame in nexts do
+              local text = table.concat(frame.codes, ' ')
+              distinct = distinct + (seen[text] and 0 or 1)
+              seen[text], list[#list + 1] = true, text
+            end
+            return list, distinct, u
+          end
+          local codes, distinct, u = run(be)
+          local expected = run(assert(ag.backend('cpu', {threads = 2})))
+          assert.equal(200, #codes)
+          for i, text in ipairs(expected) do assert.equal(text, codes[i], 'frame ' .. i) end
+          assert.is_true(distinct > 50, 'the same frames over and over prove little')
+          assert.is_true(u.prompt_rows > 56, 'caches have not grown')
+        end
       end)
     end
 
