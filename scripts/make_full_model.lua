@@ -76,24 +76,27 @@ for i = 0, POOL - 2, 2 do
   normal[i], normal[i + 1] = r * math.cos(a), r * math.sin(a)
 end
 
+-- Where a tensor's numbers are.
+local function memory(t, kind) return ffi.cast(kind, lib.ag_tensor_host(t)) end
+
 -- The block times std, in dtype.
 local pools = {}
 local function pool(dtype, std)
   local key = ('%s %.6g'):format(dtype, std)
   if not pools[key] then
     local t = ag.zeros(be, {POOL})
-    local x = t:host()
+    local x = memory(t, 'float *')
     for i = 0, POOL - 1 do x[i] = normal[i] * std end
     pools[key] = t:to(dtype)
   end
-  return ffi.cast('const char *', lib.ag_tensor_host(pools[key]))
+  return memory(pools[key], 'const char *')
 end
 
 local BYTES = {f32 = 4, bf16 = 2}
 
 local function fill_normal(t, std)
   local bytes = BYTES[t.dtype]
-  local from, to = pool(t.dtype, std), ffi.cast('char *', lib.ag_tensor_host(t))
+  local from, to = pool(t.dtype, std), memory(t, 'char *')
   local at, n = 0, t:count()
   while at < n do
     local start = math.random(0, POOL - 1)
@@ -114,7 +117,7 @@ local function fill(name, t)
     if name:find(c[1]) then return t:fill(c[2]) end
   end
   local fan_in = t:count() / t.shape[1]
-  local std = t.dtype == 'f32' and fan_in ^ -0.5 or name:find '_head%.' and 0.05 or 0.02
+  local std = t.dtype == 'f32' and 0.5 * fan_in ^ -0.5 or name:find '_head%.' and 0.05 or 0.02
   fill_normal(t, std)
   -- Logit 0 of the end token is never among the 50 largest of thousands.
   if name == 'talker.codec_head.weight' then t:select(1, cfg.talker.codec.eos + 1):fill(0) end
