@@ -22,14 +22,14 @@ local configs = released[size] and ('%s/spec/fixtures/configs/%s-custom-voice'):
   or size
 if not dir or not seed or lfs.attributes(configs, 'mode') ~= 'directory' then
   io.stderr:write('usage: argent run scripts/make_full_model.lua DIR [0.6b|1.7b|CONFIGS] [SEED]\n')
-  os.exit(2)
+  os.exit(2, true)
 end
 local small = root .. '/spec/fixtures/golden/custom/model'
 local be = assert(ag.backend('cpu', {threads = 1}))
 
 local function die(err)
   io.stderr:write(dir, ': ', tostring(err), '\n')
-  os.exit(6)
+  os.exit(6, true)
 end
 
 -- ---- files that are not weights ----

@@ -5,6 +5,8 @@ local bench = require 'argent.bench'
 local cjson = require 'cjson'
 local command = require 'support.command'
 local golden = require 'support.golden'
+local posix = require 'argent.posix'
+local utterance = require 'argent.qwen3_tts.utterance'
 
 describe('bench', function()
   local be = assert(ag.backend('cpu', {threads = 2}))
@@ -47,25 +49,36 @@ describe('bench', function()
   end)
 
   describe('measures', function()
-    local tts, figures
+    local tts
 
-    setup(function()
-      local kept = golden.models()[2]
-      tts = assert(ag.qwen3_tts.open(kept.model, {backend = be}))
-      figures = bench.run(tts, {voice = tts:voices()[1]}, 40)
+    setup(function() tts = assert(ag.qwen3_tts.open(golden.models()[2].model, {backend = be})) end)
+
+    it('the parts of a frame: all of its ops but the draw and what moves it on', function()
+      local u = assert(utterance.start(tts, {text = 'Hello.', voice = tts:voices()[1], seed = 1}))
+      assert(u.lane:next()) -- a draw from what the prompt has left
+      assert(u.lane:next())
+      local parts = bench.parts(u.lane)
+      local rest = u.lane.plans.frame[1].ops - parts.talker.ops - parts.predictor.ops
+      assert.is_true(rest >= 1 and rest <= 8, rest)
+      assert.is_true(parts.predictor.ops > parts.talker.ops)
+      u:finish()
     end)
 
-    it('the parts of a frame, which together take about as long as it', function()
-      local parts = figures.talker + figures.predictor
-      -- Wide, as they are not measured at the same time and others may use the machine.
-      assert.is_true(parts > 0.3 * figures.frame and parts < 4 * figures.frame, parts)
-    end)
-
-    it('whole utterances, which take no less time than their frames and the codec', function()
-      local per_frame = tts.codec.samples_per_frame / tts.codec.rate
-      local busy = figures.speed_frames * (figures.talker + figures.predictor) / 1e3
-      assert.is_true(figures.speed < figures.speed_frames * per_frame / (0.1 * busy))
-      assert.is_true(figures.speed > 0)
+    it('whole utterances by the clock, until there are enough frames', function()
+      local now, clock = posix.now, 100
+      finally(function() posix.now = now end)
+      local asked, waits = {}, {3, 4, 5}
+      posix.now = function() return clock end
+      -- Utterances of 7 frames of half a second, which take 3, 4 and 5 seconds.
+      local stub = {stream = function(_, o)
+        asked[#asked + 1] = {o.max_frames, o.seed, o.text}
+        clock = clock + waits[#asked]
+        local frames = math.min(7, o.max_frames)
+        local stats = {frames = frames, seconds = frames / 2}
+        return function() end, {stats = function() return stats end}
+      end}
+      assert.equal(17 / 2 / (3 + 4 + 5), bench.speed(stub, {text = 'a', seed = 5}, 17))
+      assert.same({{17, 5, 'a'}, {10, 6, 'a'}, {3, 7, 'a'}}, asked)
     end)
 
     it('every device by what it has finished, not by what it was asked', function()

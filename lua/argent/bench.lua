@@ -120,35 +120,46 @@ local function frames(tts, opts)
   end
 end
 
--- The talker's step alone, as often as it is called: an utterance's lane goes on without frames.
-local function talker_step(lane)
-  local p = plan.capture(lane.backend, function()
-    lane:step_ops()
-    lane:head_ops()
-  end)
-  return function()
-    assert(lane.session:ensure(1))
-    p:run()
-    lane.session:advanced(1)
-  end
-end
-
--- The predictor's G - 1 steps and their draws alone, from what the lane's last frame has left.
-local function predictor_steps(lane)
+--- The two parts of a frame as plans of their own, for a lane that has made one: the talker's step
+--- with its logits, and the predictor's G - 1 steps with their draws, from what the last frame has
+--- left. What a frame has besides is the draw of group 0 and a handful of small ops.
+---@param lane ag.Lane
+---@return {talker: ag.Plan, predictor: ag.Plan}
+function M.parts(lane)
   local predictor, sum = lane.predictor, tensor.zeros(lane.backend, lane.input.shape)
   local book = predictor.cfg.vocab_size
-  local p = plan.capture(lane.backend, function()
-    predictor:frame(lane.state, sum, lane.hidden:view(lane.rows, -1), lane.talker.codec_embedding,
-      lane.codes, function(codes, logits, group)
-        ops.sample(codes, logits, lane.key, lane.predictor_params, nil, group, book, -1, 0)
-      end)
-  end)
-  return function() p:run() end
+  local function draw(codes, logits, group)
+    ops.sample(codes, logits, lane.key, lane.predictor_params, nil, group, book, -1, 0)
+  end
+  return {
+    talker = plan.capture(lane.backend, function()
+      lane:step_ops()
+      lane:head_ops()
+    end),
+    predictor = plan.capture(lane.backend, function()
+      predictor:frame(lane.state, sum, lane.hidden:view(lane.rows, -1), lane.talker.codec_embedding,
+        lane.codes, draw)
+    end),
+  }
 end
 
--- Seconds of sound a second of work, over whole utterances: text in, samples on the host, until
--- there are `wanted` frames. Where one ends early another follows, with another seed.
-local function speed(tts, opts, wanted)
+-- Functions that run each of them; the talker goes on by a position each time.
+local function part_runs(lane)
+  local parts = M.parts(lane)
+  return function()
+    assert(lane.session:ensure(1))
+    parts.talker:run()
+    lane.session:advanced(1)
+  end, function() parts.predictor:run() end
+end
+
+--- Seconds of sound a second of work, over whole utterances: text in, samples on the host, until
+--- there are `wanted` frames. Where one ends early another follows, with another seed.
+---@param tts ag.Synthesizer
+---@param opts ag.Speech with text and seed
+---@param wanted integer
+---@return number
+function M.speed(tts, opts, wanted)
   local o, made, sound, seconds = {}, 0, 0, 0
   for k, v in pairs(opts) do o[k] = v end
   while made < wanted do
@@ -219,7 +230,7 @@ function M.run(tts, opts, rounds)
   end
   plain(); with_hook(); codec(one)(); codec(eight)() -- plans are made, pages touched
   r.frame, r.hooked = times(be, rounds, {plain, with_hook})
-  local step, steps = talker_step(u.lane), predictor_steps(u.lane)
+  local step, steps = part_runs(u.lane)
   step(); steps()
   r.talker, r.predictor = times(be, rounds, {step, steps})
   r.codec_1, r.codec_8 = times(be, math.max(3, math.floor(rounds / 4)), {codec(one), codec(eight)})
@@ -233,7 +244,7 @@ function M.run(tts, opts, rounds)
   r.first_audio = speech:stats().first_audio_time * 1e3
   speech:close()
   r.speed_frames = 4 * rounds
-  r.speed = speed(tts, o, r.speed_frames)
+  r.speed = M.speed(tts, o, r.speed_frames)
 
   r.limit = r.frame_bytes / r.bandwidth * 1e3
   r.ratio, r.hook_cost = r.frame / r.limit, r.hooked / r.frame - 1

@@ -2,4 +2,4 @@
 
 local be, err = require('argent').backend 'cuda'
 print(be or err)
-if not be then os.exit(1) end
+if not be then os.exit(1, true) end
