@@ -40,17 +40,21 @@ function M.frame_bytes(tts)
   return n
 end
 
+-- Megabytes of the matrix that is read, far beyond the caches; the emulated card is not measured,
+-- it only has to get through this.
+local MATRIX = {cpu = 256, cuda = 1024, ['cuda-emulated'] = 4}
+
 --- Bytes a second that one product of a row with a large bf16 matrix reads: the best of several.
 ---@param be ag.Backend
----@param megabytes? integer size of the matrix, default far beyond the caches: 256, on a card 1024
+---@param megabytes? integer size of the matrix, default by the kind of backend
 ---@return number
 function M.bandwidth(be, megabytes)
   -- A card has read 256 MB before the host has gone to sleep and woken up: so it makes several
-  -- products before it is waited for, of a matrix of which little stays in its larger cache.
+  -- products before it is waited for.
   local card = be.kind == 'cuda'
   local products, rounds = card and 8 or 1, card and 12 or 6
   local columns = 2048
-  local rows = (megabytes or card and 1024 or 256) * 2 ^ 20 / 2 / columns
+  local rows = (megabytes or MATRIX[be.kind]) * 2 ^ 20 / 2 / columns
   local w = tensor.zeros(be, {rows, columns}, 'bf16')
   ops.fill(w, 0.5) -- pages of zeros that were never written may all be one page
   local x, out = tensor.zeros(be, {1, columns}), tensor.zeros(be, {1, rows})
@@ -66,14 +70,15 @@ function M.bandwidth(be, megabytes)
   return best
 end
 
---- Microseconds that one recorded op costs when it does next to nothing: of a thousand, each of
---- which must wait for the one before.
+--- Microseconds that one recorded op costs when it does next to nothing: of a thousand products of
+--- two numbers, each of which must wait for the one before. Products, as a device may put a few
+--- small sums and copies into one launch.
 ---@param be ag.Backend
 ---@return number
 function M.op_cost(be)
-  local OPS, x, y = 1000, tensor.zeros(be, {1, 1}), tensor.zeros(be, {1, 1})
+  local OPS, x, y = 1000, tensor.zeros(be, {1, 1}):fill(1), tensor.zeros(be, {1, 1}):fill(1)
   local chain = plan.capture(be, function()
-    for _ = 1, OPS do ops.add(x, x, y, 1) end
+    for _ = 1, OPS do ops.mul(x, x, y) end
   end)
   local function run()
     local began = posix.now()

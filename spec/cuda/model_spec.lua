@@ -61,8 +61,11 @@ for _, kind in ipairs {'cuda-emulated', 'cuda'} do
       end)
     end
 
+    -- The emulated card has no time for more.
+    local frames = kind == 'cuda' and 200 or 40
     for _, dtype in ipairs {'f32', 'bf16'} do
-      it('says 200 greedy frames with the codes of the CPU, in ' .. dtype, function()
+      local sentence = 'says %d greedy frames with the codes of the CPU, in %s'
+      it(sentence:format(frames, dtype), function()
         for _, model in ipairs(golden.models()) do
           local function run(backend)
             local tts = assert(ag.qwen3_tts.open(model.model, {backend = backend, dtype = dtype}))
@@ -70,7 +73,7 @@ for _, kind in ipairs {'cuda-emulated', 'cuda'} do
             -- forbids it would cut them.
             tts.cfg.talker.codec.eos = -1
             local o = speech.options(model, tts, LONG, nil)
-            o.greedy, o.max_frames, o.layout = true, 200, 'whole'
+            o.greedy, o.max_frames, o.layout = true, frames, 'whole'
             o.repetition_penalty = 1.3 -- argmax alone soon says one frame for ever
             local list, seen, distinct = {}, {}, 0
             local nexts, u = assert(tts:frames(o))
@@ -83,10 +86,10 @@ for _, kind in ipairs {'cuda-emulated', 'cuda'} do
           end
           local codes, distinct, u = run(be)
           local expected = run(assert(ag.backend('cpu', {threads = 2})))
-          assert.equal(200, #codes)
+          assert.equal(frames, #codes)
           for i, text in ipairs(expected) do assert.equal(text, codes[i], 'frame ' .. i) end
-          assert.is_true(distinct > 50, 'the same frames over and over prove little')
-          assert.is_true(u.prompt_rows > 56, 'caches have not grown')
+          assert.is_true(distinct > frames / 4, 'the same frames over and over prove little')
+          assert.is_true(u.prompt_rows > 56, '200 frames would not make the caches grow')
         end
       end)
     end
