@@ -270,9 +270,28 @@ static int emit_small(fuser *f, int i)
     return f->emit(f->ctx, AGI_LAUNCH_SMALL, &s, sizeof s, true);
 }
 
+/* Moves small ops down to the next small op where nothing between depends on them: one launch less. */
+static void sink_small(agi_entry *e, int n)
+{
+    int64_t count;
+    for (int i = n - 2; i >= 0; i--) {
+        if (!is_small(&e[i], &count)) continue;
+        for (int j = i + 1; j < n && j <= i + AHEAD; j++) {
+            if (is_small(&e[j], &count)) {
+                const agi_entry moved = e[i];
+                memmove(&e[i], &e[i + 1], (size_t)(j - 1 - i) * sizeof *e);
+                e[j - 1] = moved;
+                break;
+            }
+            if (conflict(&e[i], &e[j])) break;
+        }
+    }
+}
+
 int agi_fuse(agi_entry *entries, int n, agi_emit *emit, void *ctx)
 {
     fuser f = {entries, n, emit, ctx};
+    sink_small(entries, n);
     for (int i = 0; i < n; i++) {
         int64_t count;
         int rc;

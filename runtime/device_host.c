@@ -1,6 +1,7 @@
 /* device_host.c: the machine under `cuda-emulated`: host memory, and kernels that run where they are
  * called. For specs only; see device.h. */
 #include "device.h"
+#include "../kernels/cuda/emulate.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 struct agi_machine {
     agi_device_host host;
+    bool overlap; /* of launches, to check that none reads too early; that takes time */
 };
 
 int agi_machine_open(agi_machine **out, const agi_device_host *host)
@@ -16,6 +18,8 @@ int agi_machine_open(agi_machine **out, const agi_device_host *host)
     *out = calloc(1, sizeof **out);
     if (!*out) return host->fail(AG_ENOMEM, "backend: out of memory");
     (*out)->host = *host;
+    const char *pdl = getenv("ARGENT_PDL");
+    (*out)->overlap = pdl && !strcmp(pdl, "1");
     return AG_OK;
 }
 
@@ -117,19 +121,17 @@ int agi_machine_launch_failed(agi_machine *m, const char *op, int rc)
     return m->host.fail(AG_EIO, "%s: the launch failed", op);
 }
 
-bool agi_machine_dependent(const agi_machine *m)
-{
-    (void)m;
-    return false;
-}
+bool agi_machine_dependent(const agi_machine *m) { return m->overlap; }
 
 int agi_machine_replay(agi_machine *m, void **graph, int runs, int (*launch)(void *plan),
                        void *plan)
 {
-    (void)m;
     (void)graph;
     (void)runs;
-    return launch(plan);
+    agi_emulated_overlap(m->overlap);
+    int rc = launch(plan);
+    agi_emulated_overlap(false);
+    return rc;
 }
 
 void agi_machine_forget(agi_machine *m, void *graph)

@@ -18,10 +18,13 @@
 #define __has_feature(x) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#define FORGET(stack, bytes) __asan_unpoison_memory_region(stack, bytes)
 #define LEAVE(keep, stack, bytes) __sanitizer_start_switch_fiber(keep, stack, bytes)
 #define ARRIVE(kept, stack, bytes) __sanitizer_finish_switch_fiber(kept, stack, bytes)
 #else
+#define FORGET(stack, bytes) ((void)(stack))
 #define LEAVE(keep, stack, bytes) ((void)(keep), (void)(stack), (void)(bytes))
 #define ARRIVE(kept, stack, bytes) ((void)(kept), (void)(stack), (void)(bytes))
 #endif
@@ -33,7 +36,7 @@ enum state { READY, AT_BARRIER, AT_EXCHANGE, ENDED };
 typedef struct {
     void *stack;
     void *fake; /* AddressSanitizer's */
-    bool entered;
+    bool abandoned; /* in the middle of its kernel: it begins anew */
     enum state state;
     size_t shared_at;
     int turn; /* exchanges so far: their buffers alternate */
@@ -237,6 +240,11 @@ static void run_block(int threads, bool backwards)
 {
     memset(shared, 0xff, shared_used);
     for (int i = 0; i < threads; i++) {
+        if (fibres[i].abandoned) {
+            FORGET(fibres[i].stack, STACK); /* of the frames that were left there */
+            prepare(&fibres[i], body);
+            fibres[i].abandoned = false;
+        }
         fibres[i].state = READY;
         fibres[i].shared_at = 0;
         fibres[i].turn = 0;
@@ -262,23 +270,24 @@ static void run_block(int threads, bool backwards)
     }
 }
 
-int agi_emulated_launch(agi_kernel_fn *kernel, int64_t across, int64_t down, int threads,
-                        const void *args)
+static void run(const agi_emulated_call *call)
 {
     static bool backwards;
+    const int64_t n = call->across * call->down;
+    const int threads = call->threads;
     if (threads < 1 || threads > MOST_THREADS || threads % WARP) die("a block of odd size");
-    if (across < 1 || across > INT32_MAX || down < 1 || down > 65535)
+    if (call->across < 1 || call->across > INT32_MAX || call->down < 1 || call->down > 65535)
         die("a grid of impossible size");
     if (!shared && !(shared = malloc(SHARED_MOST))) die("no memory");
     for (; made < threads; made++) make_fibre(&fibres[made]);
     shared_used = SHARED_MOST; /* not known before a block has run */
-    running = kernel;
-    arguments = args;
+    running = call->kernel;
+    arguments = call->args;
     agi_emulated.threads = (agi_dim2){threads, 1};
-    agi_emulated.grid = (agi_dim2){(int)across, (int)down};
-    for (int64_t i = 0; i < across * down; i++) {
-        const int64_t at = backwards ? across * down - 1 - i : i;
-        agi_emulated.block = (agi_dim2){(int)(at % across), (int)(at / across)};
+    agi_emulated.grid = (agi_dim2){(int)call->across, (int)call->down};
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = backwards ? n - 1 - i : i;
+        agi_emulated.block = (agi_dim2){(int)(at % call->across), (int)(at / call->across)};
         if (i == 1) {
             shared_used = 0;
             for (int j = 0; j < threads; j++)
@@ -287,11 +296,84 @@ int agi_emulated_launch(agi_kernel_fn *kernel, int64_t across, int64_t down, int
         run_block(threads, backwards);
     }
     backwards = !backwards;
+}
+
+/* ---- launches that overlap ---- */
+
+typedef struct {
+    const void *at;
+    char bytes[16];
+} early_read;
+
+static agi_emulated_call pending; /* kernel NULL: none */
+static bool overlapping, probing;
+static early_read *early;
+static size_t n_early, cap_early;
+
+void agi_emulated_begin(void)
+{
+    if (!probing) return;
+    /* What follows is for the launch's turn. */
+    fibres[current].state = ENDED;
+    fibres[current].abandoned = true;
+    go_home();
+}
+
+const void *agi_emulated_constant(const void *p)
+{
+    if (!probing) return p;
+    if (n_early == cap_early) {
+        cap_early = cap_early ? 2 * cap_early : 1024;
+        early_read *more = realloc(early, cap_early * sizeof *more);
+        if (!more) die("no memory");
+        early = more;
+    }
+    early[n_early].at = p;
+    memcpy(early[n_early++].bytes, p, sizeof early->bytes);
+    return p;
+}
+
+static void flush(void)
+{
+    if (!pending.kernel) return;
+    const agi_emulated_call call = pending;
+    pending.kernel = NULL;
+    run(&call);
+    free((void *)(uintptr_t)call.args);
+}
+
+int agi_emulated_launch(const agi_emulated_call *call)
+{
+    if (!overlapping) {
+        run(call);
+        return 0;
+    }
+    n_early = 0;
+    if (call->dependent && pending.kernel) {
+        probing = true;
+        run(call);
+        probing = false;
+    }
+    flush();
+    for (size_t i = 0; i < n_early; i++)
+        if (memcmp(early[i].at, early[i].bytes, sizeof early->bytes) != 0)
+            die("a dependent launch has read what the launch before it writes");
+    pending = *call;
+    void *copy = malloc(call->size);
+    if (!copy) die("no memory");
+    pending.args = memcpy(copy, call->args, call->size);
     return 0;
+}
+
+void agi_emulated_overlap(int on)
+{
+    if (!on) flush();
+    overlapping = on;
 }
 
 __attribute__((destructor)) static void give_back(void)
 {
     for (int i = 0; i < made; i++) munmap(fibres[i].stack, STACK);
     free(shared);
+    free(early);
 }
