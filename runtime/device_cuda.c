@@ -145,7 +145,7 @@ static int begin(agi_machine *m)
                             major, minor);
     /* ARGENT_PDL=0 has every launch wait for the end of the one before it. */
     const char *pdl = getenv("ARGENT_PDL");
-    m->dependent = major >= 9 && !(pdl && !strcmp(pdl, "0"));
+    m->dependent = major >= 9 && !(pdl && !strcmp(pdl, "0")) && agi_cuda_waits();
     if ((e = cudaStreamCreateWithFlags(&m->stream, cudaStreamNonBlocking)) != cudaSuccess ||
         (e = begin_memory(m)) != cudaSuccess)
         return no_device(&m->host, e);

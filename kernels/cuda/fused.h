@@ -100,6 +100,10 @@ typedef struct {
 /* Threads that op takes as a small one, -1: it is none. */
 int64_t agi_cuda_small_count(enum agi_op op, const void *args);
 
+/* Whether the kernels that this card runs wait for those before them. Ones compiled for a card before
+ * sm_90, which the driver may have translated for a later one, do not know how. */
+int agi_cuda_waits(void);
+
 /* The launches; 0, a cudaError_t, or -2: no kernel for heads this wide. */
 int agi_cuda_product(const void *args, const agi_launch *l);
 int agi_cuda_attend(const void *args, const agi_launch *l);

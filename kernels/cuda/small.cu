@@ -63,6 +63,16 @@ int64_t agi_cuda_small_count(enum agi_op op, const void *args)
     }
 }
 
+int agi_cuda_waits(void)
+{
+#ifdef __CUDACC__
+    cudaFuncAttributes a;
+    return cudaFuncGetAttributes(&a, small) == cudaSuccess && a.ptxVersion >= 90;
+#else
+    return 1;
+#endif
+}
+
 LAUNCHER(small)
 {
     small_args a;

@@ -29,6 +29,8 @@ for _, size in ipairs(sizes) do
   local figures = text and text ~= '' and json.decode(text, 'bench')
   bench[size] = figures or nil
 end
+local serial = read 'bench-serial.json'
+serial = serial and serial ~= '' and json.decode(serial, 'bench') or nil
 local any = bench['0.6b'] or bench['1.7b'] or {}
 local emulated = any.device == 'cuda-emulated'
 local name, driver = (read 'card' or ''):match '^([^,]+), ([^,]+)'
@@ -64,6 +66,9 @@ local ROWS = {
   {'  over reading its bytes as measured', '%.2f x', function(b) return b.ratio end},
   {'  talker step, ms', '%.3f', function(b) return b.talker end},
   {'  predictor, 15 steps, ms', '%.3f', function(b) return b.predictor end},
+  {'  without overlapping launches, ms', '%.3f', function(_, size)
+    return size == '0.6b' and serial and serial.frame
+  end},
   {'a frame with a logits hook, ms', '%.3f', function(b) return b.hooked end},
   {'codec, one frame, ms', '%.3f', function(b) return b.codec_1 end,
     {['0.6b'] = 1.5, ['1.7b'] = 1.5}},

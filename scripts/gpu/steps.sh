@@ -74,6 +74,9 @@ measure() {
     cat "$results/bench-$1.json"
 }
 
+# serial NAME DIR: measure without overlapping launches.
+serial() { ARGENT_PDL=0 measure "$@"; }
+
 # sanitized TOOL ARGUMENT...: argent under a tool of compute-sanitizer.
 sanitized() {
   compute-sanitizer --tool "$1" --target-processes all --error-exitcode 9 \
