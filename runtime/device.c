@@ -134,11 +134,11 @@ static bool may_fault(enum agi_op op)
 static int run(ag_backend *be, const agi_call *call)
 {
     device *d = of(be);
-    const int64_t need = scratch_of(call->op, call->args);
+    const int64_t need = scratch_of((int)call->op, call->args);
     char *scratch = NULL;
     int rc = refused(d, call);
     if (rc == AG_OK && need) rc = agi_machine_alloc(d->machine, need, &scratch);
-    if (rc == AG_OK) rc = launch(d, call->op, call->args, scratch, false);
+    if (rc == AG_OK) rc = launch(d, (int)call->op, call->args, scratch, false);
     if (rc == AG_OK && may_fault(call->op)) rc = settle(d);
     if (scratch) agi_machine_free(d->machine, scratch, need);
     return rc;

@@ -79,7 +79,7 @@ static int emit_op(fuser *f, int i)
 {
     const agi_entry *e = &f->e[i];
     const bool product = e->op == AGI_OP_linear || e->op == AGI_OP_conv1d;
-    return f->emit(f->ctx, e->op, e->args, e->size, !product || !weights_written(f, e->args));
+    return f->emit(f->ctx, (int)e->op, e->args, e->size, !product || !weights_written(f, e->args));
 }
 
 static void take(fuser *f, int i) { f->e[i].taken = true; }
