@@ -77,7 +77,7 @@ describe('gpu_check', function()
       ['end to end, x real time'] = 'speed', ['a tiny op in a plan, us'] = 'op_cost'} do
       assert.is_true(small[key] > 0)
       assert.is_true(math.abs(tonumber(t[row][1]) - small[key]) <= 0.0501, row)
-      assert.is_true(tonumber(t[row][3]) > 0, row)
+      assert.is_true(tonumber(t[row][3]) >= 0, row)
       assert.same({'', ''}, {t[row][2], t[row][4]}) -- an emulated card has nothing to reach
     end
     -- What the steps said in full.
