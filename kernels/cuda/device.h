@@ -81,10 +81,11 @@ DEVICE float shuffle(float v, int lane) { return __shfl_sync(~0u, v, lane); }
 DEVICE int64_t shuffle_int(int64_t v, int lane) { return __shfl_sync(~0u, v, lane); }
 DEVICE double shuffle_double(double v, int lane) { return __shfl_sync(~0u, v, lane); }
 
-DEVICE float warp_sum(float v)
+/* Each of the n numbers becomes its sum over the warp. */
+DEVICE void warp_sums(float *v, int n)
 {
-    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2) v += __shfl_xor_sync(~0u, v, off);
-    return v;
+    for (int off = AGI_WARP_LANES / 2; off > 0; off /= 2)
+        UNROLL for (int i = 0; i < n; i++) v[i] += __shfl_xor_sync(~0u, v[i], off);
 }
 
 DEVICE void agi_mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2])
@@ -124,7 +125,7 @@ DEVICE uint4 load_constant(const void *p) { return __ldg((const uint4 *)p); }
 
 #define LAUNCHER(name) int agi_cuda_##name(const void *args, const agi_launch *l)
 
-DEVICE float warp_sum(float v) { return agi_emulated_warp_sum(v); }
+DEVICE void warp_sums(float *v, int n) { agi_emulated_warp_sums(v, n); }
 
 DEVICE void agi_report(agi_fault *f, int32_t code, int32_t what, int64_t a, int64_t b, int64_t c,
                        int64_t d)
@@ -139,6 +140,12 @@ DEVICE uint4 load_constant(const void *p)
 }
 
 #endif
+
+DEVICE float warp_sum(float v)
+{
+    warp_sums(&v, 1);
+    return v;
+}
 
 static inline int64_t blocks_of(int64_t n, int64_t per_block)
 {

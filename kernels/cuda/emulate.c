@@ -29,7 +29,7 @@
 #define ARRIVE(kept, stack, bytes) ((void)(kept), (void)(stack), (void)(bytes))
 #endif
 
-enum { MOST_THREADS = 1024, WARP = 32, STACK = 64 << 10, SHARED_MOST = 48 << 10, CELL = 32 };
+enum { MOST_THREADS = 1024, WARP = 32, STACK = 64 << 10, SHARED_MOST = 48 << 10, MOST_SUMS = 8 };
 
 enum state { READY, AT_BARRIER, AT_EXCHANGE, ENDED };
 
@@ -55,12 +55,12 @@ static size_t home_bytes;
 static int made, current;
 static char *shared;
 static size_t shared_used;
-static char exchanged[MOST_THREADS / WARP][2][WARP * CELL];
+static char exchanged[MOST_THREADS / WARP][2][WARP * MOST_SUMS * 4];
 typedef struct {
-    int turn; /* of the exchange that it is the sum of */
-    float sum;
-} warp_total;
-static warp_total totals[MOST_THREADS / WARP];
+    int turn; /* of the exchange that these are the sums of */
+    float sum[MOST_SUMS];
+} warp_totals;
+static warp_totals totals[MOST_THREADS / WARP];
 static agi_kernel_fn *running;
 static const void *arguments;
 
@@ -163,27 +163,28 @@ const void *agi_emulated_exchange(const void *mine, size_t bytes)
 {
     fibre *f = &fibres[current];
     char *cells = exchanged[(unsigned)current / WARP][f->turn++ & 1];
-    if (bytes > CELL) die("a shuffle of too many bytes");
+    if (bytes > MOST_SUMS * 4) die("a shuffle of too many bytes");
     memcpy(cells + (unsigned)current % WARP * bytes, mine, bytes);
     f->state = AT_EXCHANGE;
     go_home();
     return cells;
 }
 
-/* The exchanges give all lanes the same bits, so the first to come back makes the sum of all. */
-float agi_emulated_warp_sum(float v)
+/* The exchanges give all lanes the same bits, so the first to come back makes the sums of all. */
+void agi_emulated_warp_sums(float *v, int n)
 {
-    float all[WARP];
-    const void *given = agi_emulated_exchange(&v, sizeof v);
+    float all[WARP * MOST_SUMS];
+    const void *given = agi_emulated_exchange(v, (size_t)n * sizeof *v);
     const int turn = fibres[current].turn;
-    warp_total *t = &totals[(unsigned)current / WARP];
-    if (t->turn == turn) return t->sum;
-    memcpy(all, given, sizeof all);
-    for (int off = WARP / 2; off > 0; off /= 2)
-        for (int i = 0; i < off; i++) all[i] += all[i + off];
-    t->turn = turn;
-    t->sum = all[0];
-    return t->sum;
+    warp_totals *t = &totals[(unsigned)current / WARP];
+    if (t->turn != turn) {
+        memcpy(all, given, (size_t)(WARP * n) * sizeof *all);
+        for (int off = WARP / 2; off > 0; off /= 2)
+            for (int i = 0; i < off * n; i++) all[i] += all[i + off * n];
+        t->turn = turn;
+        memcpy(t->sum, all, sizeof t->sum);
+    }
+    memcpy(v, t->sum, (size_t)n * sizeof *v);
 }
 
 static float half_of(uint32_t pair, int high)

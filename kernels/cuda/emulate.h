@@ -89,8 +89,8 @@ DEVICE double shuffle_double(double v, int lane)
     return ((const double *)agi_emulated_exchange(&v, sizeof v))[lane & 31];
 }
 
-/* As warp_sum of device.h, in one exchange. */
-float agi_emulated_warp_sum(float v);
+/* As warp_sums of device.h, in one exchange; n <= 8. */
+void agi_emulated_warp_sums(float *v, int n);
 
 /* One thread runs at a time. */
 DEVICE int atomicAdd(int *p, int v)

@@ -225,15 +225,13 @@ DEVICE void product_block(const product_args *a, int R, bool bf16, bool gated)
     if (a->vectors) dot_vectors(a, &j, R, bf16, sum);
     else dot_scalars(a, &j, R, bf16, sum);
     /* Lane i has row i of every stream. */
-    float mine[STREAMS];
-    UNROLL for (int s = 0; s < STREAMS; s++)
+    float mine[STREAMS] = {0};
+    UNROLL for (int i = 0; i < R; i++)
     {
-        mine[s] = 0;
-        UNROLL for (int i = 0; i < R; i++)
-        {
-            const float total = warp_sum(sum[s][i]);
-            if (lane == i) mine[s] = total;
-        }
+        float total[STREAMS];
+        UNROLL for (int s = 0; s < STREAMS; s++) total[s] = sum[s][i];
+        warp_sums(total, STREAMS);
+        UNROLL for (int s = 0; s < STREAMS; s++) if (lane == i) mine[s] = total[s];
     }
     if (a->slices > 1) {
         UNROLL for (int s = 0; s < STREAMS; s++) if (lane < R)
