@@ -100,7 +100,8 @@ for _, k in ipairs(kernels.all()) do
         local ok, err, code = plan:try()
         assert.is_nil(ok)
         local row = k.isa:find 'cuda' and err:match 'row (%d+)' or 0
-        assert.equal(('embedding: id 7 (row %d, group 0) is not in its table of 5'):format(row), err)
+        local message = 'embedding: id 7 (row %d, group 0) is not in its table of 5'
+        assert.equal(message:format(row), err)
         assert.equal('value', code)
         assert.same_bits(ag.zeros(b, {300, 100}), out)
       end
