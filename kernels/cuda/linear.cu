@@ -156,26 +156,28 @@ DEVICE void dot_vectors(const product_args *a, const job *j, int R, bool bf16,
     }
 }
 
-/* The same by single weights, for sizes and addresses that have no vectors. */
+/* The same sums in the same order by single loads, for sizes and addresses that have no vectors. */
 DEVICE void dot_scalars(const product_args *a, const job *j, int R, bool bf16,
                         float sum[STREAMS][ROWS])
 {
     const agi_linear_args *x = &a->p.part[0];
-    const int count = (int)(x->k * x->taps);
+    const int count = (int)(x->k * x->taps), stride = AGI_WARP_LANES * a->slices;
     float scale[ROWS];
     BEGIN();
     norm_factors(a, j, R, scale);
-    for (int e = j->slice * AGI_WARP_LANES + j->lane; e < count; e += AGI_WARP_LANES * a->slices) {
-        float w[STREAMS];
-        UNROLL for (int s = 0; s < STREAMS; s++) w[s] =
-            bf16 ? from_bf16(((const uint16_t *)j->row[s])[e]) : ((const float *)j->row[s])[e];
-        UNROLL for (int i = 0; i < R; i++)
-        {
-            if (i >= j->n) continue;
-            int c;
-            float y = *input_at(x, j->r0 + i, e, &c);
-            if (a->p.normed) y = y * scale[i] * a->p.norm_w[c];
-            UNROLL for (int s = 0; s < STREAMS; s++) sum[s][i] = FMA(y, w[s], sum[s][i]);
+    for (int v = j->slice * AGI_WARP_LANES + j->lane; v * VECTOR < count; v += stride) {
+        for (int e = v * VECTOR; e < (v + 1) * VECTOR && e < count; e++) {
+            float w[STREAMS];
+            UNROLL for (int s = 0; s < STREAMS; s++) w[s] =
+                bf16 ? from_bf16(((const uint16_t *)j->row[s])[e]) : ((const float *)j->row[s])[e];
+            UNROLL for (int i = 0; i < R; i++)
+            {
+                if (i >= j->n) continue;
+                int c;
+                float y = *input_at(x, j->r0 + i, e, &c);
+                if (a->p.normed) y = y * scale[i] * a->p.norm_w[c];
+                UNROLL for (int s = 0; s < STREAMS; s++) sum[s][i] = FMA(y, w[s], sum[s][i]);
+            }
         }
     }
 }

@@ -122,7 +122,10 @@ for _, kind in ipairs {'cuda-emulated', 'cuda-emulated, overlapping', 'cuda'} do
           for i = 1, 5 do x[i] = kernels.tensor(be, {rows, 16}, next) end
           local dtype = seed % 2 == 0 and 'bf16' or nil
           for i = 1, 3 do w[i] = kernels.tensor(be, {16, 16}, next, dtype) end
+          -- One whose rows do not begin on 16 bytes.
+          w[4] = kernels.tensor(be, {16, 21}, next, dtype):narrow(2, 2, 16)
           for i = 1, 2 do v[i] = kernels.tensor(be, {16}, next) end
+          v[3] = kernels.tensor(be, {17}, next):narrow(1, 2, 16)
           local program = {}
           for i = 1, 14 do
             local a, b, c = pick(x), pick(x), pick(x)
