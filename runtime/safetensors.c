@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -187,10 +188,6 @@ static void convert(char *dst, int to, const char *src, int from, int64_t n)
 {
     uint16_t h;
     float v;
-    if (to == from) {
-        memcpy(dst, src, (size_t)(n * agi_dtype_size(to)));
-        return;
-    }
     for (int64_t i = 0; i < n; i++) {
         if (from == AG_F32) {
             memcpy(&v, src + 4 * i, 4);
@@ -207,19 +204,26 @@ static void convert(char *dst, int to, const char *src, int from, int64_t n)
     }
 }
 
-static int converted(ag_tensor **out, const ag_file *f, const agi_entry *e, const char *src,
+static int copied(ag_tensor **out, const ag_file *f, const agi_entry *e, const char *src,
                      ag_backend *be, int from, int to)
 {
-    enum { CHUNK = 1 << 16 };
+    /* What stays as it is goes from the file as it lies there, in larger pieces. */
+    const int64_t chunk = from == to ? 1 << 23 : 1 << 16;
     int64_t in = agi_dtype_size(from), size = agi_dtype_size(to), n = (e->end - e->begin) / in;
-    char *stage = malloc((size_t)(CHUNK * size));
-    int rc = stage ? ag_tensor_new(out, be, to, e->ndim, e->shape) : AG_ENOMEM;
-    if (rc == AG_ENOMEM)
-        agi_file_fail(rc, f->path, e->name, "out of memory: %lld bytes", (long long)(n * size));
-    for (int64_t i = 0; i < n && rc == AG_OK; i += CHUNK) {
-        int64_t m = n - i < CHUNK ? n - i : CHUNK;
-        convert(stage, to, src + i * in, from, m);
-        rc = be->slots->upload(be, agi_tensor_data(*out) + i * size, stage, m * size);
+    char *stage = from == to ? NULL : malloc((size_t)(chunk * size));
+    int rc = stage || from == to
+                 ? ag_tensor_new(out, be, to, e->ndim, e->shape)
+                 : agi_fail(AG_ENOMEM, "out of memory: %lld bytes", (long long)(chunk * size));
+    if (rc == AG_ENOMEM) {
+        char why[256]; /* in the backend's words: a device says what is free */
+        snprintf(why, sizeof why, "%s", ag_last_error());
+        agi_file_fail(rc, f->path, e->name, "%s", why);
+    }
+    for (int64_t i = 0; i < n && rc == AG_OK; i += chunk) {
+        int64_t m = n - i < chunk ? n - i : chunk;
+        if (stage) convert(stage, to, src + i * in, from, m);
+        rc = be->slots->upload(be, agi_tensor_data(*out) + i * size, stage ? stage : src + i * in,
+                               m * size);
         forget_pages(src + i * in, m * in); /* so that memory never holds both in full */
     }
     forget_pages(src, n * in); /* and the pages that two chunks shared */
@@ -244,7 +248,7 @@ int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype
     char *src = f->map + (f->data - f->map) + e->begin;
     bool aligned = (uintptr_t)src % (uintptr_t)e->width == 0;
     if (from != dtype || !aligned || e->begin == e->end || strcmp(be->kind, "cpu") != 0)
-        return converted(out, f, e, src, be, from, dtype);
+        return copied(out, f, e, src, be, from, dtype);
     mapped *m = malloc(sizeof *m);
     if (!m) return agi_file_fail(AG_ENOMEM, f->path, e->name, "out of memory");
     *m = (mapped){f, src, e->end - e->begin};

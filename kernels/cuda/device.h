@@ -134,10 +134,7 @@ DEVICE void agi_report(agi_fault *f, int32_t code, int32_t what, int64_t a, int6
     *f = (agi_fault){code, what, a, b, c, d};
 }
 
-DEVICE uint4 load_constant(const void *p)
-{
-    return *(const uint4 *)agi_emulated_constant(p);
-}
+DEVICE uint4 load_constant(const void *p) { return *(const uint4 *)agi_emulated_constant(p); }
 
 #endif
 

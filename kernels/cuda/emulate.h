@@ -9,8 +9,7 @@
 #ifndef ARGENT_KERNELS_CUDA_EMULATE_H
 #define ARGENT_KERNELS_CUDA_EMULATE_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "emulate_run.h"
 
 #define DEVICE static inline
 #define UNROLL
@@ -23,28 +22,12 @@
     static void name(const void *a) { name##_text((const type *)a); }                              \
     DEVICE void name##_text(const type *a)
 
-typedef void agi_kernel_fn(const void *args);
-
-typedef struct {
-    agi_kernel_fn *kernel;
-    int64_t across, down; /* blocks */
-    int threads;
-    const void *args; /* `size` bytes, copied */
-    size_t size;
-    int dependent; /* on a card it may begin before the launch before it has ended */
-} agi_emulated_call;
-
-/* Runs a launch: at once, or, while launches overlap, when the next one is known. Then what a
- * dependent launch reads before its BEGIN is read before the launch before it has run, and must still
- * be there afterwards. */
-int agi_emulated_launch(const agi_emulated_call *call);
-void agi_emulated_overlap(int on);
 void agi_emulated_begin(void);
 /* 16 bytes that no kernel writes. */
 const void *agi_emulated_constant(const void *p);
 #define START(l, kernel, across, down, threads, args)                                              \
-    agi_emulated_launch(&(agi_emulated_call){kernel, across, down, threads, args, sizeof *(args),  \
-                                             (l)->dependent})
+    agi_emulated_launch(                                                                           \
+        &(agi_emulated_call){kernel, across, down, threads, args, sizeof *(args), (l)->dependent})
 
 typedef struct {
     int x, y;

@@ -8,11 +8,12 @@ local M = {}
 
 --- Puts the command and its libraries into a folder that is there.
 ---@param dir string absolute
+---@param half? string the library in the place of the CUDA half, default libargent_emulated.so
 ---@return string exe the command, quoted for a shell; it wants M.env()
-function M.make(dir)
+function M.make(dir, half)
   local build = command.exe:match '^(.*)/'
   for from, to in pairs {['argent'] = 'argent', ['libargent.so'] = 'libargent.so',
-    ['libargent_emulated.so'] = 'libargent_cuda.so'} do
+    [half or 'libargent_emulated.so'] = 'libargent_cuda.so'} do
     -- A copy: the loader follows a link, and would look beside the file that it leads to.
     os.execute(('cp -L %s %s'):format(command.quote(build .. '/' .. from),
       command.quote(dir .. '/' .. to)))

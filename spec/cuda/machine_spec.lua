@@ -1,0 +1,191 @@
+-- The machine under `cuda` (runtime/device_cuda.c): its stream, memory, graphs and refusals, over a
+-- runtime that is not NVIDIA's (spec/support/fake_cudart.c), in which what may happen later does.
+
+local card = require 'support.card'
+local cjson = require 'cjson'
+local command = require 'support.command'
+local golden = require 'support.golden'
+local lfs = require 'lfs'
+
+local FAKE = 'libargent_fake.so'
+
+describe('the machine of the CUDA backend', function()
+  if not lfs.attributes(command.exe:match '^(.*)/' .. '/' .. FAKE) then
+    pending(('there is no %s: it is built where the CUDA headers are'):format(FAKE))
+    return
+  end
+
+  local dir, exe, model
+
+  setup(function()
+    dir = os.tmpname()
+    os.remove(dir)
+    assert(lfs.mkdir(dir))
+    exe = card.make(dir, FAKE)
+    for _, m in ipairs(golden.models()) do
+      if m.name == 'custom' then model = m.model end
+    end
+    if model:sub(1, 1) ~= '/' then model = lfs.currentdir() .. '/' .. model end
+  end)
+
+  teardown(function() os.execute('rm -rf ' .. command.quote(dir)) end)
+
+  -- The command on a card and driver that are as FAKE_CUDA says.
+  local function run(args, fake)
+    local env = card.env()
+    env.FAKE_CUDA = fake or ''
+    return command.run(args, {exe = exe, env = env})
+  end
+
+  -- Runs a script on the card; what it prints, as JSON. It has ag, be, counts() and model.
+  local function script(text, fake)
+    local path = dir .. '/script.lua'
+    local f = assert(io.open(path, 'w'))
+    f:write(([[
+local ag, ffi, cjson = require 'argent', require 'ffi', require 'cjson'
+local model = %q
+local be = assert(ag.backend 'cuda')
+ffi.cdef 'struct fake_cuda_counts { int64_t launches, graph_launches, graphs, waits, downloads, '
+  .. 'downloaded, uploads, allocations, frees, memory, mapped, pinned; } fake_cuda_counts;'
+]]):format(model):gsub("(ffi%.cdef) ('.-')\n  %.%. ('.-')\n", '%1(%2 .. %3)\n'), ([[
+local lib = ffi.load(%q)
+local function counts()
+  local c, t = lib.fake_cuda_counts, {}
+  for name in ('launches graph_launches graphs waits downloads downloaded uploads allocations '
+    .. 'frees memory mapped pinned'):gmatch '%%a[%%a_]*' do t[name] = tonumber(c[name]) end
+  return t
+end
+]]):format(dir .. '/libargent_cuda.so'), text)
+    f:close()
+    local r = run({'run', path}, fake)
+    assert.equal(0, r.code, r.err)
+    return cjson.decode(r.out)
+  end
+
+  local function say(device, fake)
+    return run({'say', 'One two.', '-m', model, '--voice', 'ryan', '--seed', '4', '--max-frames',
+      '6', '--device', device, '-o', '-'}, fake)
+  end
+
+  it('speaks as the CPU does', function()
+    local here, there = say 'cuda', say 'cpu'
+    assert.equal(0, here.code, here.err)
+    assert.equal(#there.out, #here.out)
+    local text = [[
+local function codes(backend)
+  local tts = assert(ag.qwen3_tts.open(model, {backend = backend}))
+  local sound = assert(tts:say {text = 'One two.', voice = 'ryan', seed = 4, max_frames = 12})
+  return sound.codes:totable()
+end
+print(cjson.encode {codes(be), codes(assert(ag.backend 'cpu'))})]]
+    for _, fake in ipairs {'', 'nograph'} do
+      local r = script(text, fake)
+      assert.equal(12, #r[1])
+      assert.same(r[2], r[1])
+    end
+  end)
+
+  it('makes a frame of one graph, one wait and one reading of its codes', function()
+    local r = script [[
+local tts = assert(ag.qwen3_tts.open(model, {backend = be}))
+local next = assert(tts:frames {text = 'One two.', voice = 'ryan', seed = 4, max_frames = 12})
+for _ = 1, 4 do next() end
+local before = counts()
+next()
+next()
+local after, change = counts(), {}
+for name, n in pairs(after) do change[name] = n - before[name] end
+change.groups = tts.cfg.talker.num_code_groups
+print(cjson.encode(change))]]
+    local groups = r.groups
+    r.groups = nil
+    assert.same({graph_launches = 2, waits = 2, downloads = 2, downloaded = 2 * groups * 4,
+      launches = 0, graphs = 0, uploads = 0, allocations = 0, frees = 0, memory = 0, mapped = 0,
+      pinned = 0}, r)
+  end)
+
+  it('keeps graphs of plans that run again, and gives back all it took', function()
+    local r = script [[
+local x = ag.tensor(be, {1, 2, 3})
+local once = ag.capture(be, function() ag.ops.affine(x, x, 2, 0) end)
+local often = ag.capture(be, function() ag.ops.affine(x, x, 1, 1) end)
+once:run()
+for _ = 1, 5 do often:run() end
+local during = counts()
+local values = x:totable()
+often:release()
+once:release()
+do
+  local tts = assert(ag.qwen3_tts.open(model, {backend = be}))
+  assert(tts:say {text = 'One two.', voice = 'ryan', seed = 4, max_frames = 5})
+end
+x, be = nil, nil
+for _ = 1, 4 do collectgarbage() end
+print(cjson.encode {during = during, values = values, after = counts()})]]
+    assert.same({7, 9, 11}, r.values)
+    assert.same({2, 4, 1}, {r.during.launches, r.during.graph_launches, r.during.graphs})
+    assert.same({0, 0, 0, 0}, {r.after.memory, r.after.mapped, r.after.graphs, r.after.pinned})
+  end)
+
+  it('keeps hundreds of small uploads apart that nobody has waited for', function()
+    local r = script [[
+local list, sums = {}, {}
+for i = 1, 300 do list[i] = ag.zeros(be, {3}):set {i, 2 * i, 3 * i} end
+local waits = counts().waits
+for i = 1, 300 do sums[i] = list[i]:totable()[3] end
+local large = {}
+for i = 1, 5000 do large[i] = i end
+local t = ag.tensor(be, large)
+ag.ops.affine(t, t, 2, 0)
+print(cjson.encode {waits = waits, sums = sums, last = t:totable()[5000]})]]
+    assert.is_true(r.waits >= 4 and r.waits < 20, r.waits)
+    for i = 1, 300 do assert.equal(3 * i, r.sums[i]) end
+    assert.equal(10000, r.last)
+  end)
+
+  it('grows a tensor in place, zeroed, and says what is missing when it cannot', function()
+    local r = script([[
+local t = require('argent.tensor').reserve(be, {1e6, 64}, 'f32', 10)
+local rows = t:narrow(1, 1, 10)
+local plan = ag.capture(be, function() ag.ops.affine(rows, rows, 1, 1) end)
+plan:run()
+plan:run()
+assert(t:commit(5000))
+plan:run()
+local function of(row) return t:narrow(1, row, 1):totable()[1][64] end
+local mapped = counts().mapped
+local ok, err, code = t:commit(900000)
+print(cjson.encode {first = of(10), last = of(5000), mapped = mapped, ok = ok or false, err = err,
+  code = code})
+]], 'memory=100000000')
+    assert.same({3, 0, false, 'memory'}, {r.first, r.last, r.ok, r.code})
+    assert.equal(math.ceil(5000 * 256 / 65536) * 65536, r.mapped)
+    assert.matches('^out of device memory: [%d.]+ MB are needed, [%d.]+ of 100%.0 MB are free$',
+      r.err)
+  end)
+
+  it('ends a command whose model does not fit with one line and exit code 5', function()
+    local r = say('cuda', 'memory=200000')
+    assert.equal(5, r.code)
+    assert.equal('', r.out)
+    assert.matches('^argent: say: [^\n]*: out of device memory: [%d.]+ MB are needed, '
+      .. '[%d.]+ of 0%.2 MB are free\n$', r.err)
+  end)
+
+  it('says why a card or its driver cannot be used, in one line', function()
+    for fake, message in pairs {
+      none = 'there is no device; use the cpu',
+      insufficient = 'the NVIDIA driver is too old %(it knows CUDA 11%.8, this build needs '
+        .. '%d+%.%d+%); update it, or use the cpu',
+      turing = 'the card is sm_75, kernels are for sm_80 and later; use the cpu',
+      novmm = 'the driver has no virtual memory management',
+    } do
+      local r = say('cuda', fake)
+      assert.equal(3, r.code, fake)
+      assert.matches("^argent: say: backend 'cuda': " .. message .. '\n$', r.err)
+      r = say('auto', fake)
+      assert.equal(0, r.code, fake)
+      assert.matches("^going on with the cpu: backend 'cuda': " .. message .. '\n', r.err)
+    end
+  end)
+end)
