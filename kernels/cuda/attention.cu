@@ -58,7 +58,8 @@ DEVICE bool query_of(const agi_attention_args *a, int64_t i, query *v, agi_fault
 
 typedef struct {
     agi_attend_args of;
-    bool append; /* with the rope_append */
+    bool append;  /* with the rope_append */
+    bool vectors; /* keys and values begin on 16 bytes and are whole vectors */
     int splits;
     int *tickets;   /* of each query: how many of its blocks have ended; 0 between launches */
     float *partial; /* [query, split, 2 + d]: top, sum, mix */
@@ -84,14 +85,14 @@ DEVICE float larger(float a, float b) { return a != a || a > b ? a : b; }
 DEVICE float weight(float a, float b) { return a == -INFINITY ? 0.0f : expf(a - b); }
 
 /* What lane t of a key's four adds to its score. */
-DEVICE float score_part(const float *q, const float *k, int64_t d, int t)
+DEVICE float score_part(const float *q, const float *k, int64_t d, int t, bool vectors)
 {
     float sum = 0;
-    if (d % 4) {
-        for (int64_t c = t; c < d; c += 4) sum = FMA(q[c], k[c], sum);
-        return sum;
-    }
     for (int64_t c = 4 * t; c < d; c += 16) {
+        if (!vectors) {
+            for (int64_t i = c; i < c + 4 && i < d; i++) sum = FMA(q[i], k[i], sum);
+            continue;
+        }
         const float4 x = *(const float4 *)(const void *)(q + c);
         const float4 y = *(const float4 *)(const void *)(k + c);
         sum = FMA(x.x, y.x, sum);
@@ -107,9 +108,9 @@ typedef struct {
     float top, sum, mix[MOST][4];
 } state;
 
-DEVICE void load_value(const float *v, int64_t c, int64_t d, float out[4])
+DEVICE void load_value(const float *v, int64_t c, int64_t d, bool vectors, float out[4])
 {
-    if (d % 4 == 0) {
+    if (vectors) {
         const float4 x = *(const float4 *)(const void *)(v + c);
         out[0] = x.x, out[1] = x.y, out[2] = x.z, out[3] = x.w;
         return;
@@ -119,10 +120,11 @@ DEVICE void load_value(const float *v, int64_t c, int64_t d, float out[4])
 
 /* Takes in the keys first .. first + KEYS, of which those up to `last` are there. */
 DEVICE void take_keys(const agi_attention_args *a, const query *v, const newest *fresh,
-                      int64_t first, int64_t last, int lane, state *s)
+                      int64_t first, int64_t last, int lane, bool vectors, state *s)
 {
     const int64_t mine = first + lane / 4 <= last ? first + lane / 4 : last;
-    float score = score_part(fresh->q, row_of(a, &a->k_cache, v, mine, fresh->key), a->d, lane % 4);
+    const float *k = row_of(a, &a->k_cache, v, mine, fresh->key);
+    float score = score_part(fresh->q, k, a->d, lane % 4, vectors);
     score += shuffle(score, lane ^ 1);
     score += shuffle(score, lane ^ 2);
     score = first + lane / 4 <= last ? score * a->scale : -INFINITY;
@@ -148,7 +150,7 @@ DEVICE void take_keys(const agi_attention_args *a, const query *v, const newest 
         {
             float x[4];
             if (first + u > last) continue;
-            load_value(row_of(a, &a->v_cache, v, first + u, fresh->value), c, a->d, x);
+            load_value(row_of(a, &a->v_cache, v, first + u, fresh->value), c, a->d, vectors, x);
             UNROLL for (int i = 0; i < 4; i++) s->mix[m][i] = FMA(w[u], x[i], s->mix[m][i]);
         }
     }
@@ -262,7 +264,7 @@ KERNEL(attend, attend_args, THREADS, 1)
     s.sum = 0;
     UNROLL for (int m = 0; m < MOST; m++) UNROLL for (int i = 0; i < 4; i++) s.mix[m][i] = 0;
     for (int64_t k = lo + warp * KEYS; k <= hi; k += BATCH)
-        take_keys(p, &v, &fresh, k, hi, lane, &s);
+        take_keys(p, &v, &fresh, k, hi, lane, a->vectors, &s);
     if (lane == 0) {
         tops[warp] = s.top;
         sums[warp] = s.sum;
@@ -306,9 +308,15 @@ int64_t agi_cuda_attention_scratch(const agi_attention_args *a)
     return splits_of(a) == 1 ? 0 : queries(a) * (4 + splits_of(a) * (2 + a->d) * 4);
 }
 
+static bool on_16_bytes(const agi_cache *c)
+{
+    return (uintptr_t)c->p % 16 == 0 && c->slot % 4 == 0 && c->row % 4 == 0 && c->head % 4 == 0;
+}
+
 static int start(attend_args *a, const agi_launch *l)
 {
     const agi_attention_args *p = &a->of.attention;
+    a->vectors = p->d % 4 == 0 && on_16_bytes(&p->k_cache) && on_16_bytes(&p->v_cache);
     a->splits = splits_of(p);
     a->fault = l->fault;
     a->tickets = (int *)l->scratch;

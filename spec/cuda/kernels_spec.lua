@@ -114,6 +114,23 @@ for _, kind in ipairs {'cuda-emulated', 'cuda'} do
       end
     end)
 
+    it('attends to keys that do not begin on 16 bytes, to the bits of those that do', function()
+      local function attend(b, odd)
+        local next = kernels.random(3)
+        local q = kernels.tensor(b, {2, 1, 4, 16}, next)
+        local pos, out = ag.tensor(b, {40, 99}, 'i32'), ag.zeros(b, {2, 1, 4, 16})
+        local caches = {}
+        for i = 1, 2 do
+          caches[i] = ag.zeros(b, {128, 2, 2, odd and 19 or 16}):narrow(4, odd and 2 or 1, 16)
+          caches[i]:copy(kernels.tensor(b, {128, 2, 2, 16}, next))
+        end
+        ops.attention(out, q, caches[1], caches[2], pos, 0.25, 0)
+        return out
+      end
+      assert.same_bits(attend(be, false), attend(be, true))
+      agree(be, 1e-5, 'attention', function(b) return attend(b, true) end)
+    end)
+
     it('draws the ids that the CPU draws, whatever is on', function()
       local settings = {
         {0, 0, 1, 1}, {1, 0, 1, 1}, {0.9, 50, 1, 1.05}, {1, 1, 1, 1}, {1.3, 0, 0.8, 1},
