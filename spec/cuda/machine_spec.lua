@@ -166,6 +166,38 @@ print(cjson.encode {first = of(10), last = of(5000), mapped = mapped, ok = ok or
       r.err)
   end)
 
+  it('goes on with the graph of a step when a session grows past what it had', function()
+    local r = script [[
+local tensor = require 'argent.tensor'
+local function run(backend)
+  local tts = assert(ag.qwen3_tts.open(model, {backend = backend, dtype = 'f32'}))
+  local bb, D = tts.talker.backbone, tts.cfg.talker.hidden_size
+  local values = {}
+  for i = 1, 250 * D do values[i] = math.sin(i * 0.7) end
+  local s = bb:session {capacity = 1}
+  assert(bb:forward(s, ag.tensor(backend, values):view(250, D)))
+  local before = backend == be and counts()
+  local x = ag.tensor(backend, values):narrow(1, 1, D):view(1, 1, D)
+  local out = ag.zeros(backend, {1, 1, D})
+  local plan = ag.capture(backend, function() bb:step(s, out, x) end)
+  local sums = {}
+  for i = 1, 12 do
+    assert(s:ensure(1))
+    plan:run()
+    s:advanced(1)
+    sums[i] = out:view(-1):totable()[3]
+  end
+  return sums, before
+end
+local sums, before = run(be)
+print(cjson.encode {sums = sums, before = before, after = counts(),
+  cpu = run(assert(ag.backend 'cpu'))})]]
+    assert.is_true(r.after.mapped > r.before.mapped)
+    assert.equal(1, r.after.graphs - r.before.graphs)
+    assert.equal(11, r.after.graph_launches - r.before.graph_launches)
+    for i, v in ipairs(r.cpu) do assert.is_true(math.abs(v - r.sums[i]) < 1e-4, i) end
+  end)
+
   it('ends a command whose model does not fit with one line and exit code 5', function()
     local r = say('cuda', 'memory=200000')
     assert.equal(5, r.code)
