@@ -8,8 +8,8 @@
  *   WARP    phase(a, i, lane, k, total): what a lane adds to the k-th sum of item i, of the sums
  *           before it (total); after `sums` of them finish(a, i, lane, total). One warp an item.
  *   KERNEL  a body of CUDA.
- * Sums are made in an order that depends on the width of what is summed alone, so a row gets the same bits
- * whatever is beside it. Every kernel begins with BEGIN(), which waits for the kernels before it: with
+ * A kernel's sums are made in an order that depends on the width of what is summed alone, so a row gets
+ * the same bits whatever is beside it. Every kernel begins with BEGIN(), which waits for the kernels before it: with
  * dependent launches it may have been started while they run. Only weights may be read before.
  */
 #ifndef ARGENT_KERNELS_CUDA_DEVICE_H
