@@ -97,11 +97,12 @@ int ag_capture_end(ag_plan **out, ag_backend *be);
 void ag_capture_abort(ag_backend *be);
 int ag_capturing(const ag_backend *be); /* between begin and end */
 int ag_plan_run(ag_plan *plan);
-/* Runs the plan, then reads a tensor of its backend as ag_tensor_read does; on a device with one wait
- * for both. */
+/* Runs the plan, then reads a tensor of its backend as ag_tensor_read does; on a device with one
+ * wait for both. */
 int ag_plan_read(ag_plan *plan, const ag_tensor *t, void *dst, int64_t bytes);
-int ag_plan_size(const ag_plan *plan);     /* ops */
-int ag_plan_barriers(const ag_plan *plan); /* ops that wait for earlier ones; on a device, kernels */
+int ag_plan_size(const ag_plan *plan); /* ops */
+/* Ops that wait for earlier ones; on a device, kernels. */
+int ag_plan_barriers(const ag_plan *plan);
 void ag_plan_free(ag_plan *plan);
 
 /* safetensors files: strict, mapped read-only. Tensors made from a file keep it mapped. Names

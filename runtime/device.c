@@ -236,7 +236,8 @@ static int plan_end(ag_plan *plan)
     return rc;
 }
 
-/* The first launch waits for all that was done before the plan; the others know what they follow. */
+/* The first launch waits for all that was done before the plan; the others know what they follow.
+ */
 static int launch_all(void *plan)
 {
     plan_list *p = plan;

@@ -1,10 +1,11 @@
 /*
- * device.h: the backend of a GPU, which is a shared object of its own (libargent_cuda.so), opened when a
- * script asks for it, so that one build runs with and without a driver. libargent_emulated.so is the
- * same object with the kernels as plain C and host memory: what CI can run.
+ * device.h: the backend of a GPU, which is a shared object of its own (libargent_cuda.so), opened
+ * when a script asks for it, so that one build runs with and without a driver.
+ * libargent_emulated.so is the same object with the kernels as plain C and host memory: what CI can
+ * run.
  *
- * device.c is the backend; device_fuse.c makes the launches of a plan from its ops; device_cuda.c and
- * device_host.c are the two machines under them.
+ * device.c is the backend; device_fuse.c makes the launches of a plan from its ops; device_cuda.c
+ * and device_host.c are the two machines under them.
  */
 #ifndef ARGENT_DEVICE_H
 #define ARGENT_DEVICE_H
@@ -50,8 +51,8 @@ enum agi_launch_kind {
 /* Takes a launch. early: it may be started before the one before it has ended. */
 typedef int agi_emit(void *ctx, int kind, const void *args, size_t size, bool early);
 
-/* Emits the launches that do what the entries do, in an order and with bits that cannot be told from
- * theirs. 0, or the first other thing that emit returned. The entries are changed. */
+/* Emits the launches that do what the entries do, in an order and with bits that cannot be told
+ * from theirs. 0, or the first other thing that emit returned. The entries are changed. */
 int agi_fuse(agi_entry *entries, int n, agi_emit *emit, void *ctx);
 
 /* ---- the machine ---- */
@@ -74,15 +75,16 @@ void agi_machine_unreserve(agi_machine *m, char *data, int64_t bytes);
 /* Zeroed memory that host and device both see at the same address. */
 void *agi_machine_shared(agi_machine *m, int64_t bytes);
 void agi_machine_unshare(agi_machine *m, void *p);
-/* In the order of the stream; upload may return before the device has the bytes, src is free by then. */
+/* In the order of the stream; upload may return before the device has the bytes, src is free by
+ * then. */
 int agi_machine_upload(agi_machine *m, char *dst, const void *src, int64_t bytes);
 int agi_machine_download(agi_machine *m, void *dst, const char *src, int64_t bytes);
 int agi_machine_sync(agi_machine *m);
 /* Says what a launch that returned non-zero has met. */
 int agi_machine_launch_failed(agi_machine *m, const char *op, int rc);
 
-/* A plan: `launch` makes all of its launches on the machine's stream. The first time they are just that; from
- * the second on they are a graph, kept in *graph, that starts them at once. */
+/* A plan: `launch` makes all of its launches on the machine's stream. The first time they are just
+ * that; from the second on they are a graph, kept in *graph, that starts them at once. */
 int agi_machine_replay(agi_machine *m, void **graph, int runs, int (*launch)(void *plan),
                        void *plan);
 void agi_machine_forget(agi_machine *m, void *graph);

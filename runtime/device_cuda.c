@@ -1,6 +1,6 @@
-/* device_cuda.c: the machine under `cuda`: device memory, a stream, graphs. cudart is linked into this
- * library; it looks for the driver by itself, so the library opens on machines without one and says so
- * here. See device.h. */
+/* device_cuda.c: the machine under `cuda`: device memory, a stream, graphs. cudart is linked into
+ * this library; it looks for the driver by itself, so the library opens on machines without one and
+ * says so here. See device.h. */
 #include "device.h"
 
 #include <cuda.h>
@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Small copies between host and device go through pinned memory: uploads, one after the other, through
- * slots that are used again once the stream has been waited for, and one download at a time. */
+/* Small copies between host and device go through pinned memory: uploads, one after the other,
+ * through slots that are used again once the stream has been waited for, and one download at a
+ * time. */
 enum { SLOT = 4096, SLOTS = 64, WINDOW = 1 << 16 };
 
-/* Addresses held for a tensor that grows, and the physical memory behind the first `mapped` bytes. */
+/* Addresses held for a tensor that grows, and the physical memory behind the first `mapped` bytes.
+ */
 typedef struct reservation {
     struct reservation *next;
     CUdeviceptr base;

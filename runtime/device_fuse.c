@@ -1,7 +1,7 @@
 /*
- * device_fuse.c: which ops of a plan go in one launch. A frame of speech is over a thousand ops of a few
- * microseconds, so what a launch costs counts as much as what it does. What is put together is what a
- * decoder layer is made of:
+ * device_fuse.c: which ops of a plan go in one launch. A frame of speech is over a thousand ops of
+ * a few microseconds, so what a launch costs counts as much as what it does. What is put together
+ * is what a decoder layer is made of:
  *
  *   rms_norm, the products of its result, silu_mul of two of them      a product
  *   a product and the residual sum of the rms_norm after it            a product
@@ -9,8 +9,8 @@
  *   rope_append and attention of one step                              an attend
  *   small ops in a row                                                 a small
  *
- * An op joins a launch where it stands behind nothing that it depends on: where none of the ops between
- * touches what it writes or writes what it touches.
+ * An op joins a launch where it stands behind nothing that it depends on: where none of the ops
+ * between touches what it writes or writes what it touches.
  */
 #include "device.h"
 
@@ -98,8 +98,8 @@ static bool same_input(const agi_linear_args *a, const agi_linear_args *b)
            a->w_dtype == b->w_dtype;
 }
 
-/* Whether the part writes what the launch's blocks read, the input or the raw rows under the norm, or
- * what another part writes. */
+/* Whether the part writes what the launch's blocks read, the input or the raw rows under the norm,
+ * or what another part writes. */
 static bool collides(const agi_product_args *p, const agi_linear_args *part)
 {
     const agi_linear_args *x = &p->part[0];
@@ -270,7 +270,8 @@ static int emit_small(fuser *f, int i)
     return f->emit(f->ctx, AGI_LAUNCH_SMALL, &s, sizeof s, true);
 }
 
-/* Moves small ops down to the next small op where nothing between depends on them: one launch less. */
+/* Moves small ops down to the next small op where nothing between depends on them: one launch less.
+ */
 static void sink_small(agi_entry *e, int n)
 {
     int64_t count;

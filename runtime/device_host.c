@@ -1,5 +1,5 @@
-/* device_host.c: the machine under `cuda-emulated`: host memory, and kernels that run where they are
- * called. For specs only; see device.h. */
+/* device_host.c: the machine under `cuda-emulated`: host memory, and kernels that run where they
+ * are called. For specs only; see device.h. */
 #include "device.h"
 #include "../kernels/cuda/emulate_run.h"
 

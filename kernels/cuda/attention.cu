@@ -1,11 +1,12 @@
 /*
- * attention.cu: the ops attention and attention_probs, and attention with the rope_append of one step in
- * front of it (fused.h).
+ * attention.cu: the ops attention and attention_probs, and attention with the rope_append of one
+ * step in front of it (fused.h).
  *
- * A block is one query: a head at a step of a row; where rows are single steps and the past can be long,
- * up to SPLITS blocks share a query's keys, and the last of them to end merges what they found. A warp
- * takes KEYS keys at a time, four lanes to a key, with a running softmax of its own: the largest score, the
- * sum, and the mix so far. Nothing is as long as the past, and every merge has one order.
+ * A block is one query: a head at a step of a row; where rows are single steps and the past can be
+ * long, up to SPLITS blocks share a query's keys, and the last of them to end merges what they
+ * found. A warp takes KEYS keys at a time, four lanes to a key, with a running softmax of its own:
+ * the largest score, the sum, and the mix so far. Nothing is as long as the past, and every merge
+ * has one order.
  */
 #include "rope.cuh"
 
@@ -45,7 +46,8 @@ DEVICE bool query_of(const agi_attention_args *a, int64_t i, query *v, agi_fault
         if (tell) agi_report(f, AG_ECAPACITY, AGI_FAULT_SLOTS, v->p, a->capacity, 0, 0);
         return false;
     }
-    /* The highest slot asked for: the last of the cache once the ring has turned within the window. */
+    /* The highest slot asked for: the last of the cache once the ring has turned within the window.
+     */
     int64_t top =
         v->first / a->capacity != v->p / a->capacity ? a->capacity - 1 : v->p % a->capacity;
     if (!cache_has(&a->k_cache, top, v->r, v->g, a->d) ||
@@ -193,8 +195,8 @@ DEVICE bool append(const attend_args *a, const query *v, const newest *fresh, bo
     return true;
 }
 
-/* Element c of n softmaxes together: of `tops` and `sums` the i-th stands at i * step, of `mixes` at
- * i * width. */
+/* Element c of n softmaxes together: of `tops` and `sums` the i-th stands at i * step, of `mixes`
+ * at i * width. */
 DEVICE float merged(const float *tops, const float *sums, int64_t step, const float *mixes,
                     int64_t width, int64_t n, int64_t c, float *top, float *total)
 {

@@ -1,16 +1,17 @@
 /*
- * device.h: what the kernels of kernels/cuda are written in. nvcc makes GPU kernels of their text; gcc
- * makes plain C of the same text (emulate.h, the backend `cuda-emulated`), so that every index, tail,
- * mask, exchange and merge runs in CI without a card.
+ * device.h: what the kernels of kernels/cuda are written in. nvcc makes GPU kernels of their text;
+ * gcc makes plain C of the same text (emulate.h, the backend `cuda-emulated`), so that every index,
+ * tail, mask, exchange and merge runs in CI without a card.
  *
  * A kernel is one of three forms:
  *   EACH    item(a, i, fault): one thread for each of n items.
  *   WARP    phase(a, i, lane, k, total): what a lane adds to the k-th sum of item i, of the sums
  *           before it (total); after `sums` of them finish(a, i, lane, total). One warp an item.
  *   KERNEL  a body of CUDA.
- * A kernel's sums are made in an order that depends on the width of what is summed alone, so a row gets
- * the same bits whatever is beside it. Every kernel begins with BEGIN(), which waits for the kernels before it: with
- * dependent launches it may have been started while they run. Only weights may be read before.
+ * A kernel's sums are made in an order that depends on the width of what is summed alone, so a row
+ * gets the same bits whatever is beside it. Every kernel begins with BEGIN(), which waits for the
+ * kernels before it: with dependent launches it may have been started while they run. Only weights
+ * may be read before.
  */
 #ifndef ARGENT_KERNELS_CUDA_DEVICE_H
 #define ARGENT_KERNELS_CUDA_DEVICE_H

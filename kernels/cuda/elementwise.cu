@@ -1,6 +1,6 @@
 /*
- * elementwise.cu: the ops whose elements depend on one element of each input. One thread an element;
- * f32. Formulas as in runtime/ops.def; out may be an input.
+ * elementwise.cu: the ops whose elements depend on one element of each input. One thread an
+ * element; f32. Formulas as in runtime/ops.def; out may be an input.
  */
 #include "small.cuh"
 

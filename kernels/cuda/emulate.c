@@ -1,7 +1,8 @@
 /*
- * emulate.c: a block of CUDA threads as fibres on one CPU thread. A fibre runs until it waits at a barrier
- * (for all threads of the block that have not ended) or at a shuffle (for the 32 of its warp). What
- * would hang a card, or be undefined there, ends the process with a message: this is for tests.
+ * emulate.c: a block of CUDA threads as fibres on one CPU thread. A fibre runs until it waits at a
+ * barrier (for all threads of the block that have not ended) or at a shuffle (for the 32 of its
+ * warp). What would hang a card, or be undefined there, ends the process with a message: this is
+ * for tests.
  */
 #include "emulate.h"
 
@@ -195,9 +196,9 @@ static float half_of(uint32_t pair, int high)
     return f;
 }
 
-/* With g = lane / 4 and t = lane % 4 a lane holds, of a, rows g and g + 8 at columns 2t, 2t + 1, then both at
- * 2t + 8, 2t + 9; of b, column g at rows 2t, 2t + 1 and 2t + 8, 2t + 9; of d, rows g and g + 8 at columns
- * 2t, 2t + 1. */
+/* With g = lane / 4 and t = lane % 4 a lane holds, of a, rows g and g + 8 at columns 2t, 2t + 1,
+ * then both at 2t + 8, 2t + 9; of b, column g at rows 2t, 2t + 1 and 2t + 8, 2t + 9; of d, rows g
+ * and g + 8 at columns 2t, 2t + 1. */
 void agi_mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2])
 {
     struct {

@@ -1,10 +1,10 @@
 /*
- * emulate.h: CUDA's C as gcc reads it, so that the text of a kernel runs on the CPU, for tests. Each
- * thread of a block is a fibre (emulate.c); they run one at a time and change at barriers and shuffles,
- * so nothing races and everything repeats. Threads and blocks go forwards in some launches and
- * backwards in others, which shows a missing barrier or an order that is taken for granted; shared
- * memory begins as NaN, which shows a read before its write; vector loads must be aligned and device
- * memory is exact to the byte, which the sanitizers see.
+ * emulate.h: CUDA's C as gcc reads it, so that the text of a kernel runs on the CPU, for tests.
+ * Each thread of a block is a fibre (emulate.c); they run one at a time and change at barriers and
+ * shuffles, so nothing races and everything repeats. Threads and blocks go forwards in some
+ * launches and backwards in others, which shows a missing barrier or an order that is taken for
+ * granted; shared memory begins as NaN, which shows a read before its write; vector loads must be
+ * aligned and device memory is exact to the byte, which the sanitizers see.
  */
 #ifndef ARGENT_KERNELS_CUDA_EMULATE_H
 #define ARGENT_KERNELS_CUDA_EMULATE_H
@@ -84,8 +84,8 @@ DEVICE int atomicAdd(int *p, int v)
 }
 DEVICE void __threadfence(void) {}
 
-/* d (16 x 8) += a (16 x 16) b (16 x 8): mma.m16n8k16 of bf16 pairs with f32 sums, by the fragment layout of
- * the PTX manual. */
+/* d (16 x 8) += a (16 x 16) b (16 x 8): mma.m16n8k16 of bf16 pairs with f32 sums, by the fragment
+ * layout of the PTX manual. */
 void agi_mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2]);
 
 #endif

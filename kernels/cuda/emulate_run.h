@@ -17,8 +17,8 @@ typedef struct {
 } agi_emulated_call;
 
 /* Runs a launch: at once, or, while launches overlap, when the next one is known. Then what a
- * dependent launch reads before its BEGIN is read before the launch before it has run, and must still
- * be there afterwards. */
+ * dependent launch reads before its BEGIN is read before the launch before it has run, and must
+ * still be there afterwards. */
 int agi_emulated_launch(const agi_emulated_call *call);
 void agi_emulated_overlap(int on);
 /* Launches go to `sink` instead, which keeps them for later; NULL: no longer. */

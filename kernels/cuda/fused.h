@@ -1,7 +1,7 @@
 /*
- * fused.h: what the host hands to the kernels: where a launch goes, and the arguments of the launches
- * that stand for several ops (runtime/device_fuse.c finds them in a plan). Each writes every tensor that
- * its ops write, with the same bits.
+ * fused.h: what the host hands to the kernels: where a launch goes, and the arguments of the
+ * launches that stand for several ops (runtime/device_fuse.c finds them in a plan). Each writes
+ * every tensor that its ops write, with the same bits.
  */
 #ifndef ARGENT_KERNELS_CUDA_FUSED_H
 #define ARGENT_KERNELS_CUDA_FUSED_H
@@ -100,8 +100,8 @@ typedef struct {
 /* Threads that op takes as a small one, -1: it is none. */
 int64_t agi_cuda_small_count(enum agi_op op, const void *args);
 
-/* Whether the kernels that this card runs wait for those before them. Ones compiled for a card before
- * sm_90, which the driver may have translated for a later one, do not know how. */
+/* Whether the kernels that this card runs wait for those before them. Ones compiled for a card
+ * before sm_90, which the driver may have translated for a later one, do not know how. */
 int agi_cuda_waits(void);
 
 /* The launches; 0, a cudaError_t, or -2: no kernel for heads this wide. */

@@ -1,11 +1,11 @@
 /*
- * linear.cu: the ops linear and conv1d for few rows, where the time is that of reading the weights. A
- * warp, or `slices` warps, make STREAMS outputs of up to R rows: a weight is read once for all rows, 16
- * bytes a lane, and an input once for all streams; the first weights are asked for before the kernel
- * waits for its input. With many rows tile.cu takes over.
+ * linear.cu: the ops linear and conv1d for few rows, where the time is that of reading the weights.
+ * A warp, or `slices` warps, make STREAMS outputs of up to R rows: a weight is read once for all
+ * rows, 16 bytes a lane, and an input once for all streams; the first weights are asked for before
+ * the kernel waits for its input. With many rows tile.cu takes over.
  *
- * What a decoder layer does beside its products is done on the way (fused.h): the RMS norm before, the
- * residual sum or the SwiGLU product after.
+ * What a decoder layer does beside its products is done on the way (fused.h): the RMS norm before,
+ * the residual sum or the SwiGLU product after.
  */
 #include "norm.cuh"
 #include "tile.h"
@@ -52,9 +52,9 @@ DEVICE void unpack(const weights *w, bool bf16, float f[VECTOR])
     }
 }
 
-/* What a warp works on: outputs o, o + 1, ... of a part, their rows of weights, and rows r0 .. r0 + n of
- * the input. Gated, the first half of the streams are outputs of the gate, the others the same outputs
- * of `up`. A stream beyond the last output reads the last one, and is not stored. */
+/* What a warp works on: outputs o, o + 1, ... of a part, their rows of weights, and rows r0 .. r0 +
+ * n of the input. Gated, the first half of the streams are outputs of the gate, the others the same
+ * outputs of `up`. A stream beyond the last output reads the last one, and is not stored. */
 typedef struct {
     int part, slice, lane, n;
     int64_t o, r0;
@@ -265,8 +265,8 @@ PRODUCT(2, 2)
 PRODUCT(4, 2)
 PRODUCT(8, 2)
 
-/* Warps to an output, so that each lane has few vectors: by the width alone, as the order of the sum
- * depends on it. */
+/* Warps to an output, so that each lane has few vectors: by the width alone, as the order of the
+ * sum depends on it. */
 static int slices_of(int64_t width)
 {
     const int64_t each = blocks_of(width, VECTOR * AGI_WARP_LANES);

@@ -1,6 +1,6 @@
 /*
- * nearest.cu: the op nearest: a warp a row of x; each lane takes every 32nd entry of the table and keeps
- * its first nearest, then the nearest of the lanes wins, of equals the first in the table.
+ * nearest.cu: the op nearest: a warp a row of x; each lane takes every 32nd entry of the table and
+ * keeps its first nearest, then the nearest of the lanes wins, of equals the first in the table.
  */
 #include "device.h"
 

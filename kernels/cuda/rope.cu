@@ -1,6 +1,6 @@
 /*
- * rope.cu: the ops rope_angles (a thread a pair) and rope_append (a warp a head: RMS norm, rotation,
- * and for keys and values their way into the cache).
+ * rope.cu: the ops rope_angles (a thread a pair) and rope_append (a warp a head: RMS norm,
+ * rotation, and for keys and values their way into the cache).
  */
 #include "rope.cuh"
 #include "small.cuh"

@@ -6,7 +6,8 @@
 #include "cache.cuh"
 #include "norm.cuh"
 
-/* Rotates pair j of a head x of d elements, normalised where norm is there, into out; out may be x. */
+/* Rotates pair j of a head x of d elements, normalised where norm is there, into out; out may be x.
+ */
 DEVICE void rotate(const agi_rope_append_args *a, const float *x, const float *norm, float scale,
                    const float *angles, int64_t j, float *out)
 {

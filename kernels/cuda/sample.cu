@@ -1,7 +1,7 @@
 /*
- * sample.cu: the op sample, the rules of kernels/cpu/sample.c by one block a row: equal logits give equal
- * ids wherever expf agrees. A thread has a run of neighbouring ids; top-k and top-p find their last
- * value by its bits, from the top, instead of sorting.
+ * sample.cu: the op sample, the rules of kernels/cpu/sample.c by one block a row: equal logits give
+ * equal ids wherever expf agrees. A thread has a run of neighbouring ids; top-k and top-p find
+ * their last value by its bits, from the top, instead of sorting.
  */
 #include "device.h"
 
@@ -195,8 +195,8 @@ DEVICE void keep_top_p(const share *b, float *l, float *p, float max, float top_
     for (int64_t i = b->first; i < b->end; i++) mine += (double)p[i];
     block_before(b, mine, &total);
     const double limit = (1.0 - (double)top_p) * total;
-    /* The value at which the sum from the least likely goes over the limit, bit by bit; `base` is what
-     * lies below the values that begin with the bits known. */
+    /* The value at which the sum from the least likely goes over the limit, bit by bit; `base` is
+     * what lies below the values that begin with the bits known. */
     const uint32_t most = ordered(max);
     uint32_t known = 0, mask = 0;
     double base = 0, here;

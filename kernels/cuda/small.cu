@@ -1,6 +1,6 @@
 /*
- * small.cu: several small ops, one after the other in one block, where a launch for each would cost more
- * than they do: the ends of a frame's steps are made of them.
+ * small.cu: several small ops, one after the other in one block, where a launch for each would cost
+ * more than they do: the ends of a frame's steps are made of them.
  */
 #include "small.cuh"
 

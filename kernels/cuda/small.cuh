@@ -1,12 +1,12 @@
-/* small.cuh: the ops of which a frame has many with a few thousand elements: each can be a launch of
- * its own or one of several in a block (small.cu). One thread an element. */
+/* small.cuh: the ops of which a frame has many with a few thousand elements: each can be a launch
+ * of its own or one of several in a block (small.cu). One thread an element. */
 #ifndef ARGENT_KERNELS_CUDA_SMALL_CUH
 #define ARGENT_KERNELS_CUDA_SMALL_CUH
 
 #include "device.h"
 
-/* ---- rope_angles: the angle is an f32 product, as in the reference; cosine and sine are of its f64
- * value. ---- */
+/* ---- rope_angles: the angle is an f32 product, as in the reference; cosine and sine are of its
+ * f64 value. ---- */
 
 DEVICE void angles_item(const agi_rope_angles_args *a, int64_t i, agi_fault *f)
 {
@@ -106,8 +106,8 @@ DEVICE void advance_item(const agi_advance_args *a, int64_t i, agi_fault *f)
     if (a->limit && v > a->limit[i * a->limit_stride]) v = a->limit[i * a->limit_stride];
     a->x[i * a->stride] = v < INT32_MIN ? INT32_MIN : v > INT32_MAX ? INT32_MAX : (int32_t)v;
 }
-/* ---- embedding: table rows by id, or their sum over groups. An id outside its table adds nothing to its
- * row and is reported. ---- */
+/* ---- embedding: table rows by id, or their sum over groups. An id outside its table adds nothing
+ * to its row and is reported. ---- */
 
 DEVICE void embedding_item(const agi_embedding_args *a, int64_t i, agi_fault *f)
 {

@@ -1,12 +1,13 @@
 /*
- * tile.cu: the ops linear and conv1d for many rows: prefill, the codec and the encoders. A convolution is
- * a product whose input rows overlap, so it needs no copy of them. A tile is TILE rows by TILE outputs;
- * the taps and channels are dealt to `slices` warps, whose sums are added in their order at the end.
- * Every warp reads what it multiplies straight into registers, 16 bytes a lane.
+ * tile.cu: the ops linear and conv1d for many rows: prefill, the codec and the encoders. A
+ * convolution is a product whose input rows overlap, so it needs no copy of them. A tile is TILE
+ * rows by TILE outputs; the taps and channels are dealt to `slices` warps, whose sums are added in
+ * their order at the end. Every warp reads what it multiplies straight into registers, 16 bytes a
+ * lane.
  *
- * bf16 weights go through the tensor cores: an input is split into the bf16 next to it and the bf16 of
- * what that leaves, so that the product of weights is that of nearly whole f32 inputs (2^-17 of each),
- * summed in f32. f32 weights are multiplied in f32.
+ * bf16 weights go through the tensor cores: an input is split into the bf16 next to it and the bf16
+ * of what that leaves, so that the product of weights is that of nearly whole f32 inputs (2^-17 of
+ * each), summed in f32. f32 weights are multiplied in f32.
  */
 #include "norm.cuh"
 #include "tile.h"
@@ -77,9 +78,9 @@ DEVICE void split(float x, float y, uint32_t *high, uint32_t *low)
     *low = pack_bf16(x - float_of(*high << 16), y - float_of(*high & 0xffff0000u));
 }
 
-/* Lane 4g + t reads channels 8t .. 8t + 7 of a step, of rows g, g + 8, g + 16, g + 24 and of outputs g,
- * g + 8, g + 16, g + 24. The order of the channels within a step is not that of the tensor cores' fragments,
- * but the same for both sides, so that the sum is of the same products. */
+/* Lane 4g + t reads channels 8t .. 8t + 7 of a step, of rows g, g + 8, g + 16, g + 24 and of
+ * outputs g, g + 8, g + 16, g + 24. The order of the channels within a step is not that of the
+ * tensor cores' fragments, but the same for both sides, so that the sum is of the same products. */
 KERNEL(tile_bf16, tile_args, AGI_BLOCK_THREADS, 1)
 {
     SHARED(float, part, WARPS *TILE *TILE);

@@ -1,8 +1,8 @@
 /*
- * fake_cudart.c: the CUDA runtime functions that runtime/device_cuda.c calls, without a card: a stream is a
- * queue that runs when somebody waits for it, device memory is host memory, kernels are those of
- * kernels/cuda/emulate.c. So the machine of the backend `cuda` runs in specs, and what it leaves to
- * happen later happens later. spec/cuda/machine_spec.lua opens it.
+ * fake_cudart.c: the CUDA runtime functions that runtime/device_cuda.c calls, without a card: a
+ * stream is a queue that runs when somebody waits for it, device memory is host memory, kernels are
+ * those of kernels/cuda/emulate.c. So the machine of the backend `cuda` runs in specs, and what it
+ * leaves to happen later happens later. spec/cuda/machine_spec.lua opens it.
  *
  * FAKE_CUDA says what kind of card and driver this is, in words:
  *   none old insufficient turing novmm nograph memory=BYTES
