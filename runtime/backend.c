@@ -3,6 +3,7 @@
 #include "backend.h"
 #include "device.h"
 #include "error.h"
+#include "grow.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -75,13 +76,9 @@ static int plan_retain(ag_plan *plan, agi_buffer *b)
 {
     for (int i = 0; i < plan->n_buffers; i++)
         if (plan->buffers[i] == b) return AG_OK;
-    if (plan->n_buffers == plan->cap_buffers) {
-        int cap = plan->cap_buffers ? 2 * plan->cap_buffers : 64;
-        agi_buffer **p = realloc(plan->buffers, (size_t)cap * sizeof(*p));
-        if (!p) return agi_fail(AG_ENOMEM, "capture: out of memory");
-        plan->buffers = p;
-        plan->cap_buffers = cap;
-    }
+    if (!agi_grow((void **)&plan->buffers, plan->n_buffers, &plan->cap_buffers,
+                  sizeof *plan->buffers))
+        return agi_fail(AG_ENOMEM, "capture: out of memory");
     agi_buffer_retain(b);
     plan->buffers[plan->n_buffers++] = b;
     return AG_OK;

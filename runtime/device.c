@@ -1,6 +1,7 @@
 /* device.c: a GPU as a backend: launches, plans, and the faults that kernels find in the data. See
  * device.h. */
 #include "device.h"
+#include "grow.h"
 #include "ops.h"
 
 #include <math.h>
@@ -165,18 +166,6 @@ typedef struct {
 
 static int no_memory(const device *d) { return d->host.fail(AG_ENOMEM, "capture: out of memory"); }
 
-/* Makes room for one more of `size` bytes; false where there is none. */
-static bool grow(void **p, int n, int *cap, size_t size)
-{
-    if (n < *cap) return true;
-    int more = *cap ? 2 * *cap : 64;
-    void *q = realloc(*p, (size_t)more * size);
-    if (!q) return false;
-    *p = q;
-    *cap = more;
-    return true;
-}
-
 static int record(ag_backend *be, ag_plan *plan, const agi_call *call)
 {
     device *d = of(be);
@@ -185,7 +174,7 @@ static int record(ag_backend *be, ag_plan *plan, const agi_call *call)
     if (rc) return rc;
     if (!p && !(p = plan->impl = calloc(1, sizeof *p))) return no_memory(d);
     p->d = d;
-    if (!grow((void **)&p->entries, p->n_entries, &p->cap_entries, sizeof *p->entries))
+    if (!agi_grow((void **)&p->entries, p->n_entries, &p->cap_entries, sizeof *p->entries))
         return no_memory(d);
     agi_entry e = {.op = call->op, .size = call->args_size, .n = call->n_access};
     for (int i = 0; i < call->n_access; i++) {
@@ -205,7 +194,7 @@ static int add_step(void *plan, int kind, const void *args, size_t size, bool ea
 {
     plan_list *p = plan;
     step s = {kind, early, malloc(size), NULL, scratch_of(kind, args)};
-    if (!s.args || !grow((void **)&p->steps, p->n, &p->cap, sizeof *p->steps)) {
+    if (!s.args || !agi_grow((void **)&p->steps, p->n, &p->cap, sizeof *p->steps)) {
         free(s.args);
         return no_memory(p->d);
     }
@@ -236,8 +225,8 @@ static int plan_end(ag_plan *plan)
     return rc;
 }
 
-/* The first launch waits for all that was done before the plan; the others know what they follow.
- */
+/* The first launch waits for all that was done before the plan; the others know what they
+ * follow. */
 static int launch_all(void *plan)
 {
     plan_list *p = plan;

@@ -270,8 +270,7 @@ static int emit_small(fuser *f, int i)
     return f->emit(f->ctx, AGI_LAUNCH_SMALL, &s, sizeof s, true);
 }
 
-/* Moves small ops down to the next small op where nothing between depends on them: one launch less.
- */
+/* Moves small ops down to the next one where nothing between depends on them: one launch less. */
 static void sink_small(agi_entry *e, int n)
 {
     int64_t count;

@@ -3,6 +3,7 @@
  * or writes bytes that one of them touches. */
 #include "backend_cpu.h"
 #include "error.h"
+#include "grow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,17 +56,6 @@ int agi_cpu_run(ag_backend *be, const agi_call *call)
 
 /* ---- recording ---- */
 
-static bool grow(void **p, int *cap, int n, size_t size)
-{
-    if (n < *cap) return true;
-    int more = *cap ? 2 * *cap : 64;
-    void *q = realloc(*p, (size_t)more * size);
-    if (!q) return false;
-    *p = q;
-    *cap = more;
-    return true;
-}
-
 static bool must_wait(const cpu_plan *p, const agi_call *call)
 {
     for (int i = 0; i < call->n_access; i++) {
@@ -88,7 +78,7 @@ int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call)
     cpu_plan *p = plan->impl;
     if (!p && !(p = plan->impl = calloc(1, sizeof *p)))
         return agi_fail(AG_ENOMEM, "capture: out of memory");
-    if (!grow((void **)&p->entries, &p->cap, p->n, sizeof *p->entries))
+    if (!agi_grow((void **)&p->entries, p->n, &p->cap, sizeof *p->entries))
         return agi_fail(AG_ENOMEM, "capture: out of memory");
     entry e = {.kernel = kernels[call->op],
                .args = malloc(call->args_size),
@@ -103,7 +93,7 @@ int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call)
     for (int i = 0; i < call->n_access; i++) {
         range r = {.buf = call->access[i].t->buf, .write = call->access[i].write};
         agi_tensor_extent(call->access[i].t, &r.lo, &r.hi);
-        if (!grow((void **)&p->open, &p->cap_open, p->n_open, sizeof *p->open))
+        if (!agi_grow((void **)&p->open, p->n_open, &p->cap_open, sizeof *p->open))
             return agi_fail(AG_ENOMEM, "capture: out of memory");
         p->open[p->n_open++] = r;
     }

@@ -3,7 +3,7 @@
  * row: scores against all keys it sees, softmax, mix of the values, all in this worker's scratch.
  * Keys and values may lie in a ring, then they are read in two runs.
  */
-#include "cache.h"
+#include "../cache.h"
 #include "isa.h"
 #include "../../runtime/backend_cpu.h"
 #include "../../runtime/error.h"

@@ -3,7 +3,7 @@
  * and keys that come before them, and the keys' and values' way into the cache. Positions are data,
  * so they are checked here.
  */
-#include "cache.h"
+#include "../cache.h"
 #include "isa.h"
 #include "../../runtime/backend_cpu.h"
 #include "../../runtime/error.h"

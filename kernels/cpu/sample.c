@@ -4,7 +4,7 @@
  * at a Philox draw. A removed id has the logit -inf. All of it is plain C on every instruction set,
  * so that equal logits give equal ids.
  */
-#include "philox.h"
+#include "../philox.h"
 #include "../../runtime/backend_cpu.h"
 #include "../../runtime/dtype.h"
 #include "../../runtime/error.h"

@@ -50,8 +50,8 @@ DEVICE bool query_of(const agi_attention_args *a, int64_t i, query *v, agi_fault
      */
     int64_t top =
         v->first / a->capacity != v->p / a->capacity ? a->capacity - 1 : v->p % a->capacity;
-    if (!cache_has(&a->k_cache, top, v->r, v->g, a->d) ||
-        !cache_has(&a->v_cache, top, v->r, v->g, a->d)) {
+    if (!agi_cache_has(&a->k_cache, top, v->r, v->g, a->d) ||
+        !agi_cache_has(&a->v_cache, top, v->r, v->g, a->d)) {
         if (tell) agi_report(f, AG_ECAPACITY, AGI_FAULT_COMMIT, v->p, 0, 0, 0);
         return false;
     }
@@ -77,7 +77,7 @@ DEVICE const float *row_of(const agi_attention_args *a, const agi_cache *cache, 
                            int64_t key, const float *fresh)
 {
     if (fresh && key == v->p) return fresh;
-    return cache_at(cache, key < a->capacity ? key : key % a->capacity, v->r, v->g);
+    return agi_cache_at(cache, key < a->capacity ? key : key % a->capacity, v->r, v->g);
 }
 
 /* Larger, NaN before all. */
@@ -166,8 +166,8 @@ DEVICE bool append(const attend_args *a, const query *v, const newest *fresh, bo
     const int warp = threadIdx.x / AGI_WARP_LANES, lane = threadIdx.x % AGI_WARP_LANES;
     const int64_t slot = v->p < r->capacity ? v->p : v->p % r->capacity;
     const float *angles = r->angles + v->r * r->d;
-    if (!cache_has(&r->k_cache, slot, v->r, v->g, r->d) ||
-        !cache_has(&r->v_cache, slot, v->r, v->g, r->d)) {
+    if (!agi_cache_has(&r->k_cache, slot, v->r, v->g, r->d) ||
+        !agi_cache_has(&r->v_cache, slot, v->r, v->g, r->d)) {
         if (threadIdx.x == 0)
             agi_report(a->fault, AG_ECAPACITY, AGI_FAULT_APPEND_COMMIT, v->p, 0, 0, 0);
         return false;
@@ -189,8 +189,8 @@ DEVICE bool append(const attend_args *a, const query *v, const newest *fresh, bo
     __syncthreads();
     if (writes && v->h % (r->q_heads / r->kv_heads) == 0)
         for (int64_t c = threadIdx.x; c < r->d; c += THREADS) {
-            cache_at(&r->k_cache, slot, v->r, v->g)[c] = fresh->key[c];
-            cache_at(&r->v_cache, slot, v->r, v->g)[c] = fresh->value[c];
+            agi_cache_at(&r->k_cache, slot, v->r, v->g)[c] = fresh->key[c];
+            agi_cache_at(&r->v_cache, slot, v->r, v->g)[c] = fresh->value[c];
         }
     return true;
 }
@@ -348,7 +348,7 @@ LAUNCHER(attend)
 /* The weights for whoever wants to look: a thread a query, in three walks over the keys. */
 DEVICE float whole_score(const agi_attention_args *a, const query *v, int64_t key)
 {
-    const float *k = cache_at(&a->k_cache, key % a->capacity, v->r, v->g);
+    const float *k = agi_cache_at(&a->k_cache, key % a->capacity, v->r, v->g);
     float sum = 0;
     for (int64_t c = 0; c < a->d; c++) sum += v->q[c] * k[c];
     return sum * a->scale;

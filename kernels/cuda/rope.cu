@@ -46,11 +46,13 @@ DEVICE void append_finish(const agi_rope_append_args *a, int64_t i, int lane, co
     const float *k = a->k.p + r * a->k.row + t * a->k.step + h * a->k.head;
     const float *v = a->v.p + r * a->v.row + t * a->v.step + h * a->v.head;
     const int64_t slot = pos % a->capacity;
-    if (!cache_has(&a->k_cache, slot, r, h, a->d) || !cache_has(&a->v_cache, slot, r, h, a->d)) {
+    if (!agi_cache_has(&a->k_cache, slot, r, h, a->d) ||
+        !agi_cache_has(&a->v_cache, slot, r, h, a->d)) {
         if (lane == 0) agi_report(f, AG_ECAPACITY, AGI_FAULT_APPEND_COMMIT, pos, 0, 0, 0);
         return;
     }
-    float *key = cache_at(&a->k_cache, slot, r, h), *value = cache_at(&a->v_cache, slot, r, h);
+    float *key = agi_cache_at(&a->k_cache, slot, r, h),
+          *value = agi_cache_at(&a->v_cache, slot, r, h);
     for (int64_t j = lane; j < half; j += AGI_WARP_LANES)
         rotate(a, k, a->k_norm, scale, angles, j, key);
     for (int64_t c = lane; c < a->d; c += AGI_WARP_LANES) value[c] = v[c];

@@ -3,7 +3,7 @@
 #ifndef ARGENT_KERNELS_CUDA_ROPE_CUH
 #define ARGENT_KERNELS_CUDA_ROPE_CUH
 
-#include "cache.cuh"
+#include "../cache.h"
 #include "norm.cuh"
 
 /* Rotates pair j of a head x of d elements, normalised where norm is there, into out; out may be x.

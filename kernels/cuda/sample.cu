@@ -4,6 +4,7 @@
  * their last value by its bits, from the top, instead of sorting.
  */
 #include "device.h"
+#include "../philox.h"
 
 enum {
     THREADS = 512, /* at most; IDS ids to each, where there are fewer */
@@ -62,22 +63,15 @@ DEVICE uint32_t ordered(float f)
     return u & 0x80000000u ? ~u : u | 0x80000000u;
 }
 
-/* Philox 4x32-10, as kernels/cpu/philox.c: the first word of the block, in [0, 1). */
+/* The first word of the block, in [0, 1). */
 DEVICE double uniform(const agi_sample_args *a, int64_t r)
 {
     const int32_t *key = a->key + r * a->key_stride; /* seed low, seed high, draw, stream */
-    uint32_t c0 = (uint32_t)key[2], c1 = (uint32_t)a->group, c2 = (uint32_t)key[3], c3 = 0;
-    uint32_t k0 = (uint32_t)key[0], k1 = (uint32_t)key[1];
-    for (int round = 0; round < 10; round++) {
-        uint64_t p = (uint64_t)0xd2511f53u * c0, q = (uint64_t)0xcd9e8d57u * c2;
-        c0 = (uint32_t)(q >> 32) ^ c1 ^ k0;
-        c1 = (uint32_t)q;
-        c2 = (uint32_t)(p >> 32) ^ c3 ^ k1;
-        c3 = (uint32_t)p;
-        k0 += 0x9e3779b9u;
-        k1 += 0xbb67ae85u;
-    }
-    return (double)(c0 >> 8) / 16777216.0;
+    const uint32_t seed[2] = {(uint32_t)key[0], (uint32_t)key[1]};
+    const uint32_t counter[4] = {(uint32_t)key[2], (uint32_t)a->group, (uint32_t)key[3], 0};
+    uint32_t words[4];
+    agi_philox(words, counter, seed);
+    return agi_philox_uniform(words[0]);
 }
 
 /* ---- a block ---- */

@@ -1,5 +1,5 @@
 -- Philox 4x32-10 in Lua, written from the paper (Salmon et al., SC'11) and independent of
--- kernels/cpu/philox.c, which specs compare with it. Its own check is the published test vectors,
+-- kernels/philox.h, which specs compare with it. Its own check is the published test vectors,
 -- in sample_spec.lua.
 
 local bit = require 'bit'
