@@ -19,7 +19,7 @@ AGI_BOTH float *agi_cache_at(const agi_cache *c, int64_t slot, int64_t row, int6
 AGI_BOTH bool agi_cache_has(const agi_cache *c, int64_t slot, int64_t row, int64_t head, int64_t d)
 {
     const char *end = (const char *)(agi_cache_at(c, slot, row, head) + d);
-    return end - c->base <= *c->committed;
+    return !c->committed || end - c->base <= *c->committed;
 }
 
 #endif

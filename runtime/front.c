@@ -83,6 +83,13 @@ bool agi_opt(agi_front *f, const char *name, ag_tensor *t, int dtype)
     return !t || take(f, name, t, dtype, false, true);
 }
 
+/* Where a kernel finds how far a buffer is committed; NULL: all of it is, and what the host knows
+ * is out of the kernel's reach. */
+static const int64_t *committed_of(const agi_buffer *b)
+{
+    return b->be->slots->far ? (const int64_t *)(const void *)b->told : &b->bytes;
+}
+
 bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out)
 {
     if (!take(f, name, t, AG_F32, written, false) || !agi_ndim(f, name, t, 4)) return false;
@@ -92,7 +99,7 @@ bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, a
                        t->stride[0],
                        t->stride[1],
                        t->stride[2],
-                       t->buf->told ? (const int64_t *)(const void *)t->buf->told : &t->buf->bytes,
+                       committed_of(t->buf),
                        t->buf->data};
     return true;
 }

@@ -135,7 +135,7 @@ typedef struct {
 typedef struct {
     float *p;
     int64_t slot, row, head;
-    const int64_t *committed; /* of the buffer, in bytes from `base` */
+    const int64_t *committed; /* of the buffer, in bytes from `base`; NULL: all */
     const char *base;
 } agi_cache;
 
