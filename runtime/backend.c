@@ -1,7 +1,7 @@
 /* backend.c: what all backends share: references, capture, and the door through which every
  * validated op goes. */
 #include "backend.h"
-#include "device.h"
+#include "device/device.h"
 #include "error.h"
 #include "grow.h"
 

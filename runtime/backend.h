@@ -1,5 +1,5 @@
 /* backend.h: what a backend is: memory slots, a way to run or record an op, and plans. CPU:
- * backend_cpu.c and plan.c. */
+ * backend_cpu.c and plan_cpu.c. */
 #ifndef ARGENT_BACKEND_H
 #define ARGENT_BACKEND_H
 

@@ -1,5 +1,5 @@
 /* backend_cpu.c: host memory, the worker team, and the choice of instruction set. Recording and
- * replay are in plan.c. */
+ * replay are in plan_cpu.c. */
 #include "backend_cpu.h"
 #include "error.h"
 #include "../kernels/cpu/isa.h"

@@ -1,4 +1,4 @@
-/* backend_cpu.h: the CPU backend from the inside; shared by backend_cpu.c and plan.c. */
+/* backend_cpu.h: the CPU backend from the inside; shared by backend_cpu.c and plan_cpu.c. */
 #ifndef ARGENT_BACKEND_CPU_H
 #define ARGENT_BACKEND_CPU_H
 
@@ -21,7 +21,7 @@ typedef int agi_cpu_kernel(const void *args, agi_worker *w);
 #include "ops.def"
 #undef AG_OP
 
-/* plan.c */
+/* plan_cpu.c */
 int agi_cpu_run(ag_backend *be, const agi_call *call);
 int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call);
 int agi_cpu_plan_run(ag_plan *plan);

@@ -1,6 +1,6 @@
 /*
  * device.h: what the kernels of kernels/cuda are written in. nvcc makes GPU kernels of their text;
- * gcc makes plain C of the same text (emulate.h, the backend `cuda-emulated`), so that every index,
+ * gcc makes plain C of the same text (kernels/emulate, the backend `cuda-emulated`), so that every index,
  * tail, mask, exchange and merge runs in CI without a card.
  *
  * A kernel is one of three forms:
@@ -122,7 +122,7 @@ DEVICE uint4 load_constant(const void *p) { return __ldg((const uint4 *)p); }
 
 #else /* plain C */
 
-#include "emulate.h"
+#include "../emulate/emulate.h"
 
 #define LAUNCHER(name) int agi_cuda_##name(const void *args, const agi_launch *l)
 

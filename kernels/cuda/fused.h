@@ -1,6 +1,6 @@
 /*
  * fused.h: what the host hands to the kernels: where a launch goes, and the arguments of the
- * launches that stand for several ops (runtime/device_fuse.c finds them in a plan). Each writes
+ * launches that stand for several ops (runtime/device/fuse.c finds them in a plan). Each writes
  * every tensor that its ops write, with the same bits.
  */
 #ifndef ARGENT_KERNELS_CUDA_FUSED_H
@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 /* What went wrong with the data; written once, by the first thread that sees it. The host makes
- * the message of it (runtime/device.c). */
+ * the message of it (runtime/device/device.c). */
 typedef struct {
     int32_t code; /* AG_E*, 0: nothing */
     int32_t what; /* enum agi_fault_kind */

@@ -1,4 +1,4 @@
--- The machine under `cuda` (runtime/device_cuda.c): its stream, memory, graphs and refusals, over a
+-- The machine under `cuda` (runtime/device/cuda.c): its stream, memory, graphs and refusals, over a
 -- runtime that is not NVIDIA's (spec/support/fake_cudart.c), in which what may happen later does.
 
 local card = require 'support.card'

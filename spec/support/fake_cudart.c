@@ -1,13 +1,13 @@
 /*
- * fake_cudart.c: the CUDA runtime functions that runtime/device_cuda.c calls, without a card: a
+ * fake_cudart.c: the CUDA runtime functions that runtime/device/cuda.c calls, without a card: a
  * stream is a queue that runs when somebody waits for it, device memory is host memory, kernels are
- * those of kernels/cuda/emulate.c. So the machine of the backend `cuda` runs in specs, and what it
+ * those of kernels/emulate/emulate.c. So the machine of the backend `cuda` runs in specs, and what it
  * leaves to happen later happens later. spec/cuda/machine_spec.lua opens it.
  *
  * FAKE_CUDA says what kind of card and driver this is, in words:
  *   none old insufficient turing novmm nograph memory=BYTES
  */
-#include "../../kernels/cuda/emulate_run.h"
+#include "../../kernels/emulate/run.h"
 
 #include <cuda.h>
 #include <cuda_runtime_api.h>

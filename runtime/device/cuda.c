@@ -1,4 +1,4 @@
-/* device_cuda.c: the machine under `cuda`: device memory, a stream, graphs. cudart is linked into
+/* cuda.c: the machine under `cuda`: device memory, a stream, graphs. cudart is linked into
  * this library; it looks for the driver by itself, so the library opens on machines without one and
  * says so here. See device.h. */
 #include "device.h"

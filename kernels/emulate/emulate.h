@@ -6,10 +6,10 @@
  * granted; shared memory begins as NaN, which shows a read before its write; vector loads must be
  * aligned and device memory is exact to the byte, which the sanitizers see.
  */
-#ifndef ARGENT_KERNELS_CUDA_EMULATE_H
-#define ARGENT_KERNELS_CUDA_EMULATE_H
+#ifndef ARGENT_KERNELS_EMULATE_H
+#define ARGENT_KERNELS_EMULATE_H
 
-#include "emulate_run.h"
+#include "run.h"
 
 #define DEVICE static inline
 #define UNROLL

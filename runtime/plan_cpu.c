@@ -1,4 +1,4 @@
-/* plan.c: running ops on the CPU, one at a time or as a recorded list that the worker team
+/* plan_cpu.c: running ops on the CPU, one at a time or as a recorded list that the worker team
  * walks. An op waits for the ones before it only where it touches bytes that one of them writes,
  * or writes bytes that one of them touches. */
 #include "backend_cpu.h"

@@ -1,8 +1,8 @@
 /* device.c: a GPU as a backend: launches, plans, and the faults that kernels find in the data. See
  * device.h. */
 #include "device.h"
-#include "grow.h"
-#include "ops.h"
+#include "../grow.h"
+#include "../ops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 typedef int kernel_fn(const void *args, const agi_launch *l);
 
 #define AG_OP(name, ...) kernel_fn agi_cuda_##name;
-#include "ops.def"
+#include "../ops.def"
 #undef AG_OP
 
 static const struct {
@@ -19,7 +19,7 @@ static const struct {
     const char *name;
 } kernels[AGI_LAUNCHES] = {
 #define AG_OP(name, ...) [AGI_OP_##name] = {agi_cuda_##name, #name},
-#include "ops.def"
+#include "../ops.def"
 #undef AG_OP
     [AGI_LAUNCH_PRODUCT] = {agi_cuda_product, "linear"},
     [AGI_LAUNCH_ATTEND] = {agi_cuda_attend, "attention"},

@@ -1,6 +1,6 @@
-/* emulate_run.h: running the kernels of emulate.h, for the machines that do. */
-#ifndef ARGENT_KERNELS_CUDA_EMULATE_RUN_H
-#define ARGENT_KERNELS_CUDA_EMULATE_RUN_H
+/* run.h: running the kernels of emulate.h, for the machines that do. */
+#ifndef ARGENT_KERNELS_EMULATE_RUN_H
+#define ARGENT_KERNELS_EMULATE_RUN_H
 
 #include <stddef.h>
 #include <stdint.h>

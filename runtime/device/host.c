@@ -1,7 +1,7 @@
-/* device_host.c: the machine under `cuda-emulated`: host memory, and kernels that run where they
+/* host.c: the machine under `cuda-emulated`: host memory, and kernels that run where they
  * are called. For specs only; see device.h. */
 #include "device.h"
-#include "../kernels/cuda/emulate_run.h"
+#include "../../kernels/emulate/run.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,14 +4,14 @@
  * libargent_emulated.so is the same object with the kernels as plain C and host memory: what CI can
  * run.
  *
- * device.c is the backend; device_fuse.c makes the launches of a plan from its ops; device_cuda.c
- * and device_host.c are the two machines under them.
+ * device.c is the backend; fuse.c makes the launches of a plan from its ops; cuda.c and host.c are
+ * the two machines under them.
  */
 #ifndef ARGENT_DEVICE_H
 #define ARGENT_DEVICE_H
 
-#include "backend.h"
-#include "../kernels/cuda/fused.h"
+#include "../backend.h"
+#include "../../kernels/cuda/fused.h"
 
 /* What the object needs of libargent, and the layout that both must agree on. */
 enum { AGI_DEVICE_ABI = 2 };

@@ -1,5 +1,5 @@
 /*
- * device_fuse.c: which ops of a plan go in one launch. A frame of speech is over a thousand ops of
+ * fuse.c: which ops of a plan go in one launch. A frame of speech is over a thousand ops of
  * a few microseconds, so what a launch costs counts as much as what it does. What is put together
  * is what a decoder layer is made of:
  *
