@@ -59,8 +59,7 @@ describe('argent', function()
   end
 
   local function copy_model(to)
-    os.execute(('cp -r %s %s && chmod -R u+w %s'):format(command.quote(model.model), to, to))
-    return to
+    return golden.copy(model.model, to)
   end
 
   it('says a golden case: the official codes, the official sound, a summary on standard error '

@@ -316,8 +316,7 @@ describe('listening', function()
 
   -- A copy of the model whose tensors of one file went through `change`.
   local function altered(file, change)
-    local copy = ('%s/%d'):format(dir, math.random(1e9))
-    assert.equal(0, os.execute(("cp -r '%s' '%s'"):format(model.model, copy)))
+    local copy = golden.copy(model.model, ('%s/%d'):format(dir, math.random(1e9)))
     local t = assert(ag.load(copy .. '/' .. file, {backend = be}))
     change(t)
     assert(ag.save(copy .. '/' .. file, t))

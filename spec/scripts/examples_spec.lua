@@ -325,8 +325,7 @@ describe('the example', function()
 
     -- The custom model with another head: the logits of group 0 are `scale` times as large.
     local function scaled(scale)
-      local other = ('%s/scaled%g'):format(dir, scale)
-      os.execute(('cp -r %s %s'):format(command.quote(models.custom.model), command.quote(other)))
+      local other = golden.copy(models.custom.model, ('%s/scaled%g'):format(dir, scale))
       local path = other .. '/model.safetensors'
       local w = assert(ag.load(path, {backend = tts.backend}))
       local head = w['talker.codec_head.weight']

@@ -1,6 +1,6 @@
 -- Where the goldens of the official implementation are: spec/fixtures/golden, or the folder of the
--- same layout that the environment variable ARGENT_GOLDEN names. Finds and decodes; compares
--- nothing.
+-- same layout that the environment variable ARGENT_GOLDEN names. Finds, decodes and copies;
+-- compares nothing.
 
 local cjson = require 'cjson'
 local lfs = require 'lfs'
@@ -45,6 +45,18 @@ function M.models()
   if #models == 0 then error(root .. ': no folder with a cases.json', 2) end
   table.sort(models, function(a, b) return a.name < b.name end)
   return models
+end
+
+--- Copies a model, so that a spec may change it: never the files that the goldens' links lead to.
+---@param model string its directory
+---@param to string the copy, which is not there yet, in a folder that is
+---@return string to
+function M.copy(model, to)
+  local function quoted(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
+  local ok = os.execute(('cp -rL %s %s && chmod -R u+w %s'):format(quoted(model), quoted(to),
+    quoted(to)))
+  if ok ~= 0 then error(('cannot copy %s to %s'):format(model, to), 2) end
+  return to
 end
 
 return M

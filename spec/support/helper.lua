@@ -15,3 +15,5 @@ if ok then ok, err = pcall(require, 'argent.qwen3_tts') end
 if not ok and not tostring(err):find("module 'argent' not found", 1, true) then
   error(err)
 end
+
+require('support.untouched').watch(require 'busted')
