@@ -173,3 +173,56 @@ describe('pcm.sink', function()
     assert.error_matches(function() pcm.sink(-1) end, 'pcm.sink: fd: expected an integer')
   end)
 end)
+
+describe('a host array that only the call knows', function()
+  -- What collects garbage stands where each of them has looked at its arguments and not yet used
+  -- them. Arrays of this size go back to the system, so that a late read ends the process.
+  local COLLECTING = [[
+    local ffi, pcm = require 'ffi', require 'argent.audio.pcm'
+    local find_nan = pcm.find_nan
+    pcm.find_nan = function(...)
+      collectgarbage()
+      collectgarbage()
+      return find_nan(...)
+    end
+    local n = 1000003
+    local function host()
+      local x = ffi.new('float[?]', n)
+      for i = 0, n - 1 do x[i] = 0.5 end
+      return x, n
+    end
+  ]]
+  local BYTES = ('\0\64'):rep(1000003) -- 16383.5 rounds up
+
+  it('lives until pcm.s16 has made its string', function()
+    local r = child(COLLECTING .. 'io.write(assert(pcm.s16(host())))')
+    assert.same({0, ''}, {r.code, r.err})
+    assert.is_true(r.out == BYTES)
+  end)
+
+  it('lives until a sink has written it', function()
+    local r = child(COLLECTING .. 'assert(pcm.sink(1):write(host()))')
+    assert.same({0, ''}, {r.code, r.err})
+    assert.is_true(r.out == BYTES)
+  end)
+
+  it('lives until it is in a sound file', function()
+    local path = os.tmpname() .. '.wav'
+    local r = child(COLLECTING .. ([[
+      local w = assert(require 'argent.audio.file'.create(%q))
+      assert(w:write(host()))
+      assert(w:finish())
+    ]]):format(path))
+    assert.same({0, ''}, {r.code, r.err})
+    local f = assert(io.open(path, 'rb'))
+    assert.is_true(f:read '*a':sub(-#BYTES) == BYTES)
+    f:close()
+    os.remove(path)
+  end)
+
+  it('is not read beyond its end', function()
+    local ok, err = pcall(function() return (pcm.s16(ffi.new 'float[3]', 4)) end)
+    assert.is_false(ok)
+    assert.matches('pcm_spec.lua:%d+: pcm.s16: 4 samples of an array of 3', err)
+  end)
+end)

@@ -11,26 +11,39 @@ local M = {}
 --- Samples are converted this many at a time, so that memory does not grow with a call's length.
 M.BLOCK = 4096
 
+local pointer = ffi.typeof 'float *'
+
 --- What every function that takes samples accepts: float memory and a count. Raises otherwise.
----@param ptr ffi.cdata* float array or pointer
+---
+--- An array comes back as itself, because a bare pointer does not keep the array's memory: the
+--- caller may hold no other reference to it (`writer:write(samples:host())`), and the collector
+--- would take it in the middle of the call. Memory behind a pointer is the caller's to keep.
+---@param samples ffi.cdata* float array or pointer
 ---@param n integer samples
 ---@param name string for the message
 ---@param level? integer extra levels up to the caller's line
----@return ffi.cdata* ptr const float *
-function M.samples(ptr, n, name, level)
+---@return ffi.cdata* samples the array, or const float *: index it, or add to it for a C call
+function M.samples(samples, n, name, level)
   level = level or 0
   check.int(n, name .. ': n', 0, 2 ^ 53, level + 1)
-  -- ffi.cast takes anything; an initializer takes float memory only.
-  local ok, p = pcall(ffi.new, 'const float *[1]', {ptr})
-  if not ok or type(ptr) ~= 'cdata' or (p[0] == nil and n > 0) then
-    error(('%s: expected a float pointer, got %s'):format(name,
-      type(ptr) == 'cdata' and tostring(ffi.typeof(ptr)) or check.show(ptr)), level + 3)
+  -- ffi.cast takes anything; an initializer takes float memory and void * only.
+  local ok, p = pcall(ffi.new, 'const float *[1]', {samples})
+  local is_pointer = ok and ffi.istype(pointer, samples)
+  if not ok or type(samples) ~= 'cdata' or (p[0] == nil and n > 0)
+    or not is_pointer and tostring(ffi.typeof(samples)):find 'void %*' then
+    error(('%s: expected a float pointer, got %s'):format(name, type(samples) == 'cdata'
+      and tostring(ffi.typeof(samples)) or check.show(samples)), level + 3)
   end
-  return p[0]
+  if is_pointer then return p[0] end
+  local room = ffi.sizeof(samples) / 4
+  if n > room then
+    error(('%s: %.0f samples of an array of %d'):format(name, n, room), level + 3)
+  end
+  return samples
 end
 
 --- The first sample that is not a number (0-based), or nil: it would become some integer silently.
----@param ptr ffi.cdata* const float *
+---@param ptr ffi.cdata* what samples() gives
 ---@param n integer samples
 ---@return integer?
 function M.find_nan(ptr, n)
@@ -47,7 +60,7 @@ end
 
 --- 16-bit samples: x * 32767 to the nearest integer, clipped to [-32768, 32767].
 ---@param out ffi.cdata* int16_t *, n of them
----@param ptr ffi.cdata* const float *, no NaN
+---@param ptr ffi.cdata* what samples() gives, no NaN
 ---@param n integer samples
 function M.to_int16(out, ptr, n)
   for i = 0, n - 1 do out[i] = round(ptr[i], 32767) end
@@ -56,7 +69,7 @@ end
 --- 24-bit samples in the upper bits of int32, as libsndfile takes them: x * 8388607 to the nearest
 --- integer, clipped to [-8388608, 8388607].
 ---@param out ffi.cdata* int32_t *, n of them
----@param ptr ffi.cdata* const float *, no NaN
+---@param ptr ffi.cdata* what samples() gives, no NaN
 ---@param n integer samples
 function M.to_int24(out, ptr, n)
   for i = 0, n - 1 do out[i] = bit.lshift(round(ptr[i], 8388607), 8) end
@@ -64,7 +77,7 @@ end
 
 --- Float samples clipped to [-1, 1].
 ---@param out ffi.cdata* float *, n of them
----@param ptr ffi.cdata* const float *, no NaN
+---@param ptr ffi.cdata* what samples() gives, no NaN
 ---@param n integer samples
 function M.clip(out, ptr, n)
   for i = 0, n - 1 do out[i] = math.max(-1, math.min(1, ptr[i])) end
