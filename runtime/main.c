@@ -4,6 +4,7 @@
  */
 #include "argent.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,6 +49,18 @@ static void on_interrupt(int signal_number)
     ag_interrupt(1);
     if (running)
         lua_sethook(running, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+/* A standard stream that comes closed gives its number to the next file that is opened, and notes
+ * for standard error would land inside a sound. So the null device takes the number, opened the
+ * other way round where bytes matter: then reading standard input or writing standard output fails
+ * as it does on a closed one. */
+static int fill_standard_streams(void)
+{
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd) return -1;
+    return 0;
 }
 
 /* Where lua/ is: $ARGENT_HOME, beside the build tree, or installed. The path must not move with
@@ -143,6 +156,7 @@ static int flush_output(int code)
 int main(int argc, char **argv)
 {
     (void)argc;
+    if (fill_standard_streams() != 0) return EXIT_IO;
     signal(SIGPIPE, SIG_IGN);
     lua_State *L = luaL_newstate();
     if (!L) {
