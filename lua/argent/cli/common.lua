@@ -126,7 +126,21 @@ function M.read_input(path, limit)
   return text
 end
 
---- The text of `-f FILE`, of `-`, or of the arguments joined by spaces.
+-- Standard input may hold a text when it is a pipe or a file, but not when it is a terminal,
+-- /dev/null or closed.
+local INPUT = {['named pipe'] = true, file = true, socket = true}
+
+--- Whether the text is that of standard input: asked for by `-`, or because no text is given and
+--- a pipe or a file stands there.
+---@return boolean
+function M.text_from_input(args)
+  local words = type(args.text) == 'table' and args.text or {args.text}
+  if args.file then return args.file == '-' and #words == 0 end
+  if #words == 0 then return INPUT[posix.kind '/dev/stdin'] or false end
+  return #words == 1 and words[1] == '-'
+end
+
+--- The text of `-f FILE`, of standard input, or of the arguments joined by spaces, byte for byte.
 ---@return string? text
 ---@return string? err
 ---@return string? code
@@ -135,11 +149,11 @@ function M.text(args)
   if args.file and #words > 0 then
     return nil, 'the text is given twice: as arguments and by --file', 'usage'
   end
+  if M.text_from_input(args) then return M.read_input('-', TEXT_LIMIT) end
   if args.file then return M.read_input(args.file, TEXT_LIMIT) end
   if #words == 0 then
     return nil, 'no text: give it as an argument, with -f FILE, or - for standard input', 'usage'
   end
-  if #words == 1 and words[1] == '-' then return M.read_input('-', TEXT_LIMIT) end
   return table.concat(words, ' ')
 end
 

@@ -23,19 +23,23 @@ local function summary(name, stats)
 end
 
 --- Chunks of a text that comes over standard input while it is spoken; each time what has come is
---- said before more is waited for.
+--- said before more is waited for. Line breaks wait for what follows: at the end they are no part
+--- of the text.
 ---@return fun(): ag.Chunk?
 ---@return ag.Feed
 function M.from_input(tts, opts)
   local feed = tts:feed(opts)
-  local chunks = feed:chunks()
+  local chunks, breaks = feed:chunks(), ''
   return function()
     while true do
       local chunk = chunks()
       if chunk or feed:done() then return chunk end
       local piece, fault, errno = posix.read(0)
       local ok, err, code = true, nil, nil
-      if piece and piece ~= '' then ok, err, code = feed:write(piece)
+      if piece and piece ~= '' then
+        local text
+        text, breaks = (breaks .. piece):match '^(.-)([\r\n]*)$'
+        ok, err, code = feed:write(text)
       elseif piece then ok, err, code = feed:finish()
       elseif errno ~= posix.EINTR then ok, err, code = nil, 'standard input: ' .. fault, 'io' end
       if not ok then status.throw(err, code) end

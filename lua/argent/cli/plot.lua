@@ -62,7 +62,7 @@ local function spoken(args, record, fits)
   local ok, err, code = speech.check(args)
   if not ok then return nil, err, code end
   local text, tts, opts, r
-  text, err, code = common.text(args)
+  text, err, code = speech.text(args)
   if not text then return nil, err, code end
   tts, err, code = common.open_model(args)
   if not tts then return nil, err, code end

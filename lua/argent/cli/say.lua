@@ -19,20 +19,19 @@ function M.parser(p)
     .. 'Files that are there already are skipped.')
   p:flag('--json', 'Print a JSON object about each sound: file, seconds, frames, seed, times.')
   p:epilog [[
-Text from - is spoken while it comes, in the layout stream (that of Base models).
+Without a text, and for -, standard input is read; in the layout stream (that of Base models) it is
+spoken while it comes. Line breaks at the end of the text, wherever it comes from, are not spoken.
 
 Examples:
   argent say 'Good morning.' -m Qwen3-TTS-12Hz-0.6B-CustomVoice --voice ryan -o morning.wav
-  echo 'One, two, three.' | argent say - --voice vivian -o - | aplay -f S16_LE -r 24000
+  echo 'One, two, three.' | argent say --voice vivian -o - | aplay -f S16_LE -r 24000
   argent say -f lines.txt --each --voice ryan --seed 1 -o 'out/%03d.wav']]
 end
 
 -- Whether the text is to be spoken while it comes over standard input.
 local function fed(args, kind)
-  local words = type(args.text) == 'table' and args.text or {args.text}
-  local input = args.file == '-' and #words == 0 or not args.file and #words == 1 and words[1]
-    == '-'
-  return input and (args.layout == 'stream' or not args.layout and kind == 'base')
+  return common.text_from_input(args)
+    and (args.layout == 'stream' or not args.layout and kind == 'base')
     and not args.each and not args.special
 end
 
@@ -58,7 +57,7 @@ function M.run(args)
   -- Before a model is loaded; but text that is spoken while it comes cannot be read yet.
   local early = not fed(args, 'base')
   if early then
-    text, err, code = common.text(args)
+    text, err, code = speech.text(args)
     if not text then return nil, err, code end
   end
   tts, err, code = common.open_model(args)
@@ -76,7 +75,7 @@ function M.run(args)
     return 0
   end
   if not text then
-    text, err, code = common.text(args)
+    text, err, code = speech.text(args)
     if not text then return nil, err, code end
   end
   if args.each then

@@ -39,6 +39,18 @@ function M.options(p)
     'Stop after so many frames of 80 ms; replaces the guard against speech that never ends.')
 end
 
+--- The text to speak, from the arguments, a file or standard input: one rule for all of them. Line
+--- breaks at its end are no part of it: `echo` and editors put them there, and the shell's $(...)
+--- drops them too.
+---@return string? text
+---@return string? err
+---@return string? code
+function M.text(args)
+  local text, err, code = common.text(args)
+  if not text then return nil, err, code end
+  return (text:gsub('[\r\n]+$', ''))
+end
+
 --- Refuses options that contradict each other, before a model is loaded.
 ---@return boolean? ok
 ---@return string? err

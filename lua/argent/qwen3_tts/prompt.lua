@@ -30,7 +30,7 @@ local M = {}
 ---@field notes string[] what was asked for and not done
 
 ---@class argent.PromptOptions
----@field text string what to say, UTF-8
+---@field text string what to say, UTF-8; white space in front of it is dropped
 ---@field instruct string? how to say it; required by voice_design, where it may be ''
 ---@field voice string? a speaker of a custom_voice model, in any letter case
 ---@field language string? in any letter case; nil and 'auto' let the model decide
