@@ -4,6 +4,7 @@ local command = require 'support.command'
 local golden = require 'support.golden'
 local json = require 'argent.json'
 local lfs = require 'lfs'
+local posix = require 'argent.posix'
 
 describe('a model', function()
   local dir, model
@@ -102,6 +103,38 @@ describe('a model', function()
     end
   end)
 
+  it('is the demo voice where none is given or found, and one line says so', function()
+    local env = {HF_HUB_CACHE = dir .. '/nowhere'}
+    local found, r = inspect({}, env)
+    assert.equal(absolute(posix.realpath(command.root .. '/models/demo')), found)
+    assert.equal('no model is given or found: the demo voice is used (argent say --help: how to '
+      .. 'get a released model)\n', r.err)
+    -- A name, the variable and the cache's only model go before it, without that line.
+    local cache = dir .. '/before'
+    local snap = fetch(cache, 'Qwen/Qwen3-TTS-12Hz-1.7B-Base')
+    for _, case in ipairs {
+      {model, {'-m', model}, env},
+      {model, {}, {HF_HUB_CACHE = dir .. '/nowhere', ARGENT_MODEL = model}},
+      {snap, {}, {HF_HUB_CACHE = cache}},
+    } do
+      found, r = inspect(case[2], case[3])
+      assert.equal(case[1], found)
+      assert.equal('', r.err)
+    end
+    -- Asked for by its directory it is a model as any.
+    assert.equal('', select(2, inspect({'-m', command.root .. '/models/demo'}, env)).err)
+  end)
+
+  -- A home of Argent without the demo voice.
+  local function bare_home()
+    local home = dir .. '/bare'
+    if not lfs.attributes(home) then
+      assert(lfs.mkdir(home))
+      assert(lfs.link(command.root .. '/lua', home .. '/lua', true))
+    end
+    return home
+  end
+
   it('that is nowhere is told with every place searched and the command that fetches it', function()
     local env = {HF_HUB_CACHE = dir .. '/nowhere', HF_HOME = dir, HOME = dir}
     fails(('no model: ARGENT_MODEL is not set, and there is none in %s/nowhere (HF_HUB_CACHE, not '
@@ -110,7 +143,8 @@ describe('a model', function()
         .. 'one with: '
       .. 'hf download Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice, or give -m DIR'):format(dir, dir, dir),
         {},
-      {HF_HUB_CACHE = dir .. '/nowhere', HF_HOME = dir .. '/none', HOME = dir})
+      {HF_HUB_CACHE = dir .. '/nowhere', HF_HOME = dir .. '/none', HOME = dir,
+        ARGENT_HOME = bare_home()})
     fails('Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign is not here: searched ', {'-m',
       'Qwen3-TTS-12Hz-1.7B-VoiceDesign'}, env)
     fails('fetch it with: hf download Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign', {'-m',
@@ -132,5 +166,26 @@ describe('a model', function()
     local r = command.run({'run', script}, {env = {HF_HUB_CACHE = dir .. '/hub'}})
     assert.equal(dir .. '/hub/models--Qwen--Qwen3-TTS-12Hz-0.6B-CustomVoice/snapshots/abc123\n'
       .. 'custom_voice\n', r.out, r.err)
+  end)
+
+  it('that scripts open without a name is the demo voice, and its first voice speaks', function()
+    local script = dir .. '/demo.lua'
+    local f = assert(io.open(script, 'w'))
+    f:write [[
+      local tts = assert(require('argent').qwen3_tts.open())
+      local options = {text = 'Good morning.', seed = 1, max_frames = 4}
+      local unnamed = assert(tts:say(options)).codes:totable()
+      options.voice = tts:voices()[1]
+      local named = assert(tts:say(options)).codes:totable()
+      local same = 0
+      for i, frame in ipairs(named) do
+        for g, code in ipairs(frame) do same = same + (unnamed[i][g] == code and 1 or 0) end
+      end
+      print(tts.cfg.size, same, #named * #named[1])
+    ]]
+    f:close()
+    local r = command.run({'run', script}, {env = {HF_HUB_CACHE = dir .. '/nowhere'}})
+    assert.equal('demo\t16\t16\n', r.out, r.err)
+    assert.equal('', r.err)
   end)
 end)

@@ -1,7 +1,9 @@
--- Where models are: a directory, the cache that `hf download` fills, or what ARGENT_MODEL names.
+-- Where models are: a directory, the cache that `hf download` fills, what ARGENT_MODEL names, or the
+-- demo voice that comes with Argent.
 
 local check = require 'argent.check'
 local lfs = require 'lfs'
+local posix = require 'argent.posix'
 local suggest = require 'argent.text.suggest'
 
 local M = {}
@@ -19,6 +21,11 @@ local FILES = {
   'model.safetensors',
   'speech_tokenizer/config.json', 'speech_tokenizer/model.safetensors',
 }
+
+-- models/ lies beside lua/, in the tree as in an installation. The path is made absolute now, as a
+-- script may change its directory later.
+local root = debug.getinfo(1, 'S').source:match '^@(.*)lua/argent/hub%.lua$' or ''
+local demo_dir = posix.realpath(root .. 'models/demo')
 
 local function set(name)
   local v = os.getenv(name)
@@ -79,6 +86,20 @@ function M.missing_files(dir)
   return missing
 end
 
+--- The directory of the demo voice; nil where Argent came without it.
+---@return string? dir
+function M.demo()
+  if demo_dir and #M.missing_files(demo_dir) == 0 then return demo_dir end
+end
+
+--- Whether a directory is that of the demo voice.
+---@param dir string
+---@return boolean
+function M.is_demo(dir)
+  local demo = M.demo()
+  return demo ~= nil and posix.realpath(dir) == demo
+end
+
 --- Every model in the caches.
 ---@return {id: string, dir: string, missing: string[]}[]
 function M.cached()
@@ -136,7 +157,7 @@ local function find_id(id)
     guess and (', did you mean %s?'):format(guess) or ''), 'model'
 end
 
--- The only complete model of the caches.
+-- The only complete model of the caches, or the demo voice where they hold none.
 local function find_any()
   local all, whole, ids = M.cached(), {}, {}
   for _, m in ipairs(all) do
@@ -151,6 +172,8 @@ local function find_any()
       'model'
   end
   if #all > 0 then return incomplete(all[1].id, all[1].dir, all[1].missing) end
+  local demo = M.demo()
+  if demo then return demo end
   return nil, ('no model: ARGENT_MODEL is not set, and there is none in %s; fetch one with: hf '
     .. 'download %s, or give -m DIR'):format(searched(), M.RELEASED[1]), 'model'
 end
@@ -158,7 +181,7 @@ end
 --- A model's directory.
 ---@param name? string a directory; a name on the hub (`Qwen/Qwen3-TTS-12Hz-0.6B-Base`, where Qwen/
 ---may be left out), looked up in the hub's cache; nil: what ARGENT_MODEL says, else the only model
----of the cache
+---of the cache, else the demo voice
 ---@param source? string where the name comes from, for messages: '-m'
 ---@return string? dir
 ---@return string? err one line: every place that was searched, and the command that fetches a model

@@ -178,7 +178,6 @@ describe('argent', function()
     end)
 
     it('models that are missing or broken, with exit code 3', function()
-      fails(3, 'no model: ARGENT_MODEL is not set', command.run {'say', 'x'})
       fails(3, '/none: no such model directory', command.run {'say', 'x', '-m', dir .. '/none'})
       if not ag.backend 'cuda' then fails(3, "backend 'cuda': ", say {'--device', 'cuda'}) end
       local broken = copy_model(dir .. '/broken')

@@ -119,7 +119,7 @@ describe('argent tokenize', function()
     fails(3, '/none: no such model directory (from -m)', bare {'-m', '/none'})
     fails(3, '/none: no such model directory (from ARGENT_MODEL)', bare({}, env))
     prints(cases[1].ids, tokenize({cases[1].text}, {env = env}))
-    assert.matches('^argent: tokenize: no model: ARGENT_MODEL is not set, and there is none in ',
+    assert.matches('^no model is given or found: the demo voice is used',
       bare({}, {ARGENT_MODEL = ''}).err)
     fails(3, dir .. '/vocab.json: No such file or directory', bare {'-m', dir})
   end)

@@ -161,7 +161,7 @@ end
 
 function M.model_option(p)
   p:option('-m --model', 'Model directory, or name on the hub (default: $ARGENT_MODEL, else the '
-    .. "only model in the hub's cache)."):argname '<model>'
+    .. "only model in the hub's cache, else the demo voice)."):argname '<model>'
 end
 
 --- Options of every verb that runs a model.
@@ -175,12 +175,18 @@ function M.model_options(p)
   p:flag('-v --verbose', 'Say what was chosen: model, instruction set, threads, dtype, plan.')
 end
 
---- The model's directory, by its option; see argent.hub.
+--- The model's directory, by its option; see argent.hub. That the demo voice stands in for a model
+--- is worth a line, as a person may have hoped for another.
 ---@return string? dir
 ---@return string? err
 ---@return string? code
 function M.find_model(option)
-  return hub.find(option, '-m')
+  local dir, err, code = hub.find(option, '-m')
+  if dir and not option and hub.is_demo(dir) then
+    M.note('no model is given or found: the demo voice is used (argent say --help: how to get a '
+      .. 'released model)')
+  end
+  return dir, err, code
 end
 
 -- The backend that --device names. With auto, why there is none on a card is worth a line, as the

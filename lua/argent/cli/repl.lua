@@ -1,6 +1,7 @@
 -- argent repl: a Lua prompt with a model at hand.
 
 local common = require 'argent.cli.common'
+local hub = require 'argent.hub'
 
 local M = {summary = 'a Lua prompt with a model at hand'}
 
@@ -19,8 +20,9 @@ end
 function M.run(args)
   local ag = require 'argent'
   local env = {ag = ag}
-  -- Without -m a prompt without a model is still a prompt.
-  if args.model or common.find_model() then
+  -- Without -m a prompt without a model is still a prompt. The banner names the model that is found.
+  args.model = args.model or hub.find()
+  if args.model then
     local tts, err, code = common.open_model(args)
     if not tts then return nil, err, code end
     env.tts, env.be = tts, tts.backend

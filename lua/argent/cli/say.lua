@@ -22,7 +22,15 @@ function M.parser(p)
 Without a text, and for -, standard input is read; in the layout stream (that of Base models) it is
 spoken while it comes. Line breaks at the end of the text, wherever it comes from, are not spoken.
 
+Without -m, ARGENT_MODEL or a model in the hub's cache the demo voice speaks: English, short
+sentences of plain words. To get a released model:
+  pip install -U huggingface_hub
+  hf download Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice    # nine voices, ten languages
+  hf download Qwen/Qwen3-TTS-12Hz-0.6B-Base           # clones the voice of a recording
+  hf download Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign    # a voice from its description
+
 Examples:
+  argent say 'Good morning.'
   argent say 'Good morning.' -m Qwen3-TTS-12Hz-0.6B-CustomVoice --voice ryan -o morning.wav
   echo 'One, two, three.' | argent say --voice vivian -o - | aplay -f S16_LE -r 24000
   argent say -f lines.txt --each --voice ryan --seed 1 -o 'out/%03d.wav']]

@@ -66,6 +66,7 @@ local RESERVED_IDS = 1024
 ---@field predictor argent.LMConfig with num_code_groups; vocab_size is that of one codebook
 ---@field codec argent.CodecConfig
 ---@field speaker_encoder table? speaker_encoder_config, unchecked; base only
+---@field default_voice string|false who speaks when no voice is named; `open` names the demo voice's
 ---@field generation table do_sample, temperature, ... as in generation_config.json
 
 --- A table that raises on a name it does not have: a misspelt field would be nil and quiet.
@@ -256,6 +257,7 @@ local function read_model(s)
   local cfg = {
     kind = s:one_of('tts_model_type', {'custom_voice', 'base', 'voice_design'}),
     size = s:string('tts_model_size'),
+    default_voice = false,
   }
   local ts = s:object('talker_config')
   cfg.talker = read_talker(ts, cfg.kind)

@@ -21,7 +21,8 @@ local DTYPES = {'f32', 'bf16'}
 
 M.find = hub.find
 
---- Opens a model.
+--- Opens a model. Without a name it is what `find` finds, at last the demo voice, whose first voice
+--- speaks when none is named.
 ---@param name? string a directory, or what `find` finds
 ---@param opts? {backend: ag.Backend?, dtype: string?} backend: default CPU, one thread per core;
 ---dtype of the linear weights of talker and predictor: 'bf16' (default) or 'f32' (the reference
@@ -68,6 +69,7 @@ function M.open(name, opts)
     }, Synthesizer)
   end)
   if not tts then return nil, err, code or 'format' end
+  if hub.is_demo(dir) then cfg.default_voice = tts:voices()[1] end
   return tts
 end
 

@@ -116,12 +116,13 @@ local function speaker_of(cfg, opts)
   if cfg.kind == 'base' then return {{speaker = true}} end
   if cfg.kind == 'voice_design' then return {} end
   local known = sorted_keys(cfg.talker.speakers)
-  if not opts.voice then
+  local name = opts.voice or cfg.default_voice
+  if not name then
     return nil, one_line('this CustomVoice model needs a voice: ' .. table.concat(known, ', '))
   end
-  local voice = opts.voice:lower()
+  local voice = name:lower()
   local id = cfg.talker.speakers[voice]
-  if not id then return nil, unknown('voice', opts.voice, known) end
+  if not id then return nil, unknown('voice', name, known) end
   return {{id = id}}, voice
 end
 
