@@ -59,6 +59,71 @@ describe('a tensor', function()
     assert.same({{9, 8, 7}, {6, 5, 4}}, (10 - x):totable())
   end)
 
+  it('gives its parts and numbers in brackets, and takes them', function()
+    assert.same({4, 5, 6}, x[2]:totable())
+    assert.equal(6, x[2][3])
+    assert.equal(2, ag.tensor(be, {7, 2}, 'i32')[2])
+    assert.equal(0.5, ag.tensor(be, {0.25, 0.5}, 'bf16')[2])
+    x[1][2] = 9
+    assert.same({{1, 9, 3}, {4, 5, 6}}, x:totable())
+    x[2] = x[1]
+    assert.same({{1, 9, 3}, {1, 9, 3}}, x:totable())
+    x[1] = 0
+    assert.same({{0, 0, 0}, {1, 9, 3}}, x:totable())
+  end)
+
+  it('is raised to whole numbers', function()
+    assert.same((x * x):totable(), (x ^ 2):totable())
+    assert.same({{1, 32, 243}, {1024, 3125, 7776}}, (x ^ 5):totable())
+    assert.same({{1, 1, 1}, {1, 1, 1}}, (x ^ 0):totable())
+    assert.same({{1, 2, 3}, {4, 5, 6}}, x:totable())
+  end)
+
+  it('is the same tensor only as itself', function()
+    local y = x
+    assert.is_true(x == y)
+    assert.is_false(x == x:clone())
+    assert.is_false(x == nil or x == 1 or x == 'x')
+  end)
+
+  it('says what to use for operators that it does not have, at the line of the caller', function()
+    local y = ag.zeros(be, {2, 3})
+    local order = 'tensors have no order: compare numbers, as in x[1] < 1 or x:item() < 1'
+    for _, fn in ipairs {
+      function() return x < y end, function() return x <= y end, function() return x > 1 end,
+    } do
+      assert.equal(order, misuse(fn))
+    end
+    local text = 'a tensor is not text: use tostring(x), or ag.show(x) for its numbers'
+    assert.equal(text, misuse(function() return x .. '' end))
+    assert.equal(text, misuse(function() return 'x: ' .. x end))
+    assert.equal("'+' takes tensors and numbers, got nil", misuse(function() return x + nil end))
+    assert.equal("'-' takes tensors and numbers, got table", misuse(function() return {} - x end))
+    assert.equal("'*' takes tensors and numbers, got string 'a'",
+      misuse(function() return 'a' * x end))
+    assert.equal("'/' divides tensors by numbers only: divide the numbers of x:totable()",
+      misuse(function() return 1 / x end))
+    assert.equal("tensors have no '%': compute with the numbers of x:totable()",
+      misuse(function() return x % 2 end))
+    assert.equal("'^' raises a tensor to a whole number, 0 or more, got 0.5",
+      misuse(function() return x ^ 0.5 end))
+    assert.equal('index: expected an integer from 1 to 2, got 3',
+      misuse(function() return x[3] end))
+    assert.equal('index: expected an integer from 1 to 2, got 0',
+      misuse(function() x[0] = 1 end))
+    assert.equal('x[1]: expected a tensor or a number, got nil',
+      misuse(function() x[1] = nil end))
+    assert.equal("x.shape: a tensor's fields cannot be set",
+      misuse(function() x.shape = {6} end))
+    assert.equal('a tensor without dimensions has no index: x:item() is its number',
+      misuse(function() return ag.zeros(be, {})[1] end))
+    assert.matches("^a tensor has no 'softmax' %(it has backend, clone, .*view%)$",
+      misuse(function() return x:softmax() end))
+    y:release()
+    assert.equal("'+': the tensor has been released", misuse(function() return y + 1 end))
+    assert.equal('the tensor has been released', misuse(function() return y[1] end))
+  end)
+
   it('of size zero is legal', function()
     local z = ag.zeros(be, {3, 0, 2})
     assert.equal(0, z:count())
@@ -78,7 +143,8 @@ describe('a tensor', function()
       misuse(function() local y = x:transpose(1, 2):view(6) return y end))
     assert.equal('item: the tensor has 6 elements',
       misuse(function() local y = x:item() return y end))
-    assert.equal("a tensor has no field 'shpae'", misuse(function() local y = x.shpae return y end))
+    assert.equal("a tensor has no 'shpae', did you mean shape?",
+      misuse(function() local y = x.shpae return y end))
     assert.equal("dtype: expected one of f32, bf16, f16, i32, got string 'f64'",
       misuse(function() local y = ag.zeros(be, {1}, 'f64') return y end))
     assert.equal('shape: expected an integer from 0 to 9007199254740992, got 1.5',
@@ -131,11 +197,32 @@ describe('a tensor', function()
   end)
 end)
 
+describe("the library's tables", function()
+  it('have no other names than their own, and know which was meant', function()
+    assert.matches("^ag.ops has no 'softmax' %(it has add, .*tanh%)$",
+      misuse(function() return ag.ops.softmax(1) end))
+    assert.equal("ag.ops has no 'sigmod', did you mean sigmoid?",
+      misuse(function() return ag.ops.sigmod end))
+    assert.equal("ag has no 'zeroes', did you mean zeros?",
+      misuse(function() return ag.zeroes(be) end))
+    assert.equal("ag has no 'quen3_tts', did you mean qwen3_tts?", -- though not loaded yet
+      misuse(function() return ag.quen3_tts end))
+    assert.equal("ag.plot has no 'lines', did you mean line?",
+      misuse(function() return ag.plot.lines end))
+    assert.equal("ag.audio has no 'wirte', did you mean write?",
+      misuse(function() return ag.audio.wirte end))
+    assert.equal("ag.nn has no 'Liner', did you mean Linear?",
+      misuse(function() return ag.nn.Liner end))
+  end)
+end)
+
 describe('a backend', function()
   it('tells what it is', function()
     assert.equal('cpu', be.kind)
     assert.equal(2, be.threads)
     assert.is_true(ag.backend('cpu').threads >= 1)
+    assert.equal("a backend has no 'thraeds', did you mean threads?",
+      misuse(function() return be.thraeds end))
     assert.equal('plain', ag.backend('cpu', {isa = 'plain'}).isa)
   end)
 

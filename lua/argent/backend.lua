@@ -5,6 +5,7 @@ local ffi = require 'ffi'
 local lib = require 'argent.ffi'
 local check = require 'argent.check'
 local status = require 'argent.status'
+local strict = require 'argent.strict'
 
 local M = {}
 
@@ -53,7 +54,7 @@ ffi.metatype('ag_backend', {
     if method then return method end
     local field = fields[key]
     if field then return field(be) end
-    error(("a backend has no field '%s'"):format(tostring(key)), 2)
+    error(strict.missing('a backend', key, strict.names(Backend, fields)), 2)
   end,
   __tostring = function(be)
     return ('backend %s (%s, %d threads)'):format(be.kind, be.isa, be.threads)

@@ -6,6 +6,7 @@ local ffi = require 'ffi'
 local backend = require 'argent.backend'
 local tensor = require 'argent.tensor'
 local plan = require 'argent.plan'
+local strict = require 'argent.strict'
 
 local M = {
   version = ffi.string(lib.ag_version()),
@@ -19,20 +20,20 @@ local M = {
 
 -- Heavier parts are loaded when they are first named.
 local lazy = {
-  nn = function() return require 'argent.nn' end,
+  nn = function() return strict.table(require 'argent.nn', 'ag.nn') end,
   qwen3_tts = function() return require 'argent.qwen3_tts' end,
   load = function() return require('argent.io').load end,
   save = function() return require('argent.io').save end,
-  audio = function() return require 'argent.audio' end,
+  audio = function() return strict.table(require 'argent.audio', 'ag.audio') end,
   show = function() return require('argent.show').show end,
-  plot = function() return require 'argent.plot' end,
+  plot = function() return strict.table(require 'argent.plot', 'ag.plot') end,
 }
 
 return setmetatable(M, {
   __names = lazy, -- for completion
   __index = function(t, key)
     local get = lazy[key]
-    if not get then error(("argent has no '%s'"):format(tostring(key)), 2) end
+    if not get then error(strict.missing('ag', key, strict.names(t, lazy)), 2) end
     local v = get()
     rawset(t, key, v)
     return v

@@ -6,12 +6,13 @@ local ffi = require 'ffi'
 local lib = require 'argent.ffi'
 local check = require 'argent.check'
 local status = require 'argent.status'
+local strict = require 'argent.strict'
 local tensor = require 'argent.tensor'
 
 local M = {}
 
--- One argument of a prototype: its name, its kind, and the check that FFI does not do (see anchors:
--- 1.9 arrives as 1).
+-- One argument of a prototype: its name, its kind, and the check that FFI does not do (1.9
+-- would arrive as 1).
 local function parse(declaration)
   local kind, name = declaration:match('^%s*(.-)%s*([%w_]+)%s*$')
   local optional = name:match('^opt_(.*)$')
@@ -57,4 +58,4 @@ for name, declarations in ffi.string(lib.ag_cdef()):gmatch(PROTOTYPE) do
   if not name:find('^tensor_') then M[name] = wrap(name, declarations) end
 end
 
-return M
+return strict.table(M, 'ag.ops')

@@ -24,7 +24,7 @@ local size_of = {f32 = 4, bf16 = 2, f16 = 2, i32 = 4}
 ---@param raw ffi.cdata* ag_tensor *
 ---@return ag.Tensor
 function M.own(raw)
-  return ffi.gc(raw, lib.ag_tensor_free)
+  return ffi.gc(raw[0], lib.ag_tensor_free) -- a reference: see below
 end
 
 --- The C constant of a dtype name; raises for others.
@@ -265,6 +265,7 @@ function Tensor:set(values)
   return self
 end
 
+-- The elements on the host; `level` counts from here to the line to blame, as in status.raise.
 local function read(t, level)
   t = t:contiguous()
   if t.dtype == 'bf16' or t.dtype == 'f16' then t = t:to('f32') end
@@ -331,74 +332,21 @@ local fields = {
   end,
 }
 
-local function same_or(t, other, what)
-  if type(other) ~= 'number' and not M.is(other) then
-    error(('%s: expected a tensor or a number, got %s'):format(what, check.show(other)), 3)
-  end
-  return M.zeros(t.backend, t.shape)
-end
+-- For operators, completion and documentation: a tensor's methods, the names of its fields.
+M.methods, M.fields, M.read = Tensor, fields, read
 
-local function affine(t, scale, shift)
-  local r = M.zeros(t.backend, t.shape)
-  status.raise(lib.ag_affine(r, t, scale, shift), 3)
-  return r
-end
+-- LuaJIT compares, adds to and indexes pointers itself and asks a metatable only about the rest. So
+-- in Lua a tensor is a reference to a struct, `ag_tensor &`, which C functions take as a pointer;
+-- and for there to be references the struct needs a body, which holds nothing.
+if not ffi.sizeof 'struct ag_tensor' then ffi.cdef 'struct ag_tensor {};' end
 
-local function sum(a, b, alpha)
-  local r = same_or(a, b, 'add')
-  status.raise(lib.ag_add(r, a, b, alpha), 3)
-  return r
-end
-
-local meta = {
-  __index = function(t, key)
-    local method = Tensor[key]
-    if method then return method end
-    local field = fields[key]
-    if field then return field(t) end
-    error(("a tensor has no field '%s'"):format(tostring(key)), 2)
-  end,
-  __len = function(t)
-    return lib.ag_tensor_ndim(t) > 0 and t.shape[1] or 0
-  end,
-  __tostring = function(t)
-    if t.released then return 'tensor (released)' end
-    return ('tensor [%s] %s on %s'):format(table.concat(t.shape, ', '), t.dtype, t.backend.kind)
-  end,
-  __add = function(a, b)
-    if type(a) == 'number' then a, b = b, a end
-    return type(b) == 'number' and affine(a, 1, b) or sum(a, b, 1)
-  end,
-  __sub = function(a, b)
-    if type(a) == 'number' then return affine(b, -1, a) end
-    return type(b) == 'number' and affine(a, 1, -b) or sum(a, b, -1)
-  end,
-  __mul = function(a, b)
-    if type(a) == 'number' then a, b = b, a end
-    if type(b) == 'number' then return affine(a, b, 0) end
-    local r = same_or(a, b, 'mul')
-    status.raise(lib.ag_mul(r, a, b), 2)
-    return r
-  end,
-  __div = function(a, b)
-    if not M.is(a) or type(b) ~= 'number' then error('a tensor can be divided by a number', 2) end
-    return affine(a, 1 / b, 0)
-  end,
-  __unm = function(a)
-    return affine(a, -1, 0)
-  end,
-}
-
-ffi.metatype('ag_tensor', meta)
-
--- For completion and documentation: a tensor's methods, and the names of its fields.
-M.methods, M.fields = Tensor, fields
-
-local tensor_type = ffi.typeof('ag_tensor *')
+local tensor_type = ffi.typeof 'ag_tensor'
 
 --- Whether v is a tensor.
 function M.is(v)
   return type(v) == 'cdata' and ffi.istype(tensor_type, v)
 end
+
+ffi.metatype(tensor_type, require('argent.operators').of(M, Tensor, fields))
 
 return M

@@ -89,8 +89,10 @@ describe('argent run', function()
   end)
 
   it('tells what an error is that is not a text', function()
-    fails(1, 'the error is not a text but a table', run 'error {}')
-    fails(1, 'the error is not a text but a nil', run 'error()')
+    local instead = ": use error('text'), or return nil, 'text', code"
+    fails(1, 'the error is not a text but {code = 3, message = "lost"}' .. instead,
+      run 'error {message = "lost", code = 3}')
+    fails(1, 'the error is not a text but nil' .. instead, run 'error()')
     fails(1, 'mine', run 'error(setmetatable({}, {__tostring = function() return "mine" end}))')
   end)
 

@@ -88,7 +88,8 @@ local function raised(e)
   if lib.ag_interrupted() ~= 0 then return 'interrupted', 'interrupted' end
   if status.is_fault(e) then return e.message, e.code end
   if type(e) ~= 'string' and not getmetatable(e) then
-    return 'the error is not a text but a ' .. type(e), 'internal'
+    return ("the error is not a text but %s: use error('text'), or return nil, 'text', code")
+      :format(require('argent.show').show(e)), 'internal'
   end
   local text = tostring(e)
   if text:find '^not enough memory' then return 'out of memory', 'memory' end
