@@ -1,11 +1,12 @@
-/* backend.h: what a backend is: memory slots, a way to run or record an op, and plans. CPU:
- * backend_cpu.c and plan_cpu.c. */
+/* backend.h: what a backend is: memory slots, and ways to run an op and to record it. The CPU is
+ * backend_cpu.c and plan_cpu.c, a GPU device/device.c. */
 #ifndef ARGENT_BACKEND_H
 #define ARGENT_BACKEND_H
 
 #include "argent.h"
-#include "tensor.h"
+#include "buffer.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum agi_op {
@@ -17,6 +18,19 @@ enum agi_op {
 
 extern const char *const agi_op_names[AGI_OPS];
 
+/* Bytes [lo, hi) of a buffer that an op reads, or reads and writes. */
+typedef struct {
+    agi_buffer *buf;
+    int64_t lo, hi;
+    bool write;
+} agi_access;
+
+/* Whether the order of the two makes a difference. */
+static inline bool agi_conflict(const agi_access *a, const agi_access *b)
+{
+    return a->buf == b->buf && (a->write || b->write) && a->lo < b->hi && b->lo < a->hi;
+}
+
 /* One validated call. `args` is the op's argument struct (ops.h), copied when it is recorded. */
 enum { AGI_MAX_ACCESS = 12 };
 typedef struct {
@@ -24,12 +38,8 @@ typedef struct {
     const void *args;
     size_t args_size;
     double work; /* multiply-adds or bytes, roughly: small eager ops stay on the calling thread */
-    int64_t scratch; /* bytes that each worker needs */
     int n_access;
-    struct {
-        const ag_tensor *t;
-        bool write;
-    } access[AGI_MAX_ACCESS];
+    agi_access access[AGI_MAX_ACCESS];
 } agi_call;
 
 typedef struct {
@@ -61,18 +71,7 @@ struct ag_backend {
     ag_plan *recording; /* between ag_capture_begin and _end */
 };
 
-/* A plan keeps references to the buffers its ops touch; `impl` belongs to the backend. */
-struct ag_plan {
-    ag_backend *be;
-    int size, barriers;
-    agi_buffer **buffers;
-    int n_buffers, cap_buffers;
-    void *impl;
-};
-
 void agi_backend_retain(ag_backend *be);
-/* Runs or records a validated call; every ag_<op> ends here. */
-int agi_dispatch(ag_backend *be, const agi_call *call);
 
 int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa);
 

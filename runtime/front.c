@@ -63,8 +63,8 @@ static bool take(agi_front *f, const char *name, ag_tensor *t, int dtype, bool w
     }
     f->be = t->buf->be;
     f->names[f->call.n_access] = name;
-    f->call.access[f->call.n_access].t = t;
-    f->call.access[f->call.n_access++].write = write;
+    f->tensors[f->call.n_access] = t;
+    f->call.access[f->call.n_access++] = (agi_access){t->buf, lo, hi, write};
     return true;
 }
 
@@ -176,7 +176,7 @@ static bool same_elements(const ag_tensor *a, const ag_tensor *b)
 bool agi_apart(agi_front *f, const ag_tensor *out, bool elementwise)
 {
     for (int i = 0; i < f->call.n_access; i++) {
-        const ag_tensor *t = f->call.access[i].t;
+        const ag_tensor *t = f->tensors[i];
         bool itself = !strcmp(f->names[i], "out");
         if (itself || !agi_tensor_overlap(t, out) || (elementwise && same_elements(t, out)))
             continue;

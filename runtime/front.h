@@ -4,15 +4,17 @@
 #ifndef ARGENT_FRONT_H
 #define ARGENT_FRONT_H
 
-#include "backend.h"
 #include "error.h"
 #include "ops.h"
+#include "plan.h"
+#include "tensor.h"
 
 typedef struct {
     const char *op;
     ag_backend *be;
     agi_call call;
-    const char *names[AGI_MAX_ACCESS];
+    const char *names[AGI_MAX_ACCESS]; /* of the tensors that call.access is about */
+    const ag_tensor *tensors[AGI_MAX_ACCESS];
     int rc;
 } agi_front;
 

@@ -1,6 +1,5 @@
 /* ops_attention.c: fronts (validation) of the rotary and attention ops of ops.def. */
 #include "front.h"
-#include "../kernels/cpu/scratch.h"
 
 static float *f32(const ag_tensor *t) { return t ? (float *)(void *)agi_tensor_data(t) : NULL; }
 
@@ -77,6 +76,9 @@ int ag_rope_append(ag_tensor *q, ag_tensor *k, ag_tensor *v, ag_tensor *angles, 
         agi_bad(&f, "angles must be contiguous and the head width even");
         return f.rc;
     }
+    if (q->shape[1] > k_cache->shape[0])
+        return agi_fail(AG_ECAPACITY, "rope_append: %lld steps do not fit a cache of %lld slots",
+                        (long long)q->shape[1], (long long)k_cache->shape[0]);
     const ag_tensor *written[] = {q, k_cache, v_cache}, *all[] = {q, k_cache, v_cache, k, v};
     for (int i = 0; i < 3; i++)
         for (int j = i + 1; j < 5; j++)
@@ -122,8 +124,6 @@ static bool attend(agi_front *f, agi_attention_args *a, const ag_tensor *q,
         return agi_bad(f, "a window of %d and %lld steps need a capacity of %lld, k_cache has %lld",
                        window, (long long)a->steps, (long long)(window - 1 + a->steps),
                        (long long)a->capacity);
-    f->call.scratch =
-        agi_attention_scratch(window > 0 && window < a->capacity ? window : a->capacity);
     return true;
 }
 

@@ -1,6 +1,5 @@
 /* ops_nn.c: fronts (validation) of products, norms and token ops of ops.def. */
 #include "front.h"
-#include "../kernels/cpu/scratch.h"
 
 static float *f32(const ag_tensor *t) { return t ? (float *)(void *)agi_tensor_data(t) : NULL; }
 
@@ -297,6 +296,5 @@ int ag_sample(ag_tensor *out, ag_tensor *logits, ag_tensor *key, ag_tensor *para
                          .suppress_from = suppress_from,
                          .eos = eos,
                          .minimum = minimum};
-    f.call.scratch = agi_sample_scratch(vocab);
     return agi_front_run(&f, &a, sizeof a, (double)(a.rows * vocab) * 2);
 }

@@ -2,8 +2,10 @@
  * walks. An op waits for the ones before it only where it touches bytes that one of them writes,
  * or writes bytes that one of them touches. */
 #include "backend_cpu.h"
+#include "../kernels/cpu/scratch.h"
 #include "error.h"
 #include "grow.h"
+#include "plan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +23,9 @@ typedef struct {
 } entry;
 
 typedef struct {
-    const agi_buffer *buf;
-    int64_t lo, hi;
-    bool write;
-} range;
-
-typedef struct {
     entry *entries;
     int n, cap;
-    range *open; /* what the ops since the last barrier touch */
+    agi_access *open; /* what the ops since the last barrier touch */
     int n_open, cap_open;
 } cpu_plan;
 
@@ -48,7 +44,7 @@ int agi_cpu_run(ag_backend *be, const agi_call *call)
      * either way. */
     const double solo = 20000;
     agi_team *team = agi_cpu_team(be);
-    int rc = agi_team_scratch(team, call->scratch);
+    int rc = agi_team_scratch(team, agi_cpu_scratch(call->op, call->args));
     if (rc) return rc;
     agi_call c = *call;
     return agi_team_run(team, run_one, &c, call->work < solo);
@@ -58,22 +54,15 @@ int agi_cpu_run(ag_backend *be, const agi_call *call)
 
 static bool must_wait(const cpu_plan *p, const agi_call *call)
 {
-    for (int i = 0; i < call->n_access; i++) {
-        int64_t lo, hi;
-        const ag_tensor *t = call->access[i].t;
-        agi_tensor_extent(t, &lo, &hi);
-        for (int j = 0; j < p->n_open; j++) {
-            const range *r = &p->open[j];
-            if (r->buf == t->buf && (r->write || call->access[i].write) && lo < r->hi && r->lo < hi)
-                return true;
-        }
-    }
+    for (int i = 0; i < call->n_access; i++)
+        for (int j = 0; j < p->n_open; j++)
+            if (agi_conflict(&call->access[i], &p->open[j])) return true;
     return false;
 }
 
 int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call)
 {
-    int rc = agi_team_scratch(agi_cpu_team(be), call->scratch);
+    int rc = agi_team_scratch(agi_cpu_team(be), agi_cpu_scratch(call->op, call->args));
     if (rc) return rc;
     cpu_plan *p = plan->impl;
     if (!p && !(p = plan->impl = calloc(1, sizeof *p)))
@@ -91,11 +80,9 @@ int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call)
     }
     p->entries[p->n++] = e;
     for (int i = 0; i < call->n_access; i++) {
-        range r = {.buf = call->access[i].t->buf, .write = call->access[i].write};
-        agi_tensor_extent(call->access[i].t, &r.lo, &r.hi);
         if (!agi_grow((void **)&p->open, p->n_open, &p->cap_open, sizeof *p->open))
             return agi_fail(AG_ENOMEM, "capture: out of memory");
-        p->open[p->n_open++] = r;
+        p->open[p->n_open++] = call->access[i];
     }
     return AG_OK;
 }

@@ -112,7 +112,7 @@ int ag_file_find(const ag_file *f, const char *name)
     return -1;
 }
 
-static const agi_entry *entry(const ag_file *f, int i)
+static const agi_file_entry *entry(const ag_file *f, int i)
 {
     return i >= 0 && i < f->n_entries ? &f->entries[i] : NULL;
 }
@@ -128,7 +128,7 @@ int ag_file_ndim(const ag_file *f, int i) { return entry(f, i) ? entry(f, i)->nd
 
 void ag_file_shape(const ag_file *f, int i, int64_t *shape)
 {
-    const agi_entry *e = entry(f, i);
+    const agi_file_entry *e = entry(f, i);
     if (e) memcpy(shape, e->shape, (size_t)e->ndim * sizeof *shape);
 }
 
@@ -172,7 +172,7 @@ static void drop_mapped(void *owner)
     free(m);
 }
 
-static int own_dtype(const agi_entry *e)
+static int own_dtype(const agi_file_entry *e)
 {
     static const struct {
         const char *name;
@@ -204,7 +204,7 @@ static void convert(char *dst, int to, const char *src, int from, int64_t n)
     }
 }
 
-static int copied(ag_tensor **out, const ag_file *f, const agi_entry *e, const char *src,
+static int copied(ag_tensor **out, const ag_file *f, const agi_file_entry *e, const char *src,
                      ag_backend *be, int from, int to)
 {
     /* What stays as it is goes from the file as it lies there, in larger pieces. */
@@ -238,7 +238,7 @@ static int copied(ag_tensor **out, const ag_file *f, const agi_entry *e, const c
 int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype)
 {
     *out = NULL;
-    const agi_entry *e = f ? entry(f, i) : NULL;
+    const agi_file_entry *e = f ? entry(f, i) : NULL;
     if (!e || !be) return agi_fail(AG_EINVAL, "file: no such tensor, or no backend");
     int from = own_dtype(e);
     if (dtype < 0) dtype = from;
@@ -247,7 +247,7 @@ int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype
                              agi_dtype_valid(dtype) ? ag_dtype_name(dtype) : "a tensor");
     char *src = f->map + (f->data - f->map) + e->begin;
     bool aligned = (uintptr_t)src % (uintptr_t)e->width == 0;
-    if (from != dtype || !aligned || e->begin == e->end || strcmp(be->kind, "cpu") != 0)
+    if (from != dtype || !aligned || e->begin == e->end || be->slots->far)
         return copied(out, f, e, src, be, from, dtype);
     mapped *m = malloc(sizeof *m);
     if (!m) return agi_file_fail(AG_ENOMEM, f->path, e->name, "out of memory");

@@ -16,7 +16,7 @@ typedef struct {
     int ndim;
     int64_t shape[AG_MAX_DIMS];
     int64_t begin, end; /* in the data section */
-} agi_entry;
+} agi_file_entry;
 
 typedef struct {
     const char *key, *value;
@@ -29,7 +29,7 @@ struct ag_file {
     int64_t size;
     const char *data; /* behind the header */
     char *text;       /* arena of names and metadata */
-    agi_entry *entries;
+    agi_file_entry *entries;
     int n_entries, cap_entries;
     int *by_name; /* entry indices sorted by name */
     agi_metadata *metadata;

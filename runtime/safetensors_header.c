@@ -232,13 +232,13 @@ static bool grow(parser *s, void **p, int *cap, int n, size_t size)
     return true;
 }
 
-static bool tensor_fault(parser *s, const agi_entry *e, const char *fact)
+static bool tensor_fault(parser *s, const agi_file_entry *e, const char *fact)
 {
     s->rc = agi_file_fail(AG_EFORMAT, s->f->path, e->name, "%s", fact);
     return false;
 }
 
-static bool read_dtype(parser *s, agi_entry *e)
+static bool read_dtype(parser *s, agi_file_entry *e)
 {
     const char *name;
     if (!string(s, &name)) return false;
@@ -257,8 +257,8 @@ static bool read_tensor(parser *s, const char *name)
     ag_file *f = s->f;
     if (!grow(s, (void **)&f->entries, &f->cap_entries, f->n_entries, sizeof *f->entries))
         return false;
-    agi_entry *e = &f->entries[f->n_entries++];
-    *e = (agi_entry){.name = name, .begin = -1, .ndim = -1};
+    agi_file_entry *e = &f->entries[f->n_entries++];
+    *e = (agi_file_entry){.name = name, .begin = -1, .ndim = -1};
     size_t length = strlen(name);
     if (length == 0 || length > AGI_LONGEST_NAME)
         return bad(s, "a tensor name must have 1 to 1024 bytes");
@@ -346,7 +346,7 @@ static int compare_keys(const void *a, const void *b)
 
 static int compare_begins(const void *a, const void *b)
 {
-    const agi_entry *x = a, *y = b;
+    const agi_file_entry *x = a, *y = b;
     if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
     return x->end < y->end ? -1 : x->end > y->end;
 }
@@ -362,7 +362,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const named *)a)->name, ((const named *)b)->name);
 }
 
-static bool check_size(parser *s, const agi_entry *e)
+static bool check_size(parser *s, const agi_file_entry *e)
 {
     int64_t count;
     if (!agi_shape_count(e->ndim, e->shape, &count))
@@ -388,7 +388,7 @@ static bool check_layout(parser *s)
     if (f->n_entries > 1)
         qsort(f->entries, (size_t)f->n_entries, sizeof *f->entries, compare_begins);
     for (int i = 0; i < f->n_entries; i++) {
-        const agi_entry *e = &f->entries[i];
+        const agi_file_entry *e = &f->entries[i];
         if (!check_size(s, e)) return false;
         if (e->begin < at_byte) return tensor_fault(s, e, "overlaps another tensor");
         if (e->begin > at_byte) return tensor_fault(s, e, "leaves a hole before it");

@@ -13,7 +13,7 @@ struct agi_isa;
 typedef struct agi_worker {
     int index, count;
     const struct agi_isa *isa; /* kernels/cpu/isa.h */
-    void *scratch;             /* 64-byte aligned, as many bytes as the op's front asked for */
+    void *scratch;             /* 64-byte aligned, as many bytes as kernels/cpu/scratch.h says */
     int64_t scratch_bytes;
     agi_team *team;
     unsigned phase; /* of the barrier */

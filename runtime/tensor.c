@@ -1,5 +1,4 @@
-/* tensor.c: buffers (refcounted memory of a backend) and tensors (shapes over them). No
- * arithmetic on elements here. */
+/* tensor.c: tensors: shapes over buffers. No arithmetic on elements here. */
 #include "tensor.h"
 #include "backend.h"
 #include "error.h"
@@ -9,34 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- buffers ---- */
-
-void agi_buffer_retain(agi_buffer *b) { b->refs++; }
-
-void agi_buffer_free(agi_buffer *b)
-{
-    if (!b || --b->refs > 0) return;
-    ag_backend *be = b->be;
-    if (b->kind == AGI_HEAP && b->data) be->slots->free(be, b->data, b->bytes);
-    if (b->kind == AGI_RESERVED && b->data) be->slots->unreserve(be, b->data, b->reserved);
-    if (b->kind == AGI_MAPPED && b->drop) b->drop(b->owner);
-    if (b->told) be->slots->free(be, b->told, sizeof b->bytes);
-    if (b->kind != AGI_MAPPED) be->live -= b->bytes;
-    free(b);
-    ag_backend_free(be);
-}
-
-static agi_buffer *buffer_new(ag_backend *be, int kind)
-{
-    agi_buffer *b = calloc(1, sizeof *b);
-    if (!b) return NULL;
-    b->be = be;
-    b->refs = 1;
-    b->kind = kind == AGI_HEAP ? AGI_HEAP : kind == AGI_RESERVED ? AGI_RESERVED : AGI_MAPPED;
-    agi_backend_retain(be);
-    return b;
-}
 
 /* ---- shapes ---- */
 
@@ -135,6 +106,14 @@ static int tensor_shell(ag_tensor **out, int dtype, int ndim, const int64_t *sha
     return AG_OK;
 }
 
+/* *out = the shell, if its buffer came to be. */
+static int complete(ag_tensor **out, ag_tensor *t, int rc)
+{
+    if (rc) ag_tensor_free(t);
+    else *out = t;
+    return rc;
+}
+
 int ag_tensor_new(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape)
 {
     ag_tensor *t;
@@ -143,19 +122,7 @@ int ag_tensor_new(ag_tensor **out, ag_backend *be, int dtype, int ndim, const in
     if (!be) return agi_fail(AG_EINVAL, "tensor: no backend");
     int rc = tensor_shell(&t, dtype, ndim, shape, &bytes);
     if (rc) return rc;
-    t->buf = buffer_new(be, AGI_HEAP);
-    if (!t->buf) {
-        free(t);
-        return agi_fail(AG_ENOMEM, "tensor: out of memory");
-    }
-    if (bytes > 0 && (rc = be->slots->alloc(be, bytes, &t->buf->data)) != AG_OK) {
-        ag_tensor_free(t);
-        return rc;
-    }
-    t->buf->bytes = t->buf->reserved = bytes;
-    be->live += bytes;
-    *out = t;
-    return AG_OK;
+    return complete(out, t, agi_buffer_alloc(&t->buf, be, bytes));
 }
 
 int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
@@ -169,24 +136,8 @@ int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, cons
         return agi_fail(AG_EINVAL, "tensor: a reserved tensor needs a dimension to grow in");
     int rc = tensor_shell(&t, dtype, ndim, shape, &bytes);
     if (rc) return rc;
-    t->buf = buffer_new(be, AGI_RESERVED);
-    if (!t->buf) {
-        free(t);
-        return agi_fail(AG_ENOMEM, "tensor: out of memory");
-    }
-    if (bytes > 0) {
-        rc = be->slots->reserve(be, bytes, &t->buf->data);
-        if (rc == AG_OK) t->buf->reserved = bytes;
-    }
-    /* Kernels read how far a cache is committed. */
-    if (rc == AG_OK && be->slots->far) rc = be->slots->alloc(be, sizeof bytes, &t->buf->told);
-    if (rc == AG_OK) rc = ag_tensor_commit(t, rows);
-    if (rc) {
-        ag_tensor_free(t);
-        return rc;
-    }
-    *out = t;
-    return AG_OK;
+    rc = agi_buffer_reserve(&t->buf, be, bytes);
+    return complete(out, t, rc ? rc : ag_tensor_commit(t, rows));
 }
 
 int ag_tensor_commit(ag_tensor *t, int64_t rows)
@@ -196,14 +147,8 @@ int ag_tensor_commit(ag_tensor *t, int64_t rows)
     if (rows < 0 || rows > t->shape[0])
         return agi_fail(AG_ECAPACITY, "commit: %lld rows of at most %lld", (long long)rows,
                         (long long)t->shape[0]);
-    agi_buffer *b = t->buf;
-    int64_t bytes = agi_tensor_count(t) ? rows * t->stride[0] * agi_dtype_size(t->dtype) : 0;
-    if (bytes <= b->bytes) return AG_OK;
-    int rc = b->be->slots->commit(b->be, b->data, b->bytes, bytes);
-    if (rc) return rc;
-    b->be->live += bytes - b->bytes;
-    b->bytes = bytes;
-    return b->told ? b->be->slots->upload(b->be, b->told, &b->bytes, sizeof b->bytes) : AG_OK;
+    if (agi_tensor_count(t) == 0) return AG_OK;
+    return agi_buffer_commit(t->buf, rows * t->stride[0] * agi_dtype_size(t->dtype));
 }
 
 int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
@@ -217,18 +162,7 @@ int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const 
         drop(owner);
         return rc;
     }
-    t->buf = buffer_new(be, AGI_MAPPED);
-    if (!t->buf) {
-        free(t);
-        drop(owner);
-        return agi_fail(AG_ENOMEM, "tensor: out of memory");
-    }
-    t->buf->data = data;
-    t->buf->bytes = t->buf->reserved = bytes;
-    t->buf->owner = owner;
-    t->buf->drop = drop;
-    *out = t;
-    return AG_OK;
+    return complete(out, t, agi_buffer_wrap(&t->buf, be, data, bytes, owner, drop));
 }
 
 int ag_tensor_view(ag_tensor **out, ag_tensor *t, int ndim, const int64_t *shape,
@@ -360,7 +294,7 @@ void ag_canonical_nan(float *x, int64_t n)
 
 const void *ag_tensor_host(const ag_tensor *t)
 {
-    if (!t || !t->buf || strcmp(t->buf->be->kind, "cpu") != 0) return NULL;
+    if (!t || !t->buf || t->buf->be->slots->far) return NULL;
     return agi_tensor_data(t);
 }
 

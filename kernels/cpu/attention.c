@@ -6,7 +6,7 @@
 #include "../cache.h"
 #include "isa.h"
 #include "../../runtime/backend_cpu.h"
-#include "../../runtime/error.h"
+#include "../../runtime/fault.h"
 
 #include <string.h>
 
@@ -44,17 +44,12 @@ static int look(const agi_attention_args *a, const agi_worker *w, int64_t r, int
     at->p = p;
     at->g = h / (a->q_heads / a->kv_heads);
     at->first = a->window > 0 && p >= a->window ? p - a->window + 1 : 0;
-    if (pos < 0)
-        return agi_fail(AG_EVALUE, "attention: position %lld of row %lld is negative",
-                        (long long)pos, (long long)r);
+    if (pos < 0) return agi_fault_fail(AGI_FAULT_POSITION, pos, r, 0, 0);
     if (p - at->first >= a->capacity || p - at->first >= most)
-        return agi_fail(AG_ECAPACITY, "attention: position %lld is beyond a cache of %lld slots",
-                        (long long)p, (long long)a->capacity);
+        return agi_fault_fail(AGI_FAULT_SLOTS, p, a->capacity, 0, 0);
     runs_of(a, at->first, p, at->v);
     if (!committed(a, &at->v[0], r, at->g) || !committed(a, &at->v[1], r, at->g))
-        return agi_fail(AG_ECAPACITY,
-                        "attention: position %lld is beyond the session's committed capacity",
-                        (long long)p);
+        return agi_fault_fail(AGI_FAULT_COMMIT, p, 0, 0, 0);
     return AG_OK;
 }
 
@@ -116,10 +111,7 @@ int agi_cpu_attention_probs(const void *args, agi_worker *w)
         view at;
         int rc = look(a, w, r, t, h, &at);
         if (rc) return rc;
-        if (at.p >= b->keys)
-            return agi_fail(AG_ECAPACITY,
-                            "attention_probs: position %lld is beyond the %lld of out",
-                            (long long)at.p, (long long)b->keys);
+        if (at.p >= b->keys) return agi_fault_fail(AGI_FAULT_KEYS, at.p, b->keys, 0, 0);
         float *out = a->out.p + r * a->out.row + h * a->out.head + t * a->out.step;
         memset(out, 0, (size_t)b->keys * sizeof *out);
         float sum = weigh(a, w, r, t, h, &at, out + at.first);

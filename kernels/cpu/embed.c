@@ -5,7 +5,7 @@
 #include "share.h"
 #include "../../runtime/backend_cpu.h"
 #include "../../runtime/dtype.h"
-#include "../../runtime/error.h"
+#include "../../runtime/fault.h"
 #include "../../runtime/ops.h"
 
 static int64_t id_at(const agi_embedding_args *a, int64_t row, int64_t g)
@@ -29,9 +29,7 @@ static int check_ids(const agi_embedding_args *a)
         for (int64_t g = 0; g < a->groups; g++) {
             int64_t id = id_at(a, r, g);
             if (id >= 0 && id < a->vocab) continue;
-            return agi_fail(AG_EVALUE,
-                            "embedding: id %lld (row %lld, group %lld) is not in its table of %lld",
-                            (long long)id, (long long)r, (long long)g, (long long)a->vocab);
+            return agi_fault_fail(AGI_FAULT_ID, id, r, g, a->vocab);
         }
     return AG_OK;
 }

@@ -5,7 +5,7 @@
  */
 #include "isa.h"
 #include "../../runtime/backend_cpu.h"
-#include "../../runtime/error.h"
+#include "../../runtime/fault.h"
 #include "../../runtime/ops.h"
 
 #include <math.h>
@@ -35,11 +35,7 @@ static int assign(const agi_nearest_args *a, const agi_worker *w, int64_t r, int
         }
     }
     for (int64_t i = 0; i < n; i++) {
-        if (at[i] < 0)
-            return agi_fail(AG_EVALUE,
-                            "nearest: row %lld of x is near no row of the table (NaN or "
-                            "infinite values)",
-                            (long long)(r + i));
+        if (at[i] < 0) return agi_fault_fail(AGI_FAULT_NEAREST, r + i, 0, 0, 0);
         a->out[(r + i) * a->out_stride] = (int32_t)at[i];
     }
     return AG_OK;

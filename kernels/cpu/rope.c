@@ -6,7 +6,7 @@
 #include "../cache.h"
 #include "isa.h"
 #include "../../runtime/backend_cpu.h"
-#include "../../runtime/error.h"
+#include "../../runtime/fault.h"
 
 #include <math.h>
 #include <string.h>
@@ -54,9 +54,7 @@ static int append(const agi_rope_append_args *a, const agi_worker *w, int64_t r,
     int64_t pos = a->pos[r * a->pos_stride] + t, slot = pos % a->capacity;
     if (!agi_cache_has(&a->k_cache, slot, r, h, a->d) ||
         !agi_cache_has(&a->v_cache, slot, r, h, a->d))
-        return agi_fail(AG_ECAPACITY,
-                        "rope_append: position %lld is beyond the session's committed capacity",
-                        (long long)pos);
+        return agi_fault_fail(AGI_FAULT_APPEND_COMMIT, pos, 0, 0, 0);
     norm_rotate(agi_cache_at(&a->k_cache, slot, r, h),
                 a->k.p + r * a->k.row + t * a->k.step + h * a->k.head, a->k_norm, angles, a, w);
     memcpy(agi_cache_at(&a->v_cache, slot, r, h),
@@ -70,16 +68,12 @@ int agi_cpu_rope_append(const void *args, agi_worker *w)
     const agi_rope_append_args *a = args;
     const int64_t heads = a->q_heads + a->kv_heads;
     int64_t lo, hi;
-    if (a->steps > a->capacity)
-        return agi_fail(AG_ECAPACITY, "rope_append: %lld steps do not fit a cache of %lld slots",
-                        (long long)a->steps, (long long)a->capacity);
     agi_share(w, a->rows * a->steps * heads, 1, &lo, &hi);
     for (int64_t i = lo; i < hi; i++) {
         int64_t h = i % heads, t = i / heads % a->steps, r = i / heads / a->steps;
         const float *angles = a->angles + (r * a->steps + t) * a->d;
         if (a->pos[r * a->pos_stride] < 0)
-            return agi_fail(AG_EVALUE, "rope_append: position %d of row %lld is negative",
-                            a->pos[r * a->pos_stride], (long long)r);
+            return agi_fault_fail(AGI_FAULT_APPEND_POSITION, a->pos[r * a->pos_stride], r, 0, 0);
         if (h < a->q_heads) {
             float *q = a->q.p + r * a->q.row + t * a->q.step + h * a->q.head;
             norm_rotate(q, q, a->q_norm, angles, a, w);

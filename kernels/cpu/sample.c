@@ -7,7 +7,7 @@
 #include "../philox.h"
 #include "../../runtime/backend_cpu.h"
 #include "../../runtime/dtype.h"
-#include "../../runtime/error.h"
+#include "../../runtime/fault.h"
 #include "../../runtime/ops.h"
 
 #include <math.h>
@@ -22,13 +22,10 @@ typedef struct {
 /* Params are [temperature, top-k, top-p, penalty]; each test is written so that NaN fails it. */
 static int read_settings(settings *s, const float *p, int64_t row)
 {
-    static const char *const names[] = {"temperature", "top-k", "top-p", "repetition penalty"};
     const bool fine[] = {p[0] >= 0 && isfinite(p[0]), p[1] >= 0 && floorf(p[1]) == p[1],
                          p[2] >= 0 && p[2] <= 1, p[3] > 0 && isfinite(p[3])};
     for (int i = 0; i < 4; i++)
-        if (!fine[i])
-            return agi_fail(AG_EVALUE, "sample: %s of row %lld is %g", names[i], (long long)row,
-                            isnan(p[i]) ? (double)NAN : (double)p[i]); /* never "-nan" */
+        if (!fine[i]) return agi_fault_fail(AGI_FAULT_SETTING, row, i, agi_bits_from_f32(p[i]), 0);
     *s = (settings){p[0], p[2], p[3], p[1] > (float)INT32_MAX ? INT32_MAX : (int64_t)p[1]};
     return AG_OK;
 }
@@ -36,10 +33,8 @@ static int read_settings(settings *s, const float *p, int64_t row)
 static int check_logits(const float *x, int64_t n, int64_t row)
 {
     for (int64_t i = 0; i < n; i++) {
-        if (isnan(x[i]))
-            return agi_fail(AG_EVALUE, "sample: logits of row %lld hold NaN", (long long)row);
-        if (isinf(x[i]) && x[i] > 0)
-            return agi_fail(AG_EVALUE, "sample: logits of row %lld hold +inf", (long long)row);
+        if (isnan(x[i])) return agi_fault_fail(AGI_FAULT_NAN, row, 0, 0, 0);
+        if (isinf(x[i]) && x[i] > 0) return agi_fault_fail(AGI_FAULT_INF, row, 0, 0, 0);
     }
     return AG_OK;
 }
@@ -187,8 +182,7 @@ static int sample_row(const agi_sample_args *a, int64_t r, float *l, int32_t *id
     if (rc) return rc;
     adjust(a, r, s.penalty, l);
     int64_t id = argmax(l, a->vocab);
-    if (l[id] == -INFINITY)
-        return agi_fail(AG_EVALUE, "sample: row %lld has no finite logit left", (long long)r);
+    if (l[id] == -INFINITY) return agi_fault_fail(AGI_FAULT_NO_LOGIT, r, 0, 0, 0);
     if (s.temperature > 0) {
         for (int64_t i = 0; s.temperature != 1 && i < a->vocab; i++) l[i] /= s.temperature;
         /* A temperature so small that the likeliest overflows is as good as 0. */

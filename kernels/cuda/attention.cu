@@ -39,11 +39,11 @@ DEVICE bool query_of(const agi_attention_args *a, int64_t i, query *v, agi_fault
     v->q = a->q.p + v->r * a->q.row + v->t * a->q.step + v->h * a->q.head;
     v->out = a->out.p + v->r * a->out.row + v->t * a->out.step + v->h * a->out.head;
     if (pos < 0) {
-        if (tell) agi_report(f, AG_EVALUE, AGI_FAULT_POSITION, pos, v->r, 0, 0);
+        if (tell) agi_report(f, AGI_FAULT_POSITION, pos, v->r, 0, 0);
         return false;
     }
     if (v->p - v->first >= a->capacity) {
-        if (tell) agi_report(f, AG_ECAPACITY, AGI_FAULT_SLOTS, v->p, a->capacity, 0, 0);
+        if (tell) agi_report(f, AGI_FAULT_SLOTS, v->p, a->capacity, 0, 0);
         return false;
     }
     /* The highest slot asked for: the last of the cache once the ring has turned within the window.
@@ -52,7 +52,7 @@ DEVICE bool query_of(const agi_attention_args *a, int64_t i, query *v, agi_fault
         v->first / a->capacity != v->p / a->capacity ? a->capacity - 1 : v->p % a->capacity;
     if (!agi_cache_has(&a->k_cache, top, v->r, v->g, a->d) ||
         !agi_cache_has(&a->v_cache, top, v->r, v->g, a->d)) {
-        if (tell) agi_report(f, AG_ECAPACITY, AGI_FAULT_COMMIT, v->p, 0, 0, 0);
+        if (tell) agi_report(f, AGI_FAULT_COMMIT, v->p, 0, 0, 0);
         return false;
     }
     return true;
@@ -168,8 +168,7 @@ DEVICE bool append(const attend_args *a, const query *v, const newest *fresh, bo
     const float *angles = r->angles + v->r * r->d;
     if (!agi_cache_has(&r->k_cache, slot, v->r, v->g, r->d) ||
         !agi_cache_has(&r->v_cache, slot, v->r, v->g, r->d)) {
-        if (threadIdx.x == 0)
-            agi_report(a->fault, AG_ECAPACITY, AGI_FAULT_APPEND_COMMIT, v->p, 0, 0, 0);
+        if (threadIdx.x == 0) agi_report(a->fault, AGI_FAULT_APPEND_COMMIT, v->p, 0, 0, 0);
         return false;
     }
     if (warp == 0) {
@@ -243,8 +242,7 @@ KERNEL(attend, attend_args, THREADS, 1)
     if (a->append && p->pos[(int64_t)blockIdx.x / p->q_heads * p->pos_stride] < 0) {
         const int64_t r = (int64_t)blockIdx.x / p->q_heads;
         if (threadIdx.x == 0)
-            agi_report(a->fault, AG_EVALUE, AGI_FAULT_APPEND_POSITION, p->pos[r * p->pos_stride], r,
-                       0, 0);
+            agi_report(a->fault, AGI_FAULT_APPEND_POSITION, p->pos[r * p->pos_stride], r, 0, 0);
         return;
     }
     /* What follows returns for the whole block, and for all blocks of a query alike, but for those
@@ -324,7 +322,7 @@ static int start(attend_args *a, const agi_launch *l)
     a->tickets = (int *)l->scratch;
     a->partial = (float *)l->scratch + queries(p);
     if (queries(p) == 0) return 0;
-    if (p->d > MOST * WIDE) return -2;
+    if (p->d > MOST * WIDE) return AGI_NO_KERNEL;
     return START(l, attend, queries(p), a->splits, THREADS, a);
 }
 
@@ -360,7 +358,7 @@ DEVICE void probs_item(const agi_attention_probs_args *b, int64_t i, agi_fault *
     query v;
     if (!query_of(a, i, &v, f, true)) return;
     if (v.p >= b->keys) {
-        agi_report(f, AG_ECAPACITY, AGI_FAULT_KEYS, v.p, b->keys, 0, 0);
+        agi_report(f, AGI_FAULT_KEYS, v.p, b->keys, 0, 0);
         return;
     }
     float top = -INFINITY, sum = 0;

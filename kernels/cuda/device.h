@@ -105,11 +105,10 @@ DEVICE uint32_t pack_bf16(float x, float y)
     return pair;
 }
 
-DEVICE void agi_report(agi_fault *f, int32_t code, int32_t what, int64_t a, int64_t b, int64_t c,
-                       int64_t d)
+/* Written once, by the first thread that sees a fault (runtime/fault.def). */
+DEVICE void agi_report(agi_fault *f, int32_t what, int64_t a, int64_t b, int64_t c, int64_t d)
 {
-    if (atomicCAS(&f->code, 0, code) == 0) {
-        f->what = what;
+    if (atomicCAS(&f->what, AGI_NO_FAULT, what) == AGI_NO_FAULT) {
         f->a = a;
         f->b = b;
         f->c = c;
@@ -128,11 +127,10 @@ DEVICE uint4 load_constant(const void *p) { return __ldg((const uint4 *)p); }
 
 DEVICE void warp_sums(float *v, int n) { agi_emulated_warp_sums(v, n); }
 
-DEVICE void agi_report(agi_fault *f, int32_t code, int32_t what, int64_t a, int64_t b, int64_t c,
-                       int64_t d)
+DEVICE void agi_report(agi_fault *f, int32_t what, int64_t a, int64_t b, int64_t c, int64_t d)
 {
-    if (f->code) return;
-    *f = (agi_fault){code, what, a, b, c, d};
+    if (f->what != AGI_NO_FAULT) return;
+    *f = (agi_fault){what, a, b, c, d};
 }
 
 DEVICE uint4 load_constant(const void *p) { return *(const uint4 *)agi_emulated_constant(p); }

@@ -7,39 +7,21 @@
 #define ARGENT_KERNELS_CUDA_FUSED_H
 
 #include "../../runtime/backend.h"
+#include "../../runtime/fault.h"
 #include "../../runtime/ops.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* What went wrong with the data; written once, by the first thread that sees it. The host makes
- * the message of it (runtime/device/device.c). */
-typedef struct {
-    int32_t code; /* AG_E*, 0: nothing */
-    int32_t what; /* enum agi_fault_kind */
-    int64_t a, b, c, d;
-} agi_fault;
-
-enum agi_fault_kind {
-    AGI_FAULT_ID,              /* embedding: id a (row b, group c), table of d */
-    AGI_FAULT_NEAREST,         /* nearest: row a */
-    AGI_FAULT_NAN,             /* sample: logits of row a hold NaN */
-    AGI_FAULT_INF,             /* sample: logits of row a hold +inf */
-    AGI_FAULT_NO_LOGIT,        /* sample: row a has no finite logit left */
-    AGI_FAULT_SETTING,         /* sample: setting a of row b is the float with the bits c */
-    AGI_FAULT_POSITION,        /* attention: position a of row b is negative */
-    AGI_FAULT_SLOTS,           /* attention: position a is beyond a cache of b slots */
-    AGI_FAULT_COMMIT,          /* attention: position a is beyond the committed capacity */
-    AGI_FAULT_APPEND_POSITION, /* rope_append: position a of row b is negative */
-    AGI_FAULT_APPEND_COMMIT,   /* rope_append: position a is beyond the committed capacity */
-    AGI_FAULT_KEYS             /* attention_probs: position a is beyond the b of out */
-};
+/* What a launcher returns where no kernel of it fits the call; other than 0, all else is an error of
+ * the machine. */
+enum { AGI_NO_KERNEL = -2 };
 
 /* Where a launch goes. */
 typedef struct {
     void *stream;     /* cudaStream_t */
-    agi_fault *fault; /* memory that host and device both see */
+    agi_fault *fault; /* memory that host and device both see; the first fault stays */
     void *scratch;    /* of the size that the op asks for (agi_cuda_scratch) */
     int dependent;    /* may begin before the launch before it has ended */
 } agi_launch;

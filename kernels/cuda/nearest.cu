@@ -34,7 +34,7 @@ DEVICE bool nearer(candidate a, candidate b)
 
 DEVICE void nearest_store(const agi_nearest_args *a, int64_t r, candidate best, agi_fault *f)
 {
-    if (best.at < 0) agi_report(f, AG_EVALUE, AGI_FAULT_NEAREST, r, 0, 0, 0);
+    if (best.at < 0) agi_report(f, AGI_FAULT_NEAREST, r, 0, 0, 0);
     else a->out[r * a->out_stride] = (int32_t)best.at;
 }
 

@@ -33,7 +33,7 @@ DEVICE void append_finish(const agi_rope_append_args *a, int64_t i, int lane, co
     const float scale = rms_of(total[0], a->d, a->eps);
     int64_t h = i % heads;
     if (own < 0) {
-        if (lane == 0) agi_report(f, AG_EVALUE, AGI_FAULT_APPEND_POSITION, own, r, 0, 0);
+        if (lane == 0) agi_report(f, AGI_FAULT_APPEND_POSITION, own, r, 0, 0);
         return;
     }
     if (h < a->q_heads) {
@@ -48,7 +48,7 @@ DEVICE void append_finish(const agi_rope_append_args *a, int64_t i, int lane, co
     const int64_t slot = pos % a->capacity;
     if (!agi_cache_has(&a->k_cache, slot, r, h, a->d) ||
         !agi_cache_has(&a->v_cache, slot, r, h, a->d)) {
-        if (lane == 0) agi_report(f, AG_ECAPACITY, AGI_FAULT_APPEND_COMMIT, pos, 0, 0, 0);
+        if (lane == 0) agi_report(f, AGI_FAULT_APPEND_COMMIT, pos, 0, 0, 0);
         return;
     }
     float *key = agi_cache_at(&a->k_cache, slot, r, h),

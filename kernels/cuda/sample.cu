@@ -34,8 +34,7 @@ DEVICE bool read_settings(settings *s, const float *p, int64_t row, agi_fault *f
                           p[2] >= 0 && p[2] <= 1, p[3] > 0 && is_finite(p[3])};
     for (int i = 0; i < 4; i++)
         if (!fine[i]) {
-            if (tell)
-                agi_report(f, AG_EVALUE, AGI_FAULT_SETTING, i, row, (int64_t)bits_of(p[i]), 0);
+            if (tell) agi_report(f, AGI_FAULT_SETTING, row, i, (int64_t)bits_of(p[i]), 0);
             return false;
         }
     s->temperature = p[0];
@@ -287,13 +286,12 @@ KERNEL(sample, sample_args, THREADS, 1)
     bad = block_least(&b, bad);
     if (bad < n) {
         const bool nan = x[bad] != x[bad];
-        if (threadIdx.x == 0)
-            agi_report(a->fault, AG_EVALUE, nan ? AGI_FAULT_NAN : AGI_FAULT_INF, r, 0, 0, 0);
+        if (threadIdx.x == 0) agi_report(a->fault, nan ? AGI_FAULT_NAN : AGI_FAULT_INF, r, 0, 0, 0);
         return;
     }
     float max = block_largest(&b, top, at, &id);
     if (max == -INFINITY) {
-        if (threadIdx.x == 0) agi_report(a->fault, AG_EVALUE, AGI_FAULT_NO_LOGIT, r, 0, 0, 0);
+        if (threadIdx.x == 0) agi_report(a->fault, AGI_FAULT_NO_LOGIT, r, 0, 0, 0);
         return;
     }
     if (s.temperature > 0) {

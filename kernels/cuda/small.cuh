@@ -117,7 +117,7 @@ DEVICE void embedding_item(const agi_embedding_args *a, int64_t i, agi_fault *f)
     for (int64_t g = 0; g < a->groups; g++) {
         int64_t id = a->ids[r * a->ids_row + g * a->ids_group];
         if (id >= 0 && id < a->vocab) continue;
-        if (known && c == 0) agi_report(f, AG_EVALUE, AGI_FAULT_ID, id, r, g, a->vocab);
+        if (known && c == 0) agi_report(f, AGI_FAULT_ID, id, r, g, a->vocab);
         known = false;
     }
     for (int64_t g = 0; known && g < a->groups; g++) {

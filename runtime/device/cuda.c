@@ -359,9 +359,6 @@ int agi_machine_sync(agi_machine *m)
 
 int agi_machine_launch_failed(agi_machine *m, const char *op, int rc)
 {
-    if (rc == -2)
-        return m->host.fail(AG_EUNSUPPORTED, "%s: heads this wide have no kernel on this backend",
-                            op);
     return failed(m, op, (cudaError_t)rc);
 }
 

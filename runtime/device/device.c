@@ -3,8 +3,8 @@
 #include "device.h"
 #include "../grow.h"
 #include "../ops.h"
+#include "../plan.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,57 +37,13 @@ static device *of(ag_backend *be) { return (device *)be; }
 
 /* ---- faults of the data ---- */
 
-static const char *const settings[] = {"temperature", "top-k", "top-p", "repetition penalty"};
-
-static int fault_message(device *d, const agi_fault *f)
-{
-    const long long a = f->a, b = f->b, c = f->c;
-    uint32_t bits = (uint32_t)f->c;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    switch (f->what) {
-    case AGI_FAULT_ID:
-        return d->host.fail(f->code,
-                            "embedding: id %lld (row %lld, group %lld) is not in its table of %lld",
-                            a, b, c, (long long)f->d);
-    case AGI_FAULT_NEAREST:
-        return d->host.fail(f->code,
-                            "nearest: row %lld of x is near no row of the table (NaN or infinite "
-                            "values)",
-                            a);
-    case AGI_FAULT_NAN: return d->host.fail(f->code, "sample: logits of row %lld hold NaN", a);
-    case AGI_FAULT_INF: return d->host.fail(f->code, "sample: logits of row %lld hold +inf", a);
-    case AGI_FAULT_NO_LOGIT:
-        return d->host.fail(f->code, "sample: row %lld has no finite logit left", a);
-    case AGI_FAULT_SETTING:
-        return d->host.fail(f->code, "sample: %s of row %lld is %g", settings[a], b,
-                            value != value ? (double)NAN : (double)value);
-    case AGI_FAULT_POSITION:
-        return d->host.fail(f->code, "attention: position %lld of row %lld is negative", a, b);
-    case AGI_FAULT_SLOTS:
-        return d->host.fail(f->code, "attention: position %lld is beyond a cache of %lld slots", a,
-                            b);
-    case AGI_FAULT_COMMIT:
-        return d->host.fail(
-            f->code, "attention: position %lld is beyond the session's committed capacity", a);
-    case AGI_FAULT_APPEND_POSITION:
-        return d->host.fail(f->code, "rope_append: position %lld of row %lld is negative", a, b);
-    case AGI_FAULT_APPEND_COMMIT:
-        return d->host.fail(
-            f->code, "rope_append: position %lld is beyond the session's committed capacity", a);
-    default:
-        return d->host.fail(f->code, "attention_probs: position %lld is beyond the %lld of out", a,
-                            b);
-    }
-}
-
 /* What the kernels have met, once they have ended. */
 static int take_fault(device *d)
 {
-    if (!d->fault->code) return AG_OK;
-    agi_fault f = *d->fault;
-    d->fault->code = 0;
-    return fault_message(d, &f);
+    const agi_fault f = *d->fault;
+    if (f.what == AGI_NO_FAULT) return AG_OK;
+    d->fault->what = AGI_NO_FAULT;
+    return d->host.fault(f.what, f.a, f.b, f.c, f.d);
 }
 
 static int settle(device *d)
@@ -113,16 +69,10 @@ static int launch(device *d, int kind, const void *args, char *scratch, bool dep
 {
     const agi_launch l = {agi_machine_stream(d->machine), d->fault, scratch, dependent};
     int rc = kernels[kind].launch(args, &l);
+    if (rc == AGI_NO_KERNEL)
+        return d->host.fail(AG_EUNSUPPORTED, "%s: heads this wide have no kernel on this backend",
+                            kernels[kind].name);
     return rc ? agi_machine_launch_failed(d->machine, kernels[kind].name, rc) : AG_OK;
-}
-
-/* What no kernel can find out by itself. */
-static int refused(const device *d, const agi_call *call)
-{
-    const agi_rope_append_args *a = call->args;
-    if (call->op != AGI_OP_rope_append || a->steps <= a->capacity) return AG_OK;
-    return d->host.fail(AG_ECAPACITY, "rope_append: %lld steps do not fit a cache of %lld slots",
-                        (long long)a->steps, (long long)a->capacity);
 }
 
 /* Ops whose data can be at fault; the others need no wait. */
@@ -137,8 +87,8 @@ static int run(ag_backend *be, const agi_call *call)
     device *d = of(be);
     const int64_t need = scratch_of((int)call->op, call->args);
     char *scratch = NULL;
-    int rc = refused(d, call);
-    if (rc == AG_OK && need) rc = agi_machine_alloc(d->machine, need, &scratch);
+    int rc = AG_OK;
+    if (need) rc = agi_machine_alloc(d->machine, need, &scratch);
     if (rc == AG_OK) rc = launch(d, (int)call->op, call->args, scratch, false);
     if (rc == AG_OK && may_fault(call->op)) rc = settle(d);
     if (scratch) agi_machine_free(d->machine, scratch, need);
@@ -170,19 +120,12 @@ static int record(ag_backend *be, ag_plan *plan, const agi_call *call)
 {
     device *d = of(be);
     plan_list *p = plan->impl;
-    int rc = refused(d, call);
-    if (rc) return rc;
     if (!p && !(p = plan->impl = calloc(1, sizeof *p))) return no_memory(d);
     p->d = d;
     if (!agi_grow((void **)&p->entries, p->n_entries, &p->cap_entries, sizeof *p->entries))
         return no_memory(d);
     agi_entry e = {.op = call->op, .size = call->args_size, .n = call->n_access};
-    for (int i = 0; i < call->n_access; i++) {
-        const ag_tensor *t = call->access[i].t;
-        d->host.extent(t, &e.access[i].lo, &e.access[i].hi);
-        e.access[i].buf = t->buf;
-        e.access[i].write = call->access[i].write;
-    }
+    memcpy(e.access, call->access, sizeof e.access);
     e.args = malloc(call->args_size);
     if (!e.args) return no_memory(d);
     memcpy(e.args, call->args, call->args_size);

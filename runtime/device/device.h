@@ -14,11 +14,11 @@
 #include "../../kernels/cuda/fused.h"
 
 /* What the object needs of libargent, and the layout that both must agree on. */
-enum { AGI_DEVICE_ABI = 2 };
+enum { AGI_DEVICE_ABI = 3 };
 typedef struct {
     int abi, ops;
     int (*fail)(int code, const char *fmt, ...);
-    void (*extent)(const ag_tensor *t, int64_t *lo, int64_t *hi); /* agi_tensor_extent */
+    int (*fault)(int what, int64_t a, int64_t b, int64_t c, int64_t d); /* agi_fault_fail */
 } agi_device_host;
 
 /* The one exported function, "agi_device_open". */
@@ -32,11 +32,7 @@ typedef struct {
     void *args;
     size_t size;
     int n;
-    struct {
-        const agi_buffer *buf;
-        int64_t lo, hi;
-        bool write;
-    } access[AGI_MAX_ACCESS];
+    agi_access access[AGI_MAX_ACCESS];
     bool taken; /* by a launch */
 } agi_entry;
 
@@ -80,7 +76,7 @@ void agi_machine_unshare(agi_machine *m, void *p);
 int agi_machine_upload(agi_machine *m, char *dst, const void *src, int64_t bytes);
 int agi_machine_download(agi_machine *m, void *dst, const char *src, int64_t bytes);
 int agi_machine_sync(agi_machine *m);
-/* Says what a launch that returned non-zero has met. */
+/* Says what a launch that returned an error of the machine has met. */
 int agi_machine_launch_failed(agi_machine *m, const char *op, int rc);
 
 /* A plan: `launch` makes all of its launches on the machine's stream. The first time they are just

@@ -29,10 +29,7 @@ static bool conflict(const agi_entry *a, const agi_entry *b)
 {
     for (int i = 0; i < a->n; i++)
         for (int j = 0; j < b->n; j++)
-            if (a->access[i].buf == b->access[j].buf &&
-                (a->access[i].write || b->access[j].write) && a->access[i].lo < b->access[j].hi &&
-                b->access[j].lo < a->access[i].hi)
-                return true;
+            if (agi_conflict(&a->access[i], &b->access[j])) return true;
     return false;
 }
 

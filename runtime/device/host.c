@@ -115,10 +115,7 @@ int agi_machine_sync(agi_machine *m)
 
 int agi_machine_launch_failed(agi_machine *m, const char *op, int rc)
 {
-    if (rc == -2)
-        return m->host.fail(AG_EUNSUPPORTED, "%s: heads this wide have no kernel on this backend",
-                            op);
-    return m->host.fail(AG_EIO, "%s: the launch failed", op);
+    return m->host.fail(AG_EIO, "%s: the launch failed (%d)", op, rc);
 }
 
 bool agi_machine_dependent(const agi_machine *m) { return m->overlap; }

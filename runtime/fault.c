@@ -1,0 +1,29 @@
+/* fault.c: see fault.h. */
+#include "fault.h"
+#include "argent.h"
+#include "dtype.h"
+#include "error.h"
+
+#include <math.h>
+
+static const struct {
+    int code;
+    const char *text;
+} faults[] = {
+#define AGI_FAULT(name, code, text) [AGI_FAULT_##name] = {code, text},
+#include "fault.def"
+#undef AGI_FAULT
+};
+
+int agi_fault_fail(int what, int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    static const char *const settings[] = {"temperature", "top-k", "top-p", "repetition penalty"};
+    const int code = faults[what].code;
+    const char *text = faults[what].text;
+    if (what == AGI_FAULT_SETTING) {
+        const float value = agi_f32_from_bits((uint32_t)c);
+        return agi_fail(code, text, settings[b], (long long)a,
+                        isnan(value) ? (double)NAN : (double)value); /* never "-nan" */
+    }
+    return agi_fail(code, text, (long long)a, (long long)b, (long long)c, (long long)d);
+}
