@@ -26,7 +26,9 @@ typedef int agi_device_open_fn(ag_backend **out, const agi_device_host *host);
 
 /* ---- from ops to launches ---- */
 
-/* An op of a plan, and the bytes that it touches. */
+/* An op of a plan, and the bytes that it touches, in the order in which its front (ops_*.c) names
+ * them: the rows that a product, conv1d or norm works on come first. */
+enum { AGI_ROWS_ACCESS = 0 };
 typedef struct {
     enum agi_op op;
     void *args;

@@ -10,26 +10,45 @@
  *   small ops in a row                                                 a small
  *
  * An op joins a launch where it stands behind nothing that it depends on: where none of the ops
- * between touches what it writes or writes what it touches.
+ * between touches what it writes or writes what it touches. In a product all ops run at once, so
+ * there the same holds of every op of the launch, but for the one tensor that the launch hands on.
  */
 #include "device.h"
 
 #include <string.h>
 
-enum { AHEAD = 8 }; /* how far behind an op those that may join it are looked for */
+enum {
+    AHEAD = 8,                      /* how far behind an op those that may join it are looked for */
+    MEMBERS = AGI_PRODUCT_PARTS + 1 /* a norm and the products of its result */
+};
 
 typedef struct {
     agi_entry *e;
     int n;
     agi_emit *emit;
     void *ctx;
+    const agi_entry *member[MEMBERS]; /* of the product that is being put together */
+    int members;
 } fuser;
 
-static bool conflict(const agi_entry *a, const agi_entry *b)
+/* Whether one of the two touches what the other writes; the accesses of b before `from` do not
+ * count. */
+static bool conflict_from(const agi_entry *a, const agi_entry *b, int from)
 {
     for (int i = 0; i < a->n; i++)
-        for (int j = 0; j < b->n; j++)
+        for (int j = from; j < b->n; j++)
             if (agi_conflict(&a->access[i], &b->access[j])) return true;
+    return false;
+}
+
+static bool conflict(const agi_entry *a, const agi_entry *b) { return conflict_from(a, b, 0); }
+
+/* Whether what the op writes is another of its arguments, too: an elementwise op may do that. */
+static bool writes_its_input(const agi_entry *e)
+{
+    for (int i = 0; i < e->n; i++)
+        for (int j = 0; j < e->n; j++)
+            if (i != j && agi_conflict(&e->access[i], &e->access[j])) return true;
     return false;
 }
 
@@ -45,38 +64,22 @@ static int next_of(const fuser *f, int i, int j)
     return -1;
 }
 
-/* Whether one op writes bytes that begin at p and the other touches them. */
-static bool touches(const void *p, int64_t bytes, const void *q, int64_t other)
+/* Whether no op of the plan writes what a product or norm reads beside its rows (weights, bias):
+ * then it may be read before the launch's turn. */
+static bool reads_constants(const fuser *f, const agi_entry *e)
 {
-    const char *a = p, *b = q;
-    return a && b && a < b + other && b < a + bytes;
-}
-
-static int64_t rows_bytes(int64_t rows, int64_t n, int64_t stride)
-{
-    return rows && n ? ((rows - 1) * stride + n) * (int64_t)sizeof(float) : 0;
-}
-
-/* Products read weights before their turn: not those that an op of the plan writes. */
-static bool weights_written(const fuser *f, const agi_linear_args *a)
-{
-    const int64_t bytes = ((a->outs - 1) * a->w_stride + a->taps * a->k) * 4;
-    for (int i = 0; i < f->n; i++)
-        for (int j = 0; j < f->e[i].n; j++) {
-            const char *data = f->e[i].access[j].buf->data;
-            if (f->e[i].access[j].write &&
-                touches(data + f->e[i].access[j].lo, f->e[i].access[j].hi - f->e[i].access[j].lo,
-                        a->w, bytes))
-                return true;
-        }
-    return false;
+    for (int i = AGI_ROWS_ACCESS + 1; i < e->n; i++)
+        for (int k = 0; !e->access[i].write && k < f->n; k++)
+            for (int j = 0; j < f->e[k].n; j++)
+                if (agi_conflict(&f->e[k].access[j], &e->access[i])) return false;
+    return true;
 }
 
 static int emit_op(fuser *f, int i)
 {
     const agi_entry *e = &f->e[i];
     const bool product = e->op == AGI_OP_linear || e->op == AGI_OP_conv1d;
-    return f->emit(f->ctx, (int)e->op, e->args, e->size, !product || !weights_written(f, e->args));
+    return f->emit(f->ctx, (int)e->op, e->args, e->size, !product || reads_constants(f, e));
 }
 
 static void take(fuser *f, int i) { f->e[i].taken = true; }
@@ -95,38 +98,39 @@ static bool same_input(const agi_linear_args *a, const agi_linear_args *b)
            a->w_dtype == b->w_dtype;
 }
 
-/* Whether the part writes what the launch's blocks read, the input or the raw rows under the norm,
- * or what another part writes. */
-static bool collides(const agi_product_args *p, const agi_linear_args *part)
+static void join(fuser *f, int i)
 {
-    const agi_linear_args *x = &p->part[0];
-    const int64_t bytes = rows_bytes(part->rows, part->outs, part->out_stride);
-    if (touches(part->out, bytes, x->x, rows_bytes(x->rows, x->k, x->x_stride))) return true;
-    for (int i = 0; i < p->parts; i++)
-        if (touches(part->out, bytes, p->part[i].out,
-                    rows_bytes(part->rows, p->part[i].outs, p->part[i].out_stride)))
-            return true;
-    return false;
+    take(f, i);
+    f->member[f->members++] = &f->e[i];
 }
 
-/* Adds the products of the same rows that follow i; the first may be i itself. */
+/* Whether an op can run beside all that is in the launch. The accesses before `from` need no look.
+ */
+static bool fits(const fuser *f, const agi_entry *e, int from)
+{
+    for (int i = 0; i < f->members; i++)
+        if (conflict_from(f->member[i], e, from)) return false;
+    return true;
+}
+
+/* Adds the products of the same rows that follow i. The rows are not looked at again: they are those
+ * of the others, or what the norm of the launch hands on. */
 static void gather_parts(fuser *f, int i, agi_product_args *p, const agi_linear_args *input)
 {
     for (int j = next_of(f, i, i); j >= 0 && p->parts < AGI_PRODUCT_PARTS; j = next_of(f, i, j)) {
         if (!few_rows(&f->e[j])) continue;
         agi_linear_args a = *(const agi_linear_args *)f->e[j].args;
-        if (!same_input(input, &a)) continue;
+        if (!same_input(input, &a) || !fits(f, &f->e[j], AGI_ROWS_ACCESS + 1)) continue;
         if (p->normed) { /* the kernel reads what the norm reads */
             a.x = p->part[0].x;
             a.x_stride = p->part[0].x_stride;
         }
-        if (collides(p, &a)) continue;
         p->part[p->parts++] = a;
-        take(f, j);
+        join(f, j);
     }
 }
 
-/* silu_mul of the two parts into the first. */
+/* silu_mul of the two parts into the first: it touches their results alone. */
 static void gather_gate(fuser *f, int i, agi_product_args *p)
 {
     const agi_linear_args *g = &p->part[0], *u = &p->part[1];
@@ -144,6 +148,14 @@ static void gather_gate(fuser *f, int i, agi_product_args *p)
     }
 }
 
+/* The accesses of e that begin at p, added to those of `out`. */
+static void pick(agi_entry *out, const agi_entry *e, const void *p)
+{
+    for (int i = 0; p && i < e->n; i++)
+        if (e->access[i].buf->data + e->access[i].lo == (const char *)p)
+            out->access[out->n++] = e->access[i];
+}
+
 /* The sum that the norm behind the product begins with; the norm stays, without it. */
 static void gather_residual(fuser *f, int i, agi_product_args *p)
 {
@@ -154,12 +166,10 @@ static void gather_residual(fuser *f, int i, agi_product_args *p)
         if (f->e[j].op != AGI_OP_rms_norm || n->add != b->out || n->add_stride != b->out_stride ||
             n->rows != b->rows || n->n != b->outs)
             continue;
-        const int64_t bytes = rows_bytes(n->rows, n->n, n->x_stride);
-        if (touches(n->x, bytes, b->x, rows_bytes(b->rows, b->k, b->x_stride)) ||
-            touches(n->x, bytes, b->out, rows_bytes(b->rows, b->outs, b->out_stride)) ||
-            (p->normed &&
-             touches(n->x, bytes, p->normed, rows_bytes(b->rows, b->k, p->normed_stride))))
-            return;
+        agi_entry sum = {.n = 0};
+        pick(&sum, &f->e[j], n->x);
+        pick(&sum, &f->e[j], n->scale);
+        if (!fits(f, &sum, 0)) return;
         p->sum = n->x;
         p->sum_stride = n->x_stride;
         p->scale = n->scale;
@@ -168,23 +178,23 @@ static void gather_residual(fuser *f, int i, agi_product_args *p)
     }
 }
 
+/* A norm's rows as its products read them in the ops; in the launch they read those under it. */
+static agi_linear_args normed_rows(const agi_rms_norm_args *n)
+{
+    return (agi_linear_args){.x = n->out, .x_stride = n->out_stride, .rows = n->rows, .k = n->n};
+}
+
 static int emit_product(fuser *f, int i)
 {
     agi_product_args p;
     memset(&p, 0, sizeof p);
+    f->members = 0;
+    join(f, i);
     if (f->e[i].op == AGI_OP_rms_norm) {
         const agi_rms_norm_args *n = f->e[i].args;
-        agi_linear_args input, *x = &p.part[0];
-        if (n->add || n->rows > AGI_PRODUCT_ROWS ||
-            touches(n->out, rows_bytes(n->rows, n->n, n->out_stride), n->x,
-                    rows_bytes(n->rows, n->n, n->x_stride)))
+        agi_linear_args input = normed_rows(n), *x = &p.part[0];
+        if (n->add || n->rows > AGI_PRODUCT_ROWS || writes_its_input(&f->e[i]))
             return emit_op(f, i);
-        /* What a part must read in the ops, and what it will read. */
-        memset(&input, 0, sizeof input);
-        input.x = n->out;
-        input.x_stride = n->out_stride;
-        input.rows = n->rows;
-        input.k = n->n;
         x->x = n->x;
         x->x_stride = n->x_stride;
         x->rows = n->rows;
@@ -208,7 +218,7 @@ static int emit_product(fuser *f, int i)
     gather_gate(f, i, &p);
     if (!p.gated) gather_residual(f, i, &p);
     bool early = true;
-    for (int k = 0; k < p.parts; k++) early = early && !weights_written(f, &p.part[k]);
+    for (int k = 0; k < f->members; k++) early = early && reads_constants(f, f->member[k]);
     return f->emit(f->ctx, AGI_LAUNCH_PRODUCT, &p, sizeof p, early);
 }
 
@@ -287,7 +297,7 @@ static void sink_small(agi_entry *e, int n)
 
 int agi_fuse(agi_entry *entries, int n, agi_emit *emit, void *ctx)
 {
-    fuser f = {entries, n, emit, ctx};
+    fuser f = {.e = entries, .n = n, .emit = emit, .ctx = ctx};
     sink_small(entries, n);
     for (int i = 0; i < n; i++) {
         int64_t count;
