@@ -9,6 +9,7 @@ local Watch = require 'argent.nn.watch'
 local check = require 'argent.check'
 local ops = require 'argent.ops'
 local plan = require 'argent.plan'
+local rope = require 'argent.nn.rope'
 local tensor = require 'argent.tensor'
 
 ---@class ag.BackboneConfig the names of the released configs
@@ -20,6 +21,7 @@ local tensor = require 'argent.tensor'
 ---@field head_dim integer
 ---@field rms_norm_eps number
 ---@field rope_theta number
+---@field rope_scaling argent.RopeScaling?
 ---@field max_position_embeddings integer
 ---@field sliding_window integer? keys that a query sees, its own included
 ---@field attention_bias boolean? biases are required; otherwise they are taken where present
@@ -47,9 +49,7 @@ function Backbone.load(backend, cfg, scope, dtype)
   end
   self.norm = Norm.load(scope:scope 'norm.', cfg.final_norm == false and 'none' or cfg.norm,
     cfg.hidden_size, cfg.rms_norm_eps)
-  local inv_freq = {}
-  for j = 0, cfg.head_dim / 2 - 1 do inv_freq[j + 1] = cfg.rope_theta ^ (-2 * j / cfg.head_dim) end
-  self.inv_freq = tensor.from(backend, inv_freq)
+  self.inv_freq = tensor.from(backend, rope.inv_freq(cfg))
   self.watchers = Watch.new('network', function() return self:watch_names() end)
   return self
 end

@@ -3,14 +3,15 @@
 -- (reference, section 4). Its cache lives for one frame.
 
 local Backbone = require 'argent.nn.backbone'
+local Embedding = require 'argent.nn.embedding'
 local Linear = require 'argent.nn.linear'
 local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
 
 ---@class ag.CodePredictor
 ---@field backbone ag.Backbone
----@field embeddings ag.Tensor[] G - 1 tables [book, D], of the talker's width; embeddings[g] is
----that of group g
+---@field embeddings nn.Embedding[] G - 1 tables of the talker's width; embeddings[g] is that of
+---group g
 ---@field heads nn.Linear[] heads[g] gives the logits of group g
 local CodePredictor = {}
 CodePredictor.__index = CodePredictor
@@ -31,9 +32,9 @@ function CodePredictor.load(backend, cfg, width, scope, dtype)
     backbone = Backbone.load(backend, cfg, model, dtype),
   }, CodePredictor)
   for g = 1, cfg.num_code_groups - 1 do
-    local table_name, head_name = 'codec_embedding.%d.weight', 'lm_head.%d.'
-    self.embeddings[g] = model:get(table_name:format(g - 1), {cfg.vocab_size, width})
-    local head = scope:scope(head_name:format(g - 1))
+    local book = model:scope(('codec_embedding.%d.'):format(g - 1))
+    local head = scope:scope(('lm_head.%d.'):format(g - 1))
+    self.embeddings[g] = Embedding.load(book, cfg.vocab_size, width)
     self.heads[g] = Linear.load(head, cfg.vocab_size, H, dtype, 'none')
   end
   self.watchers = self.backbone.watchers
@@ -92,7 +93,7 @@ end
 ---@param state table of :state(rows)
 ---@param sum ag.Tensor [rows, D]
 ---@param hidden ag.Tensor [rows, D] the talker's, after its final norm
----@param codec_embedding ag.Tensor the talker's table, for group 0
+---@param codec_embedding nn.Embedding the talker's table, for group 0
 ---@param codes ag.Tensor i32 [rows, G]; column 1 is read, the others are written
 ---@param draw fun(codes: ag.Tensor, logits: ag.Tensor, group: integer) draws one id per row
 ---@param call? fun(f: fun()) of plan.program, for those who watch
@@ -102,7 +103,7 @@ function CodePredictor:frame(state, sum, hidden, codec_embedding, codes, draw, c
   local first = state.pair:select(2, 2)
   ops.fill(state.session.positions, 0)
   ops.copy(state.pair:select(2, 1), hidden)
-  ops.embedding(first, codec_embedding, codes:select(2, 1), 0)
+  codec_embedding:forward(first, codes:select(2, 1))
   ops.copy(sum, first)
   self:pass(state, state.pair, state.pair_in, state.pair_out, tap(0))
   -- The hidden state of position 0 is not used.
@@ -114,20 +115,20 @@ function CodePredictor:frame(state, sum, hidden, codec_embedding, codes, draw, c
     local see = tap(g)
     if see then see('logits', logits) end
     draw(codes:select(2, g + 1), logits, g)
-    ops.embedding(one, self.embeddings[g], codes:select(2, g + 1), 0)
+    self.embeddings[g]:forward(one, codes:select(2, g + 1))
     ops.add(sum, sum, one, 1)
   end
 end
 
 --- Sums of the embeddings of all groups of given frames: the codec side of reference frames.
----@param codec_embedding ag.Tensor the talker's table
+---@param codec_embedding nn.Embedding the talker's table
 ---@param codes ag.Tensor i32 [F, G]
 ---@return ag.Tensor [F, D]
 function CodePredictor:frame_embeddings(codec_embedding, codes)
   local out = tensor.zeros(self.backend, {#codes, self.width})
-  ops.embedding(out, codec_embedding, codes:select(2, 1), 0)
+  codec_embedding:forward(out, codes:select(2, 1))
   for g, embedding in ipairs(self.embeddings) do
-    ops.embedding(out, embedding, codes:select(2, g + 1), 1)
+    embedding:add(out, codes:select(2, g + 1))
   end
   return out
 end

@@ -5,36 +5,31 @@
 
 local check = require 'argent.check'
 local json = require 'argent.json'
+local transformer = require 'argent.nn.config'
 
 local M = {}
 
 local CONFIG, CODEC = 'config.json', 'speech_tokenizer/config.json'
 local GENERATION = 'generation_config.json'
 
--- No size may be larger, so that products of two are exact numbers and of three fit 64 bits.
-local MAX_SIZE = 2 ^ 20
-local MAX_LAYERS = 1024
+local size, MAX_SIZE = transformer.size, transformer.MAX_SIZE
 local MAX_STAGES = 16 -- upsampling stages of the codec
 -- The last 1024 ids of the codec vocabulary are for control, languages and speakers; what is before
 -- them may be drawn as a code.
 local RESERVED_IDS = 1024
 
----@class argent.LMConfig the fields of a transformer, named as in the released files
----@field hidden_size integer
----@field intermediate_size integer
----@field num_hidden_layers integer
----@field num_attention_heads integer
----@field num_key_value_heads integer
----@field head_dim integer even, and not hidden_size / num_attention_heads
----@field vocab_size integer? absent in the codec's transformer
----@field rms_norm_eps number
----@field rope_theta number
----@field max_position_embeddings integer
----@field sliding_window integer? how many positions a query sees, itself included; nil: all
----@field attention_bias boolean
----@field hidden_act string always 'silu'
+-- What the three transformers are; the codec's has no norms on queries and keys, but LayerScale.
+local LM = {
+  norm = 'rms', final_norm = true, mlp = 'gated', hidden_act = 'silu', qk_norm = true,
+  layer_scale = false,
+}
+local CODEC_TRANSFORMER = {
+  norm = 'rms', final_norm = true, mlp = 'gated', hidden_act = 'silu', qk_norm = false,
+  layer_scale = true,
+}
 
 ---@class argent.TalkerConfig: argent.LMConfig
+---@field hidden_act string always 'silu'
 ---@field text_vocab_size integer
 ---@field text_hidden_size integer
 ---@field num_code_groups integer codes in a frame
@@ -69,17 +64,18 @@ local RESERVED_IDS = 1024
 ---@field default_voice string|false who speaks when no voice is named; `open` names the demo voice's
 ---@field generation table do_sample, temperature, ... as in generation_config.json
 
+-- Fields that a checked table may lack.
+local OPTIONAL = {
+  sliding_window = true, rope_scaling = true, tie_word_embeddings = true, speaker_encoder = true,
+}
+
 --- A table that raises on a name it does not have: a misspelt field would be nil and quiet.
-local function strict(t, what, optional)
+local function strict(t, what)
   return setmetatable(t, {
     __index = function(_, key)
-      if key ~= optional then error(('%s has no field %s'):format(what, tostring(key)), 2) end
+      if not OPTIONAL[key] then error(('%s has no field %s'):format(what, tostring(key)), 2) end
     end,
   })
-end
-
-local function size(s, key)
-  return s:int(key, 1, MAX_SIZE)
 end
 
 --- Name -> id below `vocab_size`; names become lower case. Some tools save an id as a list of one.
@@ -96,67 +92,20 @@ local function read_ids(s, vocab_size)
   return out
 end
 
---- Position encodings other than plain RoPE would silently give other speech, so they are refused.
---- mrope_section is accepted: the three position streams it mixes are always equal in this model.
-local function check_rope(s, head_dim)
-  if s:get('rope_scaling') == nil then return end
-  local scaling = s:object('rope_scaling')
-  for _, key in ipairs{'rope_type', 'type'} do
-    if scaling:get(key) ~= nil then scaling:one_of(key, {'default'}) end
-  end
-  if scaling:get('mrope_section') ~= nil then
+-- The language models' fields. The official code knows plain RoPE only, so a scaled one is refused.
+-- mrope_section is accepted: the three position streams that it mixes are always equal here.
+local function read_lm(s)
+  local t = transformer.language_model(s, LM)
+  t.hidden_act = LM.hidden_act
+  t.num_code_groups = s:int('num_code_groups', 2, 256)
+  local scaling = s:get 'rope_scaling' ~= nil and s:object 'rope_scaling'
+  if scaling and scaling:get 'mrope_section' ~= nil then
     local sum = 0
-    for _, n in ipairs(scaling:integers('mrope_section', 3, 0, head_dim)) do sum = sum + n end
-    if sum ~= head_dim / 2 then
-      scaling:fault('mrope_section', 'expected a sum of %d (head_dim / 2), got %d', head_dim / 2,
+    for _, n in ipairs(scaling:integers('mrope_section', 3, 0, t.head_dim)) do sum = sum + n end
+    if sum ~= t.head_dim / 2 then
+      scaling:fault('mrope_section', 'expected a sum of %d (head_dim / 2), got %d', t.head_dim / 2,
         sum)
     end
-  end
-end
-
---- The fields that the talker, the predictor and the codec's transformer share.
-local function read_transformer(s)
-  local t = {
-    hidden_size = size(s, 'hidden_size'),
-    intermediate_size = size(s, 'intermediate_size'),
-    num_hidden_layers = s:int('num_hidden_layers', 1, MAX_LAYERS),
-    num_attention_heads = s:int('num_attention_heads', 1, 1024),
-    num_key_value_heads = s:int('num_key_value_heads', 1, 1024),
-    head_dim = s:int('head_dim', 1, 1024),
-    rms_norm_eps = s:number('rms_norm_eps', 1e-12, 0.1),
-    rope_theta = s:number('rope_theta', 1, 1e12),
-    max_position_embeddings = size(s, 'max_position_embeddings'),
-    attention_bias = s:boolean('attention_bias', false),
-    hidden_act = s:one_of('hidden_act', {'silu'}),
-    norm = 'rms', final_norm = true, mlp = 'gated', -- the architecture's, not in the file
-  }
-  s:expect(t.num_attention_heads % t.num_key_value_heads == 0, 'num_key_value_heads',
-    'a divisor of num_attention_heads (%d)', t.num_attention_heads)
-  s:expect(t.head_dim % 2 == 0, 'head_dim', 'an even number')
-  s:expect(not s:boolean('tie_word_embeddings', false), 'tie_word_embeddings', 'false')
-  check_rope(s, t.head_dim)
-  return t
-end
-
---- The same for the language models, whose window is off unless a second field turns it on.
-local function read_lm(s)
-  local t = read_transformer(s)
-  t.qk_norm, t.layer_scale = true, false -- what the architecture has is not in the file
-  t.vocab_size = size(s, 'vocab_size')
-  t.num_code_groups = s:int('num_code_groups', 2, 256)
-  if s:boolean('use_sliding_window', false) and s:get('sliding_window') ~= nil then
-    t.sliding_window = size(s, 'sliding_window')
-  end
-  local layers = s:get('layer_types')
-  if layers ~= nil then
-    s:expect(type(layers) == 'table' and #layers == t.num_hidden_layers, 'layer_types',
-      'a list of num_hidden_layers (%d) strings', t.num_hidden_layers)
-    for i, kind in ipairs(layers) do
-      if kind ~= 'full_attention' then
-        s:fault(('layer_types[%d]'):format(i - 1), 'only full_attention is supported')
-      end
-    end
-    s:expect(not t.sliding_window, 'use_sliding_window', 'false (layer_types: full_attention)')
   end
   return t
 end
@@ -210,8 +159,8 @@ local function read_codec(s, talker, predictor)
     upsampling_ratios = d:integers('upsampling_ratios', MAX_STAGES, 1, MAX_SIZE),
     encoder = s:object('encoder_config').values,
   }
-  c.transformer = read_transformer(d)
-  c.transformer.qk_norm, c.transformer.layer_scale = false, true
+  c.transformer = transformer.transformer(d, CODEC_TRANSFORMER)
+  c.transformer.hidden_act = CODEC_TRANSFORMER.hidden_act
   c.transformer.sliding_window = size(d, 'sliding_window')
 
   local product = 1
@@ -299,11 +248,11 @@ local function read(dir)
   local cfg = read_model(open(dir, CONFIG))
   cfg.codec = read_codec(open(dir, CODEC), cfg.talker, cfg.predictor)
   cfg.generation = strict(read_generation(open(dir, GENERATION)), 'cfg.generation')
-  strict(cfg.talker, 'cfg.talker', 'sliding_window')
-  strict(cfg.predictor, 'cfg.predictor', 'sliding_window')
+  strict(cfg.talker, 'cfg.talker')
+  strict(cfg.predictor, 'cfg.predictor')
   strict(cfg.codec.transformer, 'cfg.codec.transformer')
   strict(cfg.codec, 'cfg.codec')
-  return strict(cfg, 'cfg', 'speaker_encoder')
+  return strict(cfg, 'cfg')
 end
 
 --- Reads and checks config.json, generation_config.json and speech_tokenizer/config.json. Fields

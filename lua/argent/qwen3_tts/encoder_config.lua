@@ -3,18 +3,18 @@
 -- would make another network than the one that is built are refused.
 
 local json = require 'argent.json'
+local transformer = require 'argent.nn.config'
 
 local M = {}
 
-local MAX_SIZE = 2 ^ 20
-local MAX_LAYERS, MAX_STAGES = 1024, 16
--- The positions of the encoder's transformer are computed, not looked up, and attention takes all
--- of them in: this is 43 minutes of sound, and only bounds the addresses that a session reserves.
-local MAX_POSITIONS = 2 ^ 16
-
-local function size(s, key, default)
-  return s:int(key, 1, MAX_SIZE, default)
-end
+local size, MAX_SIZE = transformer.size, transformer.MAX_SIZE
+local MAX_STAGES = 16
+-- The encoder's transformer. Its positions are computed, not looked up, and attention takes all of
+-- them in: this is 43 minutes of sound, and only bounds the addresses that a session reserves.
+local TRANSFORMER = {
+  norm = 'layer', final_norm = false, mlp = 'plain', hidden_act = 'gelu', eps = 'norm_eps',
+  qk_norm = false, layer_scale = true, positions = 2 ^ 16,
+}
 
 ---@class argent.CodecEncoderConfig
 ---@field rate integer of the recording, Hz
@@ -31,27 +31,6 @@ end
 ---@field codebook_size integer
 ---@field codebook_dim integer
 
-local function read_transformer(s)
-  local t = {
-    hidden_size = size(s, 'hidden_size'),
-    intermediate_size = size(s, 'intermediate_size'),
-    num_hidden_layers = s:int('num_hidden_layers', 1, MAX_LAYERS),
-    num_attention_heads = s:int('num_attention_heads', 1, 1024),
-    num_key_value_heads = s:int('num_key_value_heads', 1, 1024),
-    head_dim = s:int('head_dim', 2, 1024),
-    rms_norm_eps = s:number('norm_eps', 1e-12, 0.1),
-    rope_theta = s:number('rope_theta', 1, 1e12),
-    attention_bias = s:boolean('attention_bias', false),
-    max_position_embeddings = MAX_POSITIONS,
-    qk_norm = false, layer_scale = true, norm = 'layer', final_norm = false, mlp = 'plain',
-  }
-  s:one_of('hidden_act', {'gelu'})
-  s:expect(t.head_dim % 2 == 0, 'head_dim', 'an even number')
-  s:expect(t.num_attention_heads % t.num_key_value_heads == 0, 'num_key_value_heads',
-    'a divisor of num_attention_heads (%d)', t.num_attention_heads)
-  return t
-end
-
 local function read_codec(codec)
   local s = json.object(codec.encoder, 'speech_tokenizer/config.json', 'encoder_config')
   local e = {
@@ -62,7 +41,7 @@ local function read_codec(codec)
     residual_kernel = s:int('residual_kernel_size', 1, 1024),
     last_kernel = s:int('last_kernel_size', 1, 1024),
     codebook_dim = size(s, 'codebook_dim'),
-    transformer = read_transformer(s), rates = {},
+    transformer = transformer.transformer(s, TRANSFORMER), rates = {},
   }
   for _, key in ipairs {'audio_channels', 'num_residual_layers', 'num_semantic_quantizers'} do
     s:expect(s:get(key) == 1, key, '1')

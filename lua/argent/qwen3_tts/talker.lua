@@ -3,14 +3,15 @@
 -- group 0 and is what the code predictor continues from.
 
 local Backbone = require 'argent.nn.backbone'
+local Embedding = require 'argent.nn.embedding'
 local Linear = require 'argent.nn.linear'
 local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
 
 ---@class ag.Talker
 ---@field backbone ag.Backbone
----@field text_embedding ag.Tensor [text_vocab, Dt]
----@field codec_embedding ag.Tensor [vocab, D]
+---@field text_embedding nn.Embedding of width Dt
+---@field codec_embedding nn.Embedding of width D
 ---@field head nn.Linear D -> vocab
 local Talker = {}
 Talker.__index = Talker
@@ -26,9 +27,8 @@ function Talker.load(backend, cfg, scope, dtype)
   local self = setmetatable({
     backend = backend,
     cfg = cfg,
-    -- Looked up, never multiplied: as stored, so that the table stays in the mapped file.
-    text_embedding = model:get('text_embedding.weight', {cfg.text_vocab_size, Dt}),
-    codec_embedding = model:get('codec_embedding.weight', {cfg.vocab_size, D}),
+    text_embedding = Embedding.load(model:scope 'text_embedding.', cfg.text_vocab_size, Dt),
+    codec_embedding = Embedding.load(model:scope 'codec_embedding.', cfg.vocab_size, D),
     fc1 = Linear.load(projection:scope('linear_fc1.'), Dt, Dt, dtype, 'required'),
     fc2 = Linear.load(projection:scope('linear_fc2.'), D, Dt, dtype, 'required'),
     backbone = Backbone.load(backend, cfg, model, dtype),
@@ -64,7 +64,7 @@ end
 function Talker:text_vectors(ids)
   local be, n, Dt = self.backend, #ids, self.cfg.text_hidden_size
   local e, h = tensor.zeros(be, {n, Dt}), tensor.zeros(be, {n, Dt})
-  ops.embedding(e, self.text_embedding, tensor.from(be, ids, 'i32'), 0)
+  self.text_embedding:forward(e, tensor.from(be, ids, 'i32'))
   self.fc1:forward(h, e)
   ops.silu(h, h)
   local out = tensor.zeros(be, {n, self.cfg.hidden_size})
@@ -89,7 +89,7 @@ function Talker:prompt_rows(prompt, reference)
   local x = self:text_vectors(text)
   if #codec > 0 then
     local e = tensor.zeros(self.backend, {#codec, self.cfg.hidden_size})
-    ops.embedding(e, self.codec_embedding, tensor.from(self.backend, codec, 'i32'), 0)
+    self.codec_embedding:forward(e, tensor.from(self.backend, codec, 'i32'))
     for j, i in ipairs(where) do
       local row = x:narrow(1, i, 1)
       ops.add(row, row, e:narrow(1, j, 1), 1)

@@ -1,0 +1,46 @@
+-- A table of vectors, one for each id, and the head that is tied to it: the same matrix gives the
+-- logits of the ids.
+
+local Linear = require 'argent.nn.linear'
+local ops = require 'argent.ops'
+
+---@class nn.Embedding
+---@field weight ag.Tensor [count, width]
+---@field count integer
+---@field width integer
+local Embedding = {}
+Embedding.__index = Embedding
+
+--- Takes `weight` [count, width] as it is stored, so that the table stays in the mapped file: it is
+--- looked up, never multiplied.
+---@param scope ag.Scope named like the table, with its trailing dot: 'embed_tokens.'
+---@param count integer
+---@param width integer
+---@return nn.Embedding
+function Embedding.load(scope, count, width)
+  local weight = scope:get('weight', {count, width})
+  return setmetatable({weight = weight, count = count, width = width, scope = scope}, Embedding)
+end
+
+--- out [..., width] = the vectors of ids.
+---@param out ag.Tensor
+---@param ids ag.Tensor i32 [...], 0 .. count - 1
+function Embedding:forward(out, ids)
+  ops.embedding(out, self.weight, ids, 0)
+end
+
+--- out [..., width] += the vectors of ids.
+---@param out ag.Tensor
+---@param ids ag.Tensor i32 [...]
+function Embedding:add(out, ids)
+  ops.embedding(out, self.weight, ids, 1)
+end
+
+--- The head of a model that ties it to its embeddings: width -> count. Call inside weights.build.
+---@param dtype string of its weight; where it is the stored one, both are one memory
+---@return nn.Linear
+function Embedding:head(dtype)
+  return Linear.load(self.scope, self.count, self.width, dtype, 'none')
+end
+
+return Embedding
