@@ -120,6 +120,9 @@ double ag_file_bytes(const ag_file *f, int i);
 /* Tensor i in a dtype of the caller's choice (AG_F32, AG_BF16, AG_F16 from any of these; AG_I32
  * from I32 alone; -1: as stored). On the CPU an unconverted, aligned tensor shares the mapping. */
 int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype);
+/* How many values of tensor i are NaN or infinite, as the file holds them, without making a tensor;
+ * negative for a dtype that no tensor has. */
+double ag_file_count_nonfinite(const ag_file *f, int i);
 int ag_file_metadata_count(const ag_file *f);
 const char *ag_file_metadata(const ag_file *f, int i,
                              int value); /* key (value = 0) or value (1) of entry i */

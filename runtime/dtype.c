@@ -39,3 +39,31 @@ uint16_t agi_f16_from_f32(float f)
     uint32_t rounded = a + 0xfffu + ((a >> 13) & 1u);
     return (uint16_t)(sign | ((rounded - 0x38000000u) >> 13));
 }
+
+/* Exponent bits all ones: infinite or NaN, whatever the dtype. The inner sums are 32 bits wide, as
+ * a vector of them holds twice as many. */
+int64_t agi_count_nonfinite(const char *p, int64_t n, int dtype)
+{
+    enum { BLOCK = 1 << 16 };
+    const uint16_t half = dtype == AG_BF16 ? 0x7f80 : 0x7c00;
+    int64_t bad = 0;
+    if (dtype == AG_I32) return 0;
+    for (; n > 0; n -= BLOCK, p += BLOCK * agi_dtype_size(dtype)) {
+        const int64_t m = n < BLOCK ? n : BLOCK;
+        uint32_t some = 0, u;
+        uint16_t h;
+        if (dtype == AG_F32) {
+            for (int64_t i = 0; i < m; i++) {
+                memcpy(&u, p + 4 * i, 4);
+                some += (u & 0x7f800000u) == 0x7f800000u;
+            }
+        } else {
+            for (int64_t i = 0; i < m; i++) {
+                memcpy(&h, p + 2 * i, 2);
+                some += (h & half) == half;
+            }
+        }
+        bad += some;
+    }
+    return bad;
+}

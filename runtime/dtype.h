@@ -34,6 +34,10 @@ static inline uint16_t agi_bf16_from_f32(float f)
     return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
+/* How many of the n elements at p, which need not be aligned, are NaN or infinite; of integers
+ * none. */
+int64_t agi_count_nonfinite(const char *p, int64_t n, int dtype);
+
 float agi_f32_from_f16(uint16_t h);
 uint16_t agi_f16_from_f32(float f);
 

@@ -235,6 +235,15 @@ static int copied(ag_tensor **out, const ag_file *f, const agi_file_entry *e, co
     return rc;
 }
 
+double ag_file_count_nonfinite(const ag_file *f, int i)
+{
+    const agi_file_entry *e = f ? entry(f, i) : NULL;
+    const int dtype = e ? own_dtype(e) : -1;
+    if (dtype < 0) return -1;
+    return (double)agi_count_nonfinite(f->data + e->begin,
+                                       (e->end - e->begin) / agi_dtype_size(dtype), dtype);
+}
+
 int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype)
 {
     *out = NULL;

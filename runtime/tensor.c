@@ -298,21 +298,6 @@ const void *ag_tensor_host(const ag_tensor *t)
     return agi_tensor_data(t);
 }
 
-/* Exponent bits all ones: infinite or NaN, whatever the dtype. */
-static int64_t count_nonfinite(const char *p, int64_t n, int dtype)
-{
-    int64_t bad = 0;
-    if (dtype == AG_F32) {
-        const uint32_t *u = (const uint32_t *)(const void *)p;
-        for (int64_t i = 0; i < n; i++) bad += (u[i] & 0x7f800000u) == 0x7f800000u;
-    } else {
-        const uint16_t *h = (const uint16_t *)(const void *)p;
-        const uint16_t mask = dtype == AG_BF16 ? 0x7f80 : 0x7c00;
-        for (int64_t i = 0; i < n; i++) bad += (h[i] & mask) == mask;
-    }
-    return bad;
-}
-
 double ag_tensor_count_nonfinite(const ag_tensor *t)
 {
     enum { CHUNK = 1 << 16 };
@@ -325,7 +310,7 @@ double ag_tensor_count_nonfinite(const ag_tensor *t)
     if (hi > t->buf->bytes)
         return agi_fail(AG_ECAPACITY, "count_nonfinite: not committed that far");
     const char *host = ag_tensor_host(t), *p = agi_tensor_data(t);
-    if (host) return (double)count_nonfinite(host, left, t->dtype);
+    if (host) return (double)agi_count_nonfinite(host, left, t->dtype);
     char *chunk = malloc((size_t)(CHUNK * size));
     if (!chunk) return agi_fail(AG_ENOMEM, "count_nonfinite: out of memory");
     for (int rc; left > 0; left -= CHUNK, p += CHUNK * size) {
@@ -334,7 +319,7 @@ double ag_tensor_count_nonfinite(const ag_tensor *t)
             free(chunk);
             return rc;
         }
-        bad += count_nonfinite(chunk, n, t->dtype);
+        bad += agi_count_nonfinite(chunk, n, t->dtype);
     }
     free(chunk);
     return (double)bad;

@@ -114,16 +114,50 @@ describe('weights', function()
     assert.equal(dir .. '/model.safetensors: a?b: shape [2], expected [3]', err)
   end)
 
-  it('name the tensor that holds NaN', function()
-    local dir = new()
-    assert(ag.save(dir .. '/model.safetensors', {a = ag.tensor(be, {1, 2}), b = ag.tensor(be, {1,
-      0 / 0, 1 / 0})}))
-    local w = assert(weights.open(dir, {backend = be}))
-    weights.build(function()
-      return {w:scope(''):get('a', {2}), w:scope(''):get('b', {3})}
+  describe('with NaN or infinities', function()
+    local N = 40000 -- as f32 too many bytes to be looked through by a scope that looks later
+    local dir, w, want
+
+    before_each(function()
+      dir = new()
+      local large = ag.zeros(be, {N})
+      large:narrow(1, 7, 1):fill(1 / 0)
+      assert(ag.save(dir .. '/model.safetensors', {a = ag.tensor(be, {1, 2}), large = large,
+        b = ag.tensor(be, {1, 0 / 0, -1 / 0}), h = ag.tensor(be, {1, 1 / 0}, 'f16'),
+        i = ag.tensor(be, {2139095040}, 'i32')}))
+      w = assert(weights.open(dir, {backend = be}))
+      want = dir .. '/model.safetensors: %s: %d values are NaN or infinite; the file is damaged, '
+        .. 'fetch it again'
     end)
-    local name, count, file = w:nonfinite()
-    assert.same({'b', 2, dir .. '/model.safetensors'}, {name, count, file})
+
+    it('are refused where they are asked for, in whatever dtype', function()
+      local scope = w:scope ''
+      for _, case in ipairs {{'b', 2, {3}}, {'b', 2, {3}, 'bf16'}, {'h', 1, {2}},
+        {'h', 1, {2}, 'f32'}, {'large', 1, {N}}} do
+        local r, err, code = weights.build(function()
+          return scope:get(case[1], case[3], case[4])
+        end)
+        assert.same({nil, want:format(case[1], case[2]), 'format'}, {r, err, code})
+      end
+      assert(weights.build(function() return scope:get('a', {2}) end))
+      assert(weights.build(function() return scope:get('i', {1}) end)) -- bits of an f32 infinity
+    end)
+
+    it('are found later in a scope that looks later, but for small tensors', function()
+      local later = w:scope(''):look_later()
+      local _, err = weights.build(function() return later:scope '':get('b', {3}) end)
+      assert.equal(want:format('b', 2), err)
+      assert(weights.build(function() return later:get('a', {2}) end))
+      assert.is_nil(w:damaged())
+      assert(weights.build(function() return later:scope '':get('large', {N}) end))
+      assert.equal(want:format('large', 1), w:damaged())
+    end)
+
+    it('are counted by the bytes of the file', function()
+      local counts = {}
+      for _, name in ipairs(w:names()) do counts[name] = w:count_nonfinite(name) end
+      assert.same({a = 0, b = 2, h = 1, i = 0, large = 1}, counts)
+    end)
   end)
 
   it('of shards are one set', function()

@@ -28,6 +28,9 @@ Weights.__index = Weights
 local Scope = {}
 Scope.__index = Scope
 
+--- Tensors of more bytes than this are not looked through when a scope that looks later loads them.
+M.LATER = 2 ^ 16
+
 -- A message with names from a file, which may hold any character, on one line.
 local function message(fmt, ...)
   return (fmt:format(...):gsub('%c', '?'))
@@ -219,23 +222,47 @@ function Weights:tensor(name, dtype)
   return tensor.own(t)
 end
 
---- Looks through the used tensors for NaN and infinities: who asks has met them downstream.
----@return string? name
----@return integer? count
----@return string? file
-function Weights:nonfinite()
+local function damage(e, name, count)
+  return message('%s: %s: %d values are NaN or infinite; the file is damaged, fetch it again',
+    e.file.path, name, count)
+end
+
+--- How many values of a tensor are NaN or infinite, by the bytes of the file.
+---@param name string one of names()
+---@return integer? count nil for a dtype that Argent does not read
+function Weights:count_nonfinite(name)
+  local e = self.entries[name]
+  local count = lib.ag_file_count_nonfinite(e.file.raw, e.index)
+  return count >= 0 and count or nil
+end
+
+--- Looks through all tensors, used or not, and says what is damaged.
+---@return string[] errs one line for each tensor that holds NaN or infinities
+---@return integer looked how many tensors there are of dtypes that Argent reads
+function Weights:scan()
+  local errs, looked = {}, 0
+  for _, name in ipairs(self:names()) do
+    local count = self:count_nonfinite(name)
+    if count then looked = looked + 1 end
+    if count and count > 0 then errs[#errs + 1] = damage(self.entries[name], name, count) end
+  end
+  return errs, looked
+end
+
+--- Looks through the used tensors for NaN and infinities: who asks has met them downstream, as
+--- scopes may `look later`.
+---@return string? err names the first tensor that is damaged; nil when none is
+function Weights:damaged()
   for _, name in ipairs(sorted_keys(self.used)) do
-    local t = self:tensor(name)
-    local count = t and lib.ag_tensor_count_nonfinite(t) or 0
-    if t then t:release() end
-    if count > 0 then return name, count, self.entries[name].file.path end
+    local count = self:count_nonfinite(name)
+    if count and count > 0 then return damage(self.entries[name], name, count) end
   end
 end
 
 --- The part of the names that begins with a prefix: `w:scope 'talker.'`.
 ---@return ag.Scope
 function Weights:scope(prefix)
-  return setmetatable({weights = self, prefix = prefix}, Scope)
+  return setmetatable({weights = self, prefix = prefix, later = false}, Scope)
 end
 
 -- ---- scopes ----
@@ -248,7 +275,29 @@ end
 
 --- A scope inside this one.
 function Scope:scope(prefix)
-  return self.weights:scope(self.prefix .. prefix)
+  local s = self.weights:scope(self.prefix .. prefix)
+  s.later = self.later
+  return s
+end
+
+--- The same scope for matrices that are read where they lie in the file: reading all of them at
+--- once would cost more than to open the model. For networks in which a NaN or an infinity always
+--- arrives at the end: whoever finds one there asks Weights:damaged. Small tensors are looked
+--- through at once all the same.
+---@return ag.Scope
+function Scope:look_later()
+  local s = self.weights:scope(self.prefix)
+  s.later = true
+  return s
+end
+
+--- Ends `build`: the tensor's values are of no use though each is finite.
+---@param name string
+---@param fact string
+function Scope:unusable(name, fact)
+  local whole = self.prefix .. name
+  fault('format', '%s: %s: %s; the file is damaged, fetch it again',
+    self.weights.entries[whole].file.path, whole, fact)
 end
 
 --- Whether the tensor is there.
@@ -256,7 +305,8 @@ function Scope:has(name)
   return self.weights.entries[self.prefix .. name] ~= nil
 end
 
---- The tensor, which must have this shape; nil when it is not there. Call inside `build`.
+--- The tensor, which must have this shape and finite values; nil when it is not there. Call inside
+--- `build`.
 ---@param name string
 ---@param shape integer[]
 ---@param dtype? string nil = as stored, but f32 for f16, which no op computes with
@@ -275,6 +325,10 @@ function Scope:try(name, shape, dtype)
   end
   if not dtype and ffi.string(lib.ag_file_dtype(e.file.raw, e.index)) == 'F16' then
     dtype = 'f32'
+  end
+  if not (self.later and lib.ag_file_bytes(e.file.raw, e.index) > M.LATER) then
+    local count = w:count_nonfinite(whole) or 0
+    if count > 0 then fault('format', '%s', damage(e, whole, count)) end
   end
   local t, err, code = w:tensor(whole, dtype)
   if not t then fault(code, '%s', err) end

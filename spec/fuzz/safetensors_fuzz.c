@@ -73,6 +73,7 @@ static void save_again(ag_file *f, ag_backend *be)
     for (int i = 0; i < ag_file_count(f) && n < 64; i++) {
         ag_tensor *t;
         if (ag_file_tensor(&t, f, i, be, -1) != AG_OK) continue;
+        require(ag_file_count_nonfinite(f, i) == ag_tensor_count_nonfinite(t), "scan");
         int at = n++;
         for (; at > 0 && strcmp(names[at - 1], ag_file_name(f, i)) > 0; at--) {
             names[at] = names[at - 1];

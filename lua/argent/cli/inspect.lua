@@ -12,6 +12,7 @@ local M = {summary = 'describe a model directory'}
 function M.parser(p)
   common.model_option(p)
   p:flag('--tensors', 'List every tensor with dtype and shape.')
+  p:flag('--scan', 'Look through every value of every tensor for NaN and infinities.')
   p:flag('--json', 'Print JSON.')
   p:epilog [[
 Examples:
@@ -80,6 +81,19 @@ local function tensor_lines(lines, prefix, w)
   end
 end
 
+-- Looks through all values of both files, and notes what is damaged in r.damaged.
+local function scan(r, w, cw)
+  local looked = 0
+  r.damaged = json.array {}
+  for _, part in ipairs {w or false, cw or false} do
+    local errs, n = {}, 0
+    if part then errs, n = part:scan() end
+    looked = looked + n
+    for _, err in ipairs(errs) do r.damaged[#r.damaged + 1] = err end
+  end
+  r.scanned = looked
+end
+
 function M.run(args)
   local dir, err, code = common.find_model(args.model)
   if not dir then return nil, err, code end
@@ -87,6 +101,7 @@ function M.run(args)
   cfg, err = config.read(dir)
   if not cfg then return nil, err, 'model' end
   local r, w, cw = describe(dir, cfg)
+  if args.scan then scan(r, w, cw) end
   local lines = {}
   if args.json then
     lines[1] = json.encode(r)
@@ -116,11 +131,19 @@ function M.run(args)
     for part, n in pairs(r.unused or {}) do unused[#unused + 1] = ('%s (%d)'):format(part, n) end
     table.sort(unused)
     if #unused > 0 then add('not read by this version: %s', table.concat(unused, ', ')) end
+    for _, damage in ipairs(r.damaged or {}) do add('scan: %s', damage) end
+    if r.damaged and #r.damaged == 0 then
+      add('scan: no NaN and no infinity in %d tensors', r.scanned)
+    end
     add('complete: %s', r.missing and 'no: ' .. r.missing or 'yes')
   end
   local ok
   ok, err, code = common.print(table.concat(lines, '\n'))
   if not ok then return nil, err, code end
+  if r.damaged and #r.damaged > 0 then
+    return nil, ('%d tensor%s damaged; fetch the model again'):format(#r.damaged,
+      #r.damaged == 1 and ' is' or 's are'), 'model'
+  end
   if r.missing then return nil, r.missing, 'model' end
   return 0
 end

@@ -22,7 +22,7 @@ CodePredictor.__index = CodePredictor
 ---@param scope ag.Scope 'talker.code_predictor.'
 ---@param dtype string of the linear weights
 function CodePredictor.load(backend, cfg, width, scope, dtype)
-  local H, model = cfg.hidden_size, scope:scope('model.')
+  local H, model = cfg.hidden_size, scope:scope('model.'):look_later()
   local self = setmetatable({
     backend = backend, cfg = cfg, width = width, embeddings = {}, heads = {},
     -- Only where the widths differ; it is applied to every input, the talker's hidden state

@@ -23,6 +23,9 @@ function M.load(scope, sum_name, size, dim, out)
     for i = k * dim, k * dim + dim - 1 do sum[i] = sum[i] / u end
   end
   status.raise(lib.ag_tensor_write(out, sum, size * dim * 4))
+  if lib.ag_tensor_count_nonfinite(out) > 0 then
+    scope:unusable(sum_name, 'its entries are too large for their cluster_usage')
+  end
 end
 
 --- A stack of codebooks, [#scopes, size, dim].

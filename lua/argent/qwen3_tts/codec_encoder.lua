@@ -55,7 +55,7 @@ end
 function CodecEncoder.load(backend, cfg, scope)
   local sea, hidden = scope:scope 'encoder.', cfg.transformer.hidden_size
   local self = setmetatable({
-    backend = backend, cfg = cfg, weights = scope.weights, rate = cfg.rate,
+    backend = backend, cfg = cfg, rate = cfg.rate,
     samples_per_frame = cfg.samples_per_frame, blocks = {},
     samples_per_row = cfg.samples_per_frame / cfg.downsample,
     first = layers.conv(backend, sea:scope 'layers.0.conv.', cfg.filters, 1, cfg.kernel),
@@ -139,7 +139,7 @@ function CodecEncoder:encode(samples, opts)
   rows:release()
   collectgarbage() -- dead views hold on to the scratch
   if ok then return codes end
-  if code == 'value' then return recording.diagnose(self.weights, 'encode') end
+  if code == 'value' then return recording.too_large 'encode' end
   return nil, err, code
 end
 

@@ -7,6 +7,9 @@ local tensor = require 'argent.tensor'
 
 local M = {}
 
+local LARGEST = 3.4028234663852886e38 -- of f32
+local TOO_LARGE = 'e^%g is infinite'
+
 --- [a, b, c] -> [a, c, b], packed: the channels of one tap lie together, as the kernels walk them.
 function M.pack(backend, w)
   local s = w.shape
@@ -133,6 +136,9 @@ function M.snake(backend, scope, channels)
   for c = 0, channels - 1 do
     a[c + 1] = math.exp(alpha[c])
     ib[c + 1] = 1 / (math.exp(beta[c]) + 1e-9)
+    -- An infinite beta would switch the snake off in silence.
+    if a[c + 1] > LARGEST then scope:unusable('alpha', TOO_LARGE:format(alpha[c])) end
+    if math.exp(beta[c]) > LARGEST then scope:unusable('beta', TOO_LARGE:format(beta[c])) end
   end
   return setmetatable({alpha = tensor.from(backend, a), inv_beta = tensor.from(backend, ib)}, Snake)
 end

@@ -2,6 +2,7 @@
 -- chunk, and a plan per chunk size.
 
 local check = require 'argent.check'
+local lib = require 'argent.ffi'
 local ops = require 'argent.ops'
 local plan = require 'argent.plan'
 local tensor = require 'argent.tensor'
@@ -144,8 +145,9 @@ function Stream:residual_unit(unit, x, spare, T, C)
   ops.add(x, x, z, 1)
 end
 
---- The ops of n frames, eager or recorded, from self.codes to self.samples. The signal goes back
---- and forth between two buffers, as an op does not write what it reads.
+--- The ops of n frames, eager or recorded, from self.codes to self.samples, which are not clamped
+--- yet: a clamp would hide an infinity. The signal goes back and forth between two buffers, as an
+--- op does not write what it reads.
 ---@param tap fun(name: string, x: ag.Tensor)
 function Stream:ops(n, tap)
   local d, cfg = self.decoder, self.decoder.cfg
@@ -190,7 +192,6 @@ function Stream:ops(n, tap)
     tap(('decoder.%d'):format(#d.blocks + 1), rows)
   end)
   tap(('decoder.%d'):format(#d.blocks + 2), samples:view(T, 1))
-  ops.clamp(samples, samples, -1, 1)
 end
 
 local function no_tap() end
@@ -221,7 +222,8 @@ end
 ---@param opts? {tap: fun(name: string, x: ag.Tensor)?}
 ---@return ag.Tensor? samples f32 [F * samples_per_frame], a new tensor
 ---@return string? err
----@return string? code 'value', 'interrupted'
+---@return string? code 'value' for codes outside their tables, or when the sound is not finite;
+---'interrupted'
 function Stream:push(codes, opts)
   opts = check.options(opts, 'push', {'tap'})
   local ok, err, code = self.decoder:check_codes(codes)
@@ -234,7 +236,12 @@ function Stream:push(codes, opts)
     self.codes:narrow(1, 1, n):copy(codes:narrow(1, at + 1, n))
     ok, err, code = self:run(n, opts.tap)
     if not ok then return nil, err, code end
-    out:narrow(1, at * per + 1, n * per):copy(self.samples:narrow(1, 1, n * per))
+    local raw = self.samples:narrow(1, 1, n * per)
+    if lib.ag_tensor_count_nonfinite(raw) > 0 then
+      local fact = 'the codec made NaN or infinite samples of frames %d to %d'
+      return nil, fact:format(self.frames - n, self.frames - 1), 'value'
+    end
+    ops.clamp(out:narrow(1, at * per + 1, n * per), raw, -1, 1)
     at = at + n
   end
   return out

@@ -53,19 +53,13 @@ function M.on(backend, x)
   return out
 end
 
---- What to say when a network made NaN of a finite recording: a damaged file, or samples far beyond
---- [-1, 1].
----@param weights ag.Weights
+--- What to say when a network made NaN of a finite recording; its weights were looked through when
+--- they were loaded.
 ---@param what string
 ---@return nil
 ---@return string err
----@return string code 'value' or 'format'
-function M.diagnose(weights, what)
-  local name, count, file = weights:nonfinite()
-  if name then
-    return nil, ('%s: %s: %d values are NaN or infinite; the file is damaged, fetch it again')
-      :format(file, name, count), 'format'
-  end
+---@return string code 'value'
+function M.too_large(what)
   return nil, what .. ': the network made NaN of this recording; samples are in [-1, 1]', 'value'
 end
 

@@ -66,7 +66,7 @@ function SpeakerEncoder.load(backend, cfg, scope)
   local C, n = cfg.channels[1], #cfg.channels
   local wide = cfg.channels[n]
   local self = setmetatable({
-    backend = backend, cfg = cfg, weights = scope.weights, rate = cfg.rate, blocks = {},
+    backend = backend, cfg = cfg, rate = cfg.rate, blocks = {},
     first = conv(backend, scope:scope 'blocks.0.conv.', C, cfg.mel_dim, cfg.kernels[1],
       cfg.dilations[1]),
     mfa = pointwise(scope:scope 'mfa.conv.', wide, wide),
@@ -222,7 +222,7 @@ function SpeakerEncoder:vector(spectrogram, opts)
   end
   collectgarbage() -- dead views hold on to the scratch, which can be hundreds of megabytes
   if lib.ag_tensor_count_nonfinite(out) > 0 then
-    return recording.diagnose(self.weights, 'embed')
+    return recording.too_large 'embed'
   end
   return out
 end

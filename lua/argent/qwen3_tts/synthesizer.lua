@@ -53,10 +53,8 @@ end
 ---@return string err
 ---@return string code
 function Synthesizer.diagnose(weights, err)
-  local name, count, file = weights:nonfinite()
-  if not name then return err, 'value' end
-  return ('%s: %s: %d values are NaN or infinite; the file is damaged, fetch it again'):format(file,
-    name, count), 'format'
+  local damage = weights:damaged()
+  return damage or err, damage and 'format' or 'value'
 end
 
 -- All of the entry points go through here, so that misuse is blamed on their caller's line.

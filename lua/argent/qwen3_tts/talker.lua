@@ -23,7 +23,7 @@ Talker.__index = Talker
 ---@param dtype string of the linear weights
 function Talker.load(backend, cfg, scope, dtype)
   local D, Dt = cfg.hidden_size, cfg.text_hidden_size
-  local model, projection = scope:scope('model.'), scope:scope('text_projection.')
+  local model, projection = scope:scope('model.'):look_later(), scope:scope('text_projection.')
   local self = setmetatable({
     backend = backend,
     cfg = cfg,
