@@ -20,7 +20,7 @@ end
 function M.run(args)
   local ag = require 'argent'
   local env = {ag = ag}
-  -- Without -m a prompt without a model is still a prompt. The banner names the model that is found.
+  -- A prompt without a model is still a prompt. The banner names the model that is found.
   args.model = args.model or hub.find()
   if args.model then
     local tts, err, code = common.open_model(args)
