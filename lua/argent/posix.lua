@@ -21,9 +21,11 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int fsync(int fd);
     int rename(const char *from, const char *to);
     int unlink(const char *path);
+    int access(const char *path, int how);
     int getpid(void);
     int getpagesize(void);
     int isatty(int fd);
+    int fileno(void *file);
     int mkdir(const char *path, unsigned mode);
     char *realpath(const char *path, char *resolved);
     char *strerror(int code);
@@ -35,6 +37,7 @@ local M = {}
 
 local C = ffi.C
 local MONOTONIC, POLLOUT = 1, 4
+local X_OK, W_OK = 1, 2
 local O_WRONLY, O_CREAT, O_EXCL, O_APPEND, O_CLOEXEC = 1, 64, 128, 1024, 524288
 
 M.ENOENT, M.EINTR, M.EIO, M.EAGAIN, M.EEXIST = 2, 4, 5, 11, 17
@@ -77,6 +80,11 @@ function M.getpid() return C.getpid() end
 ---@return boolean
 function M.isatty(fd) return C.isatty(fd) ~= 0 end
 
+--- The descriptor of one of Lua's files; what Lua has buffered must be flushed before it is used.
+---@param file file*
+---@return integer fd
+function M.fileno(file) return C.fileno(file) end
+
 --- What a path is, links followed.
 ---@param path string
 ---@return string? kind 'file', 'directory', 'named pipe', 'socket', 'char device', 'block device',
@@ -88,6 +96,13 @@ function M.kind(path)
   if not kind then return failed(code) end
   return kind
 end
+
+--- Whether files can be made in a folder.
+---@param folder string
+---@return boolean? ok
+---@return string? err
+---@return integer? errno
+function M.may_write(folder) return result(C.access(folder, W_OK + X_OK)) end
 
 --- Creates a file that must not exist and opens it for writing; its mode is 0666 less the umask.
 ---@param path string

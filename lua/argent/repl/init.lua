@@ -5,6 +5,7 @@
 local doc = require 'argent.doc'
 local editor = require 'argent.repl.editor'
 local lib = require 'argent.ffi'
+local player = require 'argent.audio.player'
 local posix = require 'argent.posix'
 local show = require('argent.show').show
 local status = require 'argent.status'
@@ -173,9 +174,6 @@ COMMANDS.mem = {'', "memory: Lua's, the backend's, the process's", function(self
     be and be.live_bytes / 2 ^ 20 or 0, resident))
 end}
 
-local PLAYERS = {'paplay', 'pw-play', 'aplay -q', 'ffplay -v quiet -autoexit -nodisp', 'play -q',
-  'afplay'}
-
 COMMANDS.play = {'EXPR', 'plays a sound, or samples at 24 kHz', function(self, code)
   local n, values = value_of(self, code, 'play')
   if not n then return end
@@ -183,18 +181,12 @@ COMMANDS.play = {'EXPR', 'plays a sound, or samples at 24 kHz', function(self, c
   local samples, rate = v, 24000
   if is_sound(v) then samples, rate = v.samples, v.rate end
   if not tensor.is(samples) then return complain ':play needs a sound or a tensor of samples' end
-  local player
-  for _, p in ipairs(PLAYERS) do
-    local found = os.execute(('command -v %s >/dev/null 2>&1'):format(p:match '^%S+')) == 0
-    player = player or (found and p)
-  end
-  if not player then
-    return complain 'no player found (paplay, pw-play, aplay, ffplay, play): apt install alsa-utils'
-  end
+  local found, none = player.find()
+  if not found then return complain(none) end
   local path = os.tmpname()
   local wav = path .. '.wav'
   local ok, err = require('argent.audio').write(wav, samples, {rate = rate})
-  if ok then os.execute(('%s %s'):format(player, wav)) else complain(err) end
+  if ok then os.execute(('%s %s'):format(found.file, wav)) else complain(err) end
   os.remove(wav)
   os.remove(path)
 end}
