@@ -84,6 +84,16 @@ static int lua_root(char *out, size_t size)
     return -1;
 }
 
+/* An ARGENT_HOME that is somewhere else would end in a missing module. */
+static int home_is_wrong(void)
+{
+    char probe[PATH_MAX + 64];
+    const char *home = getenv("ARGENT_HOME");
+    if (!home || !*home) return 0;
+    int n = snprintf(probe, sizeof probe, "%s/lua/argent/init.lua", home);
+    return n >= (int)sizeof probe || access(probe, R_OK) != 0;
+}
+
 static int traceback(lua_State *L)
 {
     if (!lua_isstring(L, 1)) return 1; /* error objects pass as they are */
@@ -158,6 +168,11 @@ int main(int argc, char **argv)
     (void)argc;
     if (fill_standard_streams() != 0) return EXIT_IO;
     signal(SIGPIPE, SIG_IGN);
+    if (home_is_wrong()) {
+        report("ARGENT_HOME is set to a folder without lua/argent; unset it, or name the one that "
+               "holds Argent's lua/");
+        return EXIT_INTERNAL;
+    }
     lua_State *L = luaL_newstate();
     if (!L) {
         report("out of memory");

@@ -68,10 +68,38 @@ describe('argent', function()
     end
   end)
 
-  it('names the voice file like the recording when no name is given', function()
-    os.execute(('cp %s %s/my.anna.wav'):format(command.quote(recording), dir))
-    assert.equal(0, run('clone', dir .. '/my.anna.wav', '-m', base.model).code)
-    assert.is_truthy(lfs.attributes(dir .. '/my.anna.voice'))
+  -- In a folder of its own, as the voice file comes into the current one.
+  local function clone_in(folder, ...)
+    local model = base.model:sub(1, 1) == '/' and base.model or lfs.currentdir() .. '/'
+      .. base.model
+    return command.run({'clone', '-m', model, ...}, {before = ('cd %s;'):format(
+      command.quote(folder))})
+  end
+
+  it('names the voice file like the recording, in the current folder, when no name is given',
+    function()
+      local here, there = dir .. '/here', dir .. '/there'
+      assert(lfs.mkdir(here) and lfs.mkdir(there))
+      os.execute(('cp %s %s/my.anna.wav'):format(command.quote(recording), there))
+      local r = clone_in(here, there .. '/my.anna.wav')
+      assert.equal('my.anna.voice: the speaker alone\n', r.err)
+      assert.equal(0, r.code)
+      assert.is_truthy(lfs.attributes(here .. '/my.anna.voice'))
+      assert.is_nil(lfs.attributes(there .. '/my.anna.voice'))
+    end)
+
+  it('leaves a voice file that is there alone, unless it is named by -o', function()
+    local here = dir .. '/kept'
+    assert(lfs.mkdir(here))
+    st.write('mine', here .. '/anna.voice')
+    os.execute(('cp %s %s/anna.wav'):format(command.quote(recording), here))
+    local r = clone_in(here, 'anna.wav')
+    assert.equal('argent: clone: anna.voice is here already; give another name with -o, or remove '
+      .. 'it\n', r.err)
+    assert.equal(2, r.code)
+    assert.equal('mine', read(here .. '/anna.voice'))
+    assert.equal(0, clone_in(here, 'anna.wav', '-o', 'anna.voice').code)
+    assert.are_not.equal('mine', read(here .. '/anna.voice'))
   end)
 
   it('encodes a recording to the official codes, and decodes them again', function()
@@ -96,7 +124,7 @@ describe('argent', function()
       ['r.ogg'] = 22050} do
       local path = dir .. '/' .. name
       assert(ag.audio.write(path, assert(ag.audio.resample(x, 24000, rate)), {rate = rate}))
-      local r = run('clone', path, '-m', base.model, '--ref-text', TEXT)
+      local r = run('clone', path, '-m', base.model, '--ref-text', TEXT, '-o', dir .. '/r.voice')
       assert.equal(0, r.code, name .. r.err)
       assert.matches('the speaker and 1[78] frames of speech', r.err)
     end
@@ -123,7 +151,8 @@ describe('argent', function()
       [wav(('\1\2'):rep(24000), 4e6)] = 'is cut off',
     } do
       st.write(bytes, path)
-      for _, r in ipairs {run('clone', path, '-m', base.model), say('--ref-audio', path)} do
+      for _, r in ipairs {run('clone', path, '-m', base.model, '-o', dir .. '/bad.voice'),
+        say('--ref-audio', path)} do
         fails(4, reason, r)
       end
     end

@@ -49,7 +49,7 @@ describe('argent run', function()
     assert.equal('0.1.0\n', r.out)
     r = command.run({'run', script}, {env = {ARGENT_HOME = dir}})
     assert.equal(1, r.code)
-    assert.matches("^argent: module 'argent.cli' not found:\n$", r.err)
+    assert.matches('^argent: ARGENT_HOME is set to a folder without lua/argent; [^\n]*\n$', r.err)
   end)
 
   it('passes arguments on as they are, options and odd characters too', function()

@@ -1,7 +1,9 @@
 -- Codes as JSON, {"codes": [[...], ...]}: what `say --codes` writes.
 
 local common = require 'argent.cli.common'
+local file = require 'argent.audio.file'
 local json = require 'argent.json'
+local paths = require 'argent.cli.paths'
 
 local M = {}
 
@@ -30,7 +32,7 @@ end
 ---@param path string
 ---@return string
 function M.name(path)
-  return path == '-' and 'standard input' or path
+  return path == '-' and 'standard input' or paths.shown(path)
 end
 
 --- The document in a file, or in standard input for '-'.
@@ -43,7 +45,11 @@ function M.read(path)
   if not text then return nil, err, code end
   local doc
   doc, err = json.decode(text, M.name(path))
-  if doc == nil then return nil, err, 'value' end
+  if doc == nil then
+    local sound = file.format(path) and ('; argent encode %s makes codes of a sound'):format(
+      paths.shown(path))
+    return nil, err .. (sound or ''), 'value'
+  end
   return doc
 end
 

@@ -1,11 +1,10 @@
 -- What the verbs of the command share: exit codes, text and model arguments, messages, output.
 
 local Backend = require 'argent.backend'
-local file = require 'argent.audio.file'
 local files = require 'argent.files'
 local hub = require 'argent.hub'
 local lfs = require 'lfs'
-local pcm = require 'argent.audio.pcm'
+local paths = require 'argent.cli.paths'
 local posix = require 'argent.posix'
 
 local M = {}
@@ -18,8 +17,10 @@ M.exit = {
 
 local TEXT_LIMIT = 2 ^ 20
 
---- One line for a person, on standard error.
+--- A line for a person, on standard error. What names and other people's texts bring into it must
+--- not steer a terminal, so control characters are escaped.
 function M.note(line)
+  line = line:gsub('[^\n]+', paths.shown)
   io.stderr:write(line, '\n')
 end
 
@@ -48,11 +49,12 @@ end
 
 -- ---- option values ----
 
-local function ranged(p, name, argname, help, valid, expected)
+local function ranged(p, name, argname, help, valid, expected, instead)
   p:option(name, help):argname(argname):convert(function(s)
     local v = tonumber(s)
     if v and valid(v) then return v end
-    return nil, ("%s: expected %s, got '%s'"):format(name, expected, s)
+    return nil, ("%s: expected %s, got '%s'%s"):format(name, expected, s,
+      v == 0 and instead and '; ' .. instead or '')
   end)
 end
 
@@ -62,39 +64,10 @@ function M.integer_option(p, name, lo, hi, help)
     ('an integer from %.0f to %.0f'):format(lo, hi))
 end
 
---- An option that takes a number from lo to hi.
-function M.number_option(p, name, lo, hi, help)
+--- An option that takes a number from lo to hi; `instead` is what to do who gives 0.
+function M.number_option(p, name, lo, hi, help, instead)
   ranged(p, name, '<x>', help, function(v) return v >= lo and v <= hi end,
-    ('a number from %g to %g'):format(lo, hi))
-end
-
--- ---- sound ----
-
---- Options of every verb that writes sound.
-function M.output_options(p)
-  p:option('-o --output', 'Sound file (wav, flac, ogg, opus, mp3 by extension), or - for raw '
-    .. 's16le on standard output.', 'speech.wav'):argname '<file>'
-  p:option('--bits', 'Sample format of wav and flac: 16, 24 or float.', '16')
-    :choices {'16', '24', 'float'}
-end
-
---- Refuses an output that cannot be written, before a model is loaded and minutes are spent.
-function M.check_output(path)
-  if path == '-' then return true end
-  local format, err = file.format(path)
-  if not format then return nil, err, 'usage' end
-  return true
-end
-
---- A writer for the output options: a sound file, or raw samples on standard output.
-function M.create_output(args, rate)
-  if args.output == '-' then return pcm.sink(1) end
-  return file.create(args.output, {rate = rate, bits = args.bits})
-end
-
---- How messages call an output.
-function M.output_name(path)
-  return path == '-' and 'standard output' or path
+    ('a number from %g to %g'):format(lo, hi), instead)
 end
 
 -- ---- text ----
@@ -177,11 +150,17 @@ end
 
 --- The model's directory, by its option; see argent.hub. That the demo voice stands in for a model
 --- is worth a line, as a person may have hoped for another.
+---@param option? string
+---@param part? boolean part of a model will do, a tokenizer say
 ---@return string? dir
 ---@return string? err
 ---@return string? code
-function M.find_model(option)
+function M.find_model(option, part)
   local dir, err, code = hub.find(option, '-m')
+  if dir and not part and not posix.kind(dir .. '/config.json') then
+    return nil, ('%s: is no model: it holds no config.json; a model is a folder that hf download '
+      .. 'has made, or its name, as in -m %s'):format(dir, hub.RELEASED[1]), 'model'
+  end
   if dir and not option and hub.is_demo(dir) then
     M.note('no model is given or found: the demo voice is used (argent say --help: how to get a '
       .. 'released model)')

@@ -4,13 +4,15 @@ local ag = require 'argent'
 local codes = require 'argent.cli.codes'
 local common = require 'argent.cli.common'
 local json = require 'argent.json'
+local paths = require 'argent.cli.paths'
+local sound = require 'argent.cli.sound'
 
 local M = {summary = 'make sound from codes'}
 
 function M.parser(p)
   p:argument('codes', 'JSON file {"codes": [[...], ...]}, or - for standard input.')
   common.model_options(p)
-  common.output_options(p)
+  sound.options(p)
   p:flag('--json', 'Print a JSON object: file, frames, seconds.')
   p:epilog [[
 Examples:
@@ -19,11 +21,10 @@ Examples:
 end
 
 function M.run(args)
-  local ok, err, code = common.check_output(args.output)
+  local ok, err, code = sound.check(args)
   if not ok then return nil, err, code end
-  if args.json and args.output == '-' then
-    return nil, '--json and -o - both want standard output', 'usage'
-  end
+  ok, err, code = paths.check_apart({{'--output', args.output}}, {{'the codes', args.codes}})
+  if not ok then return nil, err, code end
   local doc
   doc, err, code = codes.read(args.codes)
   if not doc then return nil, err, code end
@@ -37,7 +38,7 @@ function M.run(args)
   samples, err, code = tts.codec:decode(ag.tensor(tts.backend, frames, 'i32'))
   if not samples then return nil, codes.name(args.codes) .. ': ' .. err, code end
   local writer
-  writer, err, code = common.create_output(args, tts.codec.rate)
+  writer, err, code = sound.create(args, tts.codec.rate)
   if not writer then return nil, err, code end
   ok, err, code = writer:write(samples:host())
   if ok then ok, err, code = writer:finish() end
@@ -46,7 +47,7 @@ function M.run(args)
     return nil, err, code
   end
   local seconds = samples:count() / tts.codec.rate
-  common.note(('%s: %d frames, %.2f s'):format(common.output_name(args.output), #frames, seconds))
+  common.note(('%s: %d frames, %.2f s'):format(sound.name(args.output), #frames, seconds))
   if not args.json then return 0 end
   return common.print(json.encode {file = args.output, frames = #frames, seconds = seconds})
 end

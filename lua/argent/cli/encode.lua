@@ -2,6 +2,7 @@
 
 local common = require 'argent.cli.common'
 local json = require 'argent.json'
+local paths = require 'argent.cli.paths'
 local read = require 'argent.audio.read'
 
 local M = {summary = 'make codes from a recording'}
@@ -17,9 +18,14 @@ Examples:
 end
 
 function M.run(args)
-  local tts, err, code = common.open_model(args)
+  local ok, err, code = paths.check_output(args.output)
+  if not ok then return nil, err, code end
+  ok, err, code = paths.check_apart({{'--output', args.output}},
+    {{'the recording', args.recording}})
+  if not ok then return nil, err, code end
+  local tts, samples, codes
+  tts, err, code = common.open_model(args)
   if not tts then return nil, err, code end
-  local samples, codes, ok
   samples, err, code = read.read(args.recording, {backend = tts.backend, rate = tts.codec.rate})
   if not samples then return nil, err, code end
   codes, err, code = tts.codec:encode(samples)
@@ -28,7 +34,7 @@ function M.run(args)
   if args.output == '-' then return common.print(text) end
   ok, err, code = common.write_file(args.output, text .. '\n')
   if not ok then return nil, err, code end
-  common.note(('%s: %d frames'):format(args.output, #codes))
+  common.note(('%s: %d frames'):format(paths.shown(args.output), #codes))
   return 0
 end
 

@@ -42,18 +42,47 @@ local function given(argv, option)
   end
 end
 
--- Adds a guess to argparse's message about an option or a choice that it does not know.
-local function improve(message, parser, argv)
-  local chosen = message:match "^argument for option '([^']+)' must be one of"
-  if chosen then
-    local value = given(argv, chosen)
-    for _, o in ipairs(parser._options) do
-      for _, alias in ipairs(o._aliases) do
-        local guess = alias == chosen and value and suggest.closest(value, o._choices)
-        if guess then return ('%s, did you mean %s?'):format(message, guess) end
-      end
+-- What people call a choice that has another name here.
+local MEANT = {
+  gpu = 'cuda', nvidia = 'cuda', card = 'cuda', spectrogram = 'mel', spectrum = 'mel',
+  wave = 'waveform',
+}
+
+-- The choice that a word stands for, or nil.
+local function guess_choice(word, choices)
+  for _, choice in ipairs(choices) do
+    if MEANT[word:lower()] == choice then return choice end
+  end
+  return suggest.closest(word, choices)
+end
+
+-- Adds a guess to argparse's message about a choice that it does not know.
+local function improve_choice(message, parser, argv)
+  local guess
+  local option = message:match "^argument for option '([^']+)'"
+  for _, o in ipairs(parser._options) do
+    for _, alias in ipairs(o._aliases) do
+      local value = alias == option and given(argv, option)
+      guess = guess or value and guess_choice(value, o._choices)
     end
-    return message
+  end
+  local argument = message:match "^argument '([^']+)'"
+  for _, a in ipairs(parser._arguments) do
+    for _, word in ipairs(a._name == argument and argv or {}) do
+      guess = guess or word:sub(1, 1) ~= '-' and guess_choice(word, a._choices)
+    end
+  end
+  return guess and ('%s, did you mean %s?'):format(message, guess) or message
+end
+
+-- Adds to argparse's message what it does not say: how many arguments there may be, what may have
+-- been meant.
+local function improve(message, name, parser, argv)
+  if message:find 'must be one of' then return improve_choice(message, parser, argv) end
+  if message == 'too many arguments' then
+    local takes = parser._arguments[1]
+    return ('%s: %s takes %s'):format(message, name, takes and 'one ' .. takes._name .. ' at a time'
+      or 'options only')
   end
   local option = message:match "unknown option '([^']+)'"
   if not option then return message end
@@ -66,6 +95,27 @@ local function improve(message, parser, argv)
     or ("unknown option '%s'"):format(option)
 end
 
+-- A negative number behind an option is its value and not an option of its own, as argparse would
+-- have it.
+local function join_negatives(parser, argv)
+  local takes, joined = {}, {}
+  for _, o in ipairs(parser._options) do
+    for _, alias in ipairs(o._aliases) do takes[alias] = o._maxargs > 0 end
+  end
+  local ended = false
+  for i, word in ipairs(argv) do
+    local before = joined[#joined]
+    ended = ended or before == '--'
+    if not ended and word:find '^%-' and tonumber(word) and takes[before]
+      and before == argv[i - 1] then
+      joined[#joined] = before .. (before:find '^%-%-' and '=' or '') .. word
+    else
+      joined[#joined + 1] = word
+    end
+  end
+  return joined
+end
+
 -- The parsed options, or nil and an exit code when there is nothing to run.
 local function parse(name, verb, argv)
   if verb.raw and argv[1] ~= '--help' and argv[1] ~= '-h' then return argv end
@@ -76,9 +126,9 @@ local function parse(name, verb, argv)
       return nil, common.print((parser:get_help())) or common.exit.io
     end
   end
-  local ok, args = parser:pparse(argv)
+  local ok, args = parser:pparse(join_negatives(parser, argv))
   if ok then return args end
-  local message = ('%s (see argent %s --help)'):format(improve(args, parser, argv), name)
+  local message = ('%s (see argent %s --help)'):format(improve(args, name, parser, argv), name)
   return nil, fail(name, message, 'usage')
 end
 

@@ -2,7 +2,9 @@
 
 local common = require 'argent.cli.common'
 local json = require 'argent.json'
+local paths = require 'argent.cli.paths'
 local posix = require 'argent.posix'
+local sound = require 'argent.cli.sound'
 local status = require 'argent.status'
 
 local M = {}
@@ -97,12 +99,13 @@ end
 ---@param tts ag.Synthesizer
 ---@param next_chunk fun(): ag.Chunk?
 ---@param speech ag.SpeechSoFar|ag.Feed
----@param args table output, bits, codes?, verbose?, json?; label: in front of the progress line
+---@param args table output?, bits, play?, codes?, verbose?, json?; label: in front of the progress
+---line
 ---@return table? stats of the speech
 ---@return string? err
 ---@return string? code
 function M.save(tts, next_chunk, speech, args)
-  local writer, err, code = common.create_output(args, tts.codec.rate)
+  local writer, err, code = sound.create(args, tts.codec.rate)
   if not writer then return nil, err, code end
   local done, ok
   done, ok, err, code = pcall(write, next_chunk, speech, writer, args.label or '')
@@ -118,7 +121,7 @@ function M.save(tts, next_chunk, speech, args)
   local runaway = stats.ended == 'runaway'
   local name, codes_name = args.output, args.codes
   if runaway then
-    name = name ~= '-' and partial_name(name) or name
+    name = name and name ~= '-' and partial_name(name) or name
     codes_name = codes_name and partial_name(codes_name)
   end
   ok, err, code = writer:finish {as = name ~= args.output and name or nil}
@@ -128,10 +131,10 @@ function M.save(tts, next_chunk, speech, args)
     ok, err, code = common.write_file(codes_name, text)
     if not ok then return nil, err, code end
   end
-  common.note(summary(common.output_name(name), stats))
+  common.note(summary(sound.name(name), stats))
   if runaway then
-    return nil, tts.runaway_message(stats):gsub('max_frames', '--max-frames') ..
-      (name ~= '-' and '; kept as ' .. name or ''), 'runaway'
+    local kept = name and name ~= '-' and '; kept as ' .. paths.shown(name) or ''
+    return nil, tts.runaway_message(stats):gsub('max_frames', '--max-frames') .. kept, 'runaway'
   end
   if args.json then
     stats.file = name

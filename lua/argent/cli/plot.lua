@@ -2,7 +2,9 @@
 
 local codes = require 'argent.cli.codes'
 local common = require 'argent.cli.common'
+local paths = require 'argent.cli.paths'
 local png = require 'argent.plot.png'
+local posix = require 'argent.posix'
 local speech = require 'argent.cli.speech'
 
 local M = {summary = 'draw a sound, codes, attention or the end of speech'}
@@ -121,7 +123,10 @@ function DRAW.codes(args, plot)
 end
 
 function DRAW.attention(args, plot)
-  if not args.layer then return nil, 'attention: which layer? give --layer N, from 0', 'usage' end
+  if not args.layer then
+    return nil, 'attention: which layer? give --layer N, from 0; argent inspect says how many the '
+      .. 'talker has', 'usage'
+  end
   local r, text, code = spoken(args, function(tts, opts)
     return plot.record.attention(tts, opts, args.layer, args.head or 'mean')
   end, function(tts)
@@ -170,13 +175,17 @@ function M.run(args)
   if path ~= '-' then
     ok, err, code = png.check_path(path)
     if not ok then return nil, err, code end
+  elseif posix.isatty(1) then
+    return nil, '-o -: standard output is a terminal; name a file, or pipe it', 'usage'
   end
+  ok, err, code = paths.check_output(path)
+  if not ok then return nil, err, code end
   local image
   image, err, code = DRAW[args.kind](args, require 'argent.plot')
   if not image then return nil, err, code end
   ok, err, code = write(image, path)
   if not ok then return nil, err, code end
-  common.note(('%s: %d x %d'):format(common.output_name(path), image.width, image.height))
+  common.note(('%s: %d x %d'):format(paths.output_name(path), image.width, image.height))
   return 0
 end
 

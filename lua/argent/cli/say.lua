@@ -3,7 +3,9 @@
 local batch = require 'argent.cli.batch'
 local common = require 'argent.cli.common'
 local output = require 'argent.cli.output'
+local paths = require 'argent.cli.paths'
 local sampling = require 'argent.qwen3_tts.sampling'
+local sound = require 'argent.cli.sound'
 local speech = require 'argent.cli.speech'
 
 local M = {summary = 'speak a text'}
@@ -12,7 +14,7 @@ function M.parser(p)
   p:argument('text', 'What to say.'):args '*'
   common.text_options(p)
   common.model_options(p)
-  common.output_options(p)
+  sound.options(p)
   p:option('--codes', 'Also write the codes, as JSON.'):argname '<file>'
   speech.options(p)
   p:flag('--each', "Every line its own sound; -o and --codes are then names like 'out/%03d.wav'. "
@@ -43,19 +45,31 @@ local function fed(args, kind)
     and not args.each and not args.special
 end
 
+-- The options as the checks see them: of --each the names of the first sound.
+local function first(args)
+  local ok, err, code = batch.check_template(args.output, '--output')
+  if ok and args.codes then ok, err, code = batch.check_template(args.codes, '--codes') end
+  if not ok then return nil, err, code end
+  return setmetatable({
+    output = args.output:format(1), codes = args.codes and args.codes:format(1), json = false,
+  }, {__index = args})
+end
+
+-- Refuses what cannot work, before a model is loaded.
 local function check(args)
   local ok, err, code = speech.check(args)
   if not ok then return nil, err, code end
   if args.each then
-    ok, err, code = batch.check_template(args.output, '--output')
-    if ok and args.codes then ok, err, code = batch.check_template(args.codes, '--codes') end
-    if not ok then return nil, err, code end
-    return common.check_output(args.output:format(1))
+    args.output = args.output or 'speech.wav'
+    args, err, code = first(args)
+    if not args then return nil, err, code end
   end
-  if args.json and args.output == '-' then
-    return nil, '--json and -o - both want standard output', 'usage'
-  end
-  return common.check_output(args.output)
+  ok, err, code = sound.check(args)
+  if ok and args.codes then ok, err, code = paths.check_output(args.codes, args.each) end
+  if not ok then return nil, err, code end
+  local voice = args.voice and args.voice:find '%.voice$' and args.voice
+  return paths.check_apart({{'--output', args.output}, {'--codes', args.codes}},
+    {{'--file', args.file}, {'--ref-audio', args.ref_audio}, {'--voice', voice or nil}})
 end
 
 function M.run(args)

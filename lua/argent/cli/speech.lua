@@ -1,6 +1,8 @@
 -- The options of every verb that speaks: voice, language, sampling, limits.
 
 local common = require 'argent.cli.common'
+local file = require 'argent.audio.file'
+local paths = require 'argent.cli.paths'
 
 local M = {}
 
@@ -28,11 +30,13 @@ function M.options(p)
     'Seed of the draws, 0 to 2^53 (default: from the clock; it is printed).')
   p:flag('--greedy', 'Take the most likely code at every step.')
   common.number_option(p, '--temperature', 1e-3, 1e3,
-    'Of the talker (default of all sampling options: the model\'s).')
+    'Of the talker (default of all sampling options: the model\'s).',
+    '--greedy takes the most likely code at every step')
   common.integer_option(p, '--top-k', 0, 2 ^ 20, '0 = off.')
   common.number_option(p, '--top-p', 0, 1, '1 = off.')
   common.number_option(p, '--repetition-penalty', 1e-3, 1e3, '1 = off.')
-  common.number_option(p, '--predictor-temperature', 1e-3, 1e3, 'Of the code predictor.')
+  common.number_option(p, '--predictor-temperature', 1e-3, 1e3, 'Of the code predictor.',
+    '--greedy takes the most likely code at every step')
   common.integer_option(p, '--predictor-top-k', 0, 2 ^ 20, '0 = off.')
   common.number_option(p, '--predictor-top-p', 0, 1, '1 = off.')
   common.integer_option(p, '--max-frames', 1, 2 ^ 31 - 1,
@@ -64,6 +68,34 @@ function M.check(args)
   return true
 end
 
+-- What of the voice that is asked for does not fit the model, in the words of the command; nil when
+-- it may. The library says the same in its own.
+local function misfit(tts, args)
+  local kind, voice = tts.cfg.kind, args.voice
+  if voice and not voice:find '%.voice$' and not tts.cfg.talker.speakers[voice:lower()] then
+    local name = paths.shown(voice)
+    if file.format(voice) then
+      return ('--voice %s: a recording is given by --ref-audio %s, or made into a voice file '
+        .. 'first: argent clone %s'):format(name, name, name)
+    elseif voice:find '[/.]' then
+      return ('--voice %s: is no voice of this model, and the name of a voice file ends in .voice; '
+        .. 'argent clone makes one from a recording'):format(name)
+    elseif kind == 'base' then
+      return ('--voice %s: this is a Base model: it has no named voices; give --ref-audio FILE, or '
+        .. '--voice NAME.voice (made by argent clone), or use a CustomVoice model'):format(name)
+    end
+  end
+  if kind == 'base' and not voice and not args.ref_audio then
+    return 'this is a Base model: it needs a voice to clone; give --ref-audio FILE, or --voice '
+      .. 'NAME.voice (made by argent clone)'
+  elseif kind == 'voice_design' and voice and not voice:find '%.voice$' then
+    return ('--voice %s: this is a VoiceDesign model: it has no named voices; describe one by '
+      .. '--instruct TEXT'):format(paths.shown(voice))
+  elseif kind == 'voice_design' and not args.instruct and not args.ref_audio and not voice then
+    return "this is a VoiceDesign model: describe the voice by --instruct TEXT ('' for any voice)"
+  end
+end
+
 -- The voice that a Base model is to speak with: nil when none is asked for, false for a fault.
 local function reference(tts, args)
   local voice, err, code
@@ -84,6 +116,8 @@ end
 ---@return string? err
 ---@return string? code of the voice file or the recording
 function M.of(tts, args)
+  local fault = misfit(tts, args)
+  if fault then return nil, fault, 'value' end
   local opts = {}
   for _, name in ipairs(SPEECH) do opts[name] = args[name] end
   local voice, err, code = reference(tts, args)

@@ -39,8 +39,8 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
   unpack(sampling.OPTIONS)}
 
 ---@class ag.Speech options of say, stream and frames
----@field text string what to say, UTF-8. White space in front of it is dropped; all else reaches the
----model as it is, white space at the end too.
+---@field text string what to say, UTF-8. White space in front of it is dropped; all else, white
+---space at the end too, reaches the model as it is.
 ---@field voice string? a named voice (CustomVoice)
 ---@field language string? default 'auto'
 ---@field instruct string? how to speak (CustomVoice 1.7B, VoiceDesign)
