@@ -24,6 +24,7 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int access(const char *path, int how);
     int getpid(void);
     int getpagesize(void);
+    int sched_getaffinity(int pid, size_t size, void *set);
     int isatty(int fd);
     int fileno(void *file);
     int mkdir(const char *path, unsigned mode);
@@ -61,6 +62,17 @@ end
 --- The bytes of a page of memory.
 ---@return integer
 function M.page_size() return C.getpagesize() end
+
+--- How many processors this process may run on.
+---@return integer
+function M.processors()
+  local set, n = ffi.new 'uint8_t[1024]', 0
+  if C.sched_getaffinity(0, 1024, set) < 0 then return 1 end
+  for i = 0, 1023 do
+    for b = 0, 7 do n = n + bit.band(bit.rshift(set[i], b), 1) end
+  end
+  return n
+end
 
 local t = ffi.new 'struct argent_timespec[1]'
 

@@ -139,6 +139,17 @@ describe('argent says what to do', function()
     says(2, 'too many arguments: bench takes options only (see argent bench --help)', 'bench', 'x')
   end)
 
+  it('to who asks for far more threads than there are processors', function()
+    local n = require('argent.posix').processors()
+    local most = 4 * n
+    if most >= 256 then return pending 'this machine has too many processors' end
+    says(2, ('--threads %d: there %s here, and more than %d threads would only wait for each other')
+      :format(most + 1, n == 1 and 'is 1 processor' or ('are %d processors'):format(n), most),
+      say('custom', '--threads', tostring(most + 1)))
+    assert.equal(0, command.run({say('custom', '--voice', 'ryan', '--max-frames', '2', '--threads',
+      tostring(most))}).code)
+  end)
+
   it('to who sets ARGENT_HOME to another folder', function()
     local r = command.run({'say', 'Hi.'}, {env = {ARGENT_HOME = dir}})
     assert.equal('argent: ARGENT_HOME is set to a folder without lua/argent; unset it, or name the '

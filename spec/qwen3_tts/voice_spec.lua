@@ -96,6 +96,23 @@ describe('a voice', function()
     assert(tts:say {text = 'Hi.', reference = mixed, max_frames = 3})
   end)
 
+  it('is refused from more codes than any recording of a voice has', function()
+    local vector, frame = {}, {}
+    for i = 1, tts.cfg.talker.hidden_size do vector[i] = 0 end
+    for g = 1, tts.cfg.talker.num_code_groups do frame[g] = 1 end
+    local function of(frames)
+      local codes = {}
+      for f = 1, frames do codes[f] = frame end
+      return tts:voice {speaker = vector, codes = codes, text = TEXT}
+    end
+    assert(of(750)) -- a minute
+    local voice, err, code = of(20000)
+    assert.is_nil(voice)
+    assert.equal('voice: codes: 20000 frames (1600 s) are too long; a voice needs 3 to 15 s, and '
+      .. 'at most 60 s', err)
+    assert.equal('value', code)
+  end)
+
   it('is refused from recordings that hold none', function()
     local function refuses(audio, pattern, code)
       local ok, err, kind = tts:clone {audio = audio}

@@ -72,6 +72,10 @@ function M.run(tts, text, opts, args)
   local ok, err, code = make_folder(args.output)
   if ok and args.codes then ok, err, code = make_folder(args.codes) end
   if not ok then return nil, err, code end
+  if opts.seed > 2 ^ 53 - (#lines - 1) then
+    return nil, ('--seed %.0f: line %d would have a seed above 2^53; give one of at most %.0f')
+      :format(opts.seed, #lines, 2 ^ 53 - #lines + 1), 'usage'
+  end
   local made, skipped, failed, first_code = 0, 0, 0, 0
   for i, line in ipairs(lines) do
     local one = {

@@ -168,6 +168,18 @@ function M.find_model(option, part)
   return dir, err, code
 end
 
+-- Threads that share a processor wait for each other at every op. A few are harmless.
+local MOST_THREADS_EACH = 4
+
+local function check_threads(threads)
+  local processors = posix.processors()
+  local most = MOST_THREADS_EACH * processors
+  if not threads or threads <= most then return true end
+  return nil, ('--threads %d: there %s here, and more than %d threads would only wait for each '
+    .. 'other'):format(threads, processors == 1 and 'is 1 processor' or ('are %d processors')
+    :format(processors), most), 'usage'
+end
+
 -- The backend that --device names. With auto, why there is none on a card is worth a line, as the
 -- person hoped for one.
 local function open_device(args)
@@ -187,7 +199,9 @@ end
 function M.open_model(args)
   local dir, err, code = M.find_model(args.model)
   if not dir then return nil, err, code end
-  local be
+  local be, ok
+  ok, err, code = check_threads(args.threads)
+  if not ok then return nil, err, code end
   be, err, code = open_device(args)
   if not be then return nil, err, code end
   local tts

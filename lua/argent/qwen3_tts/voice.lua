@@ -66,6 +66,12 @@ function M.new(tts, parts, level)
   ok, err, code = tts.codec:check_codes(codes)
   if not ok then return nil, 'voice: ' .. err, code end
   if #codes == 0 or codes.shape[2] ~= G then return nil, 'voice: codes: no frames', 'value' end
+  local cfg = tts.cfg.codec
+  local seconds = #codes * cfg.encode_downsample_rate / cfg.input_sample_rate
+  if seconds > LONGEST + 1 then -- the last frame of a recording reaches beyond its end
+    return nil, ('voice: codes: %d frames (%.0f s) are too long; a voice needs 3 to 15 s, and at '
+      .. 'most %d s'):format(#codes, seconds, LONGEST), 'value'
+  end
   check.type(parts.text, 'voice: text', 'string', level)
   voice.codes, voice.text = codes, parts.text
   return voice
