@@ -1,5 +1,6 @@
 # Writes OUT, a C file whose ag_cdef() returns what LuaJIT's ffi.cdef is to read: the marked part
-# of SOURCE/argent.h and a prototype for each line of SOURCE/ops.def.
+# of SOURCE/argent.h, a constant for each dtype of SOURCE/dtype.def, and a prototype for each line of
+# SOURCE/ops.def.
 
 file(READ ${SOURCE}/argent.h HEADER)
 string(FIND "${HEADER}" "/* cdef: begin */" BEGIN)
@@ -12,7 +13,9 @@ string(SUBSTRING "${HEADER}" ${BEGIN} ${LENGTH} TEXT)
 
 file(READ ${SOURCE}/ops.def OPS)
 string(REGEX REPLACE "AG_OP\\(([a-z0-9_]+), ([^)]*)\\)" "int ag_\\1(\\2);" OPS "${OPS}")
-file(WRITE ${OUT}.txt "${TEXT}${OPS}")
+file(STRINGS ${SOURCE}/dtype.def LINES REGEX "^AG_DTYPE\\(")
+string(REGEX REPLACE "AG_DTYPE\\(([A-Z0-9]+)[^;]*;?" "AG_\\1, " DTYPES "${LINES}")
+file(WRITE ${OUT}.txt "${TEXT}enum { ${DTYPES}AG_DTYPES };\n${OPS}")
 file(READ ${OUT}.txt BYTES HEX)
 string(REGEX REPLACE "(..)" "0x\\1," BYTES "${BYTES}")
 file(WRITE ${OUT} "/* Made by cmake/cdef.cmake. */

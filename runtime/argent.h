@@ -3,7 +3,7 @@
  *
  * The text between the marks is also what lua/argent/ffi.lua feeds to ffi.cdef, so it holds nothing
  * that needs a preprocessor. The prototypes of the ops (ag_linear, ag_rms_norm, ...) come from
- * ops.def, which is the list of them.
+ * ops.def, which is the list of them, and the constants AG_F32, ... from dtype.def.
  *
  * Functions that can fail return AG_OK or a negative AG_E* and leave a one-line message for
  * ag_last_error(). A result is the first parameter and is NULL after a failure. Shapes are in
@@ -14,6 +14,12 @@
 #define ARGENT_H
 
 #include <stdint.h>
+
+enum {
+#define AG_DTYPE(NAME, ...) AG_##NAME,
+#include "dtype.def"
+    AG_DTYPES
+};
 
 #pragma GCC visibility push(default)
 /* cdef: begin */
@@ -34,13 +40,16 @@ enum {
     AG_EINTERRUPTED = -8  /* ag_interrupt() was called (Ctrl-C) */
 };
 
-enum { AG_F32, AG_BF16, AG_F16, AG_I32, AG_DTYPES };
 enum { AG_MAX_DIMS = 8 };
 
 const char *ag_version(void);
 const char *ag_cdef(void);       /* this section and the prototypes of the ops, as text */
 const char *ag_last_error(void); /* thread-local; valid until the next failing call */
-const char *ag_dtype_name(int dtype);
+/* Of dtypes and of kinds of weights; NULL where there is no such. */
+const char *ag_dtype_name(int dtype); /* "f32", ... */
+const char *ag_dtype_host(int dtype); /* the C type of an element on the host: "float", ... */
+const char *ag_weight_name(int kind); /* from 0 up: "f32", ... */
+int ag_dtype_float(int dtype);        /* 1 for floats, 0 for integers */
 void ag_interrupt(
     int on); /* async-signal-safe: ops and plans return AG_EINTERRUPTED until it is called with 0 */
 int ag_interrupted(void);

@@ -1,4 +1,4 @@
-/* dtype.c: the table of element types, and f16 in plain C (the fast paths convert in registers). */
+/* dtype.c: the tables of dtype.def, and f16 in plain C (the fast paths convert in registers). */
 #include "argent.h"
 #include "dtype.h"
 
@@ -6,16 +6,53 @@
 #include <stddef.h>
 
 static const struct {
-    const char *name;
+    const char *name, *file_name, *host;
     int64_t size;
+    uint32_t infinite;
 } dtypes[AG_DTYPES] = {
-    [AG_F32] = {"f32", 4}, [AG_BF16] = {"bf16", 2}, [AG_F16] = {"f16", 2}, [AG_I32] = {"i32", 4}};
+#define AG_DTYPE(NAME, name, type, infinite)                                                       \
+    [AG_##NAME] = {#name, #NAME, #type, (int64_t)sizeof(type), infinite},
+#include "dtype.def"
+};
+
+static const struct {
+    const char *name;
+    int dtype;
+} weights[AGI_WEIGHTS] = {
+#define AG_WEIGHT(NAME, name, dtype) [AGI_WEIGHT_##NAME] = {#name, dtype},
+#include "dtype.def"
+};
 
 bool agi_dtype_valid(int dtype) { return dtype >= 0 && dtype < AG_DTYPES; }
 
 int64_t agi_dtype_size(int dtype) { return dtypes[dtype].size; }
 
+const char *agi_dtype_file_name(int dtype) { return dtypes[dtype].file_name; }
+
+uint32_t agi_dtype_infinite(int dtype) { return dtypes[dtype].infinite; }
+
+bool agi_dtype_converts(int from, int to)
+{
+    return from == to || (dtypes[from].infinite && dtypes[to].infinite);
+}
+
+int agi_weight_kind_of(int dtype)
+{
+    for (int i = 0; i < AGI_WEIGHTS; i++)
+        if (weights[i].dtype == dtype) return i;
+    return -1;
+}
+
 const char *ag_dtype_name(int dtype) { return agi_dtype_valid(dtype) ? dtypes[dtype].name : NULL; }
+
+const char *ag_dtype_host(int dtype) { return agi_dtype_valid(dtype) ? dtypes[dtype].host : NULL; }
+
+int ag_dtype_float(int dtype) { return agi_dtype_valid(dtype) && dtypes[dtype].infinite != 0; }
+
+const char *ag_weight_name(int kind)
+{
+    return kind >= 0 && kind < AGI_WEIGHTS ? weights[kind].name : NULL;
+}
 
 float agi_f32_from_f16(uint16_t h)
 {
@@ -45,17 +82,19 @@ uint16_t agi_f16_from_f32(float f)
 int64_t agi_count_nonfinite(const char *p, int64_t n, int dtype)
 {
     enum { BLOCK = 1 << 16 };
-    const uint16_t half = dtype == AG_BF16 ? 0x7f80 : 0x7c00;
+    const uint32_t word = agi_dtype_infinite(dtype);
+    const uint16_t half = (uint16_t)word;
+    const int64_t size = agi_dtype_size(dtype);
     int64_t bad = 0;
-    if (dtype == AG_I32) return 0;
-    for (; n > 0; n -= BLOCK, p += BLOCK * agi_dtype_size(dtype)) {
+    if (word == 0) return 0;
+    for (; n > 0; n -= BLOCK, p += BLOCK * size) {
         const int64_t m = n < BLOCK ? n : BLOCK;
         uint32_t some = 0, u;
         uint16_t h;
-        if (dtype == AG_F32) {
+        if (size == 4) {
             for (int64_t i = 0; i < m; i++) {
                 memcpy(&u, p + 4 * i, 4);
-                some += (u & 0x7f800000u) == 0x7f800000u;
+                some += (u & word) == word;
             }
         } else {
             for (int64_t i = 0; i < m; i++) {

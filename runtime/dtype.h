@@ -6,9 +6,21 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Bytes of one element. */
-int64_t agi_dtype_size(int dtype);
 bool agi_dtype_valid(int dtype);
+/* Of valid dtypes. */
+int64_t agi_dtype_size(int dtype);          /* bytes of one element */
+const char *agi_dtype_file_name(int dtype); /* in safetensors: "F32", ... */
+bool agi_dtype_converts(int from, int to);  /* every float to every float, and each to itself */
+/* The exponent's bits of a float, all ones in infinities and NaN alone; 0 for integers. */
+uint32_t agi_dtype_infinite(int dtype);
+
+/* A kind of weights (dtype.def), and the one that tensors of a dtype are: -1, none. */
+enum agi_weight_kind {
+#define AG_WEIGHT(NAME, ...) AGI_WEIGHT_##NAME,
+#include "dtype.def"
+    AGI_WEIGHTS
+};
+int agi_weight_kind_of(int dtype);
 
 static inline float agi_f32_from_bits(uint32_t u)
 {

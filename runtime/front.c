@@ -25,19 +25,21 @@ static bool dtype_fits(int dtype, int wanted)
 {
     switch (wanted) {
     case AGI_ANY: return true;
-    case AGI_ANY_FLOAT: return dtype != AG_I32;
-    case AGI_WEIGHT: return dtype == AG_F32 || dtype == AG_BF16;
+    case AGI_WEIGHT: return agi_weight_kind_of(dtype) >= 0;
     default: return dtype == wanted;
     }
 }
 
-static const char *dtype_text(int wanted)
+/* "f32", or "f32, bf16 or q8". */
+static const char *dtype_text(int wanted, char buf[64])
 {
-    switch (wanted) {
-    case AGI_ANY_FLOAT: return "f32, bf16 or f16";
-    case AGI_WEIGHT: return "f32 or bf16";
-    default: return ag_dtype_name(wanted);
+    if (wanted != AGI_WEIGHT) return ag_dtype_name(wanted);
+    int n = 0;
+    for (int i = 0; i < AGI_WEIGHTS && n < 48; i++) {
+        const char *before = i == 0 ? "" : i == AGI_WEIGHTS - 1 ? " or " : ", ";
+        n += snprintf(buf + n, (size_t)(64 - n), "%s%s", before, ag_weight_name(i));
     }
+    return buf;
 }
 
 static bool take(agi_front *f, const char *name, ag_tensor *t, int dtype, bool write,
@@ -46,9 +48,11 @@ static bool take(agi_front *f, const char *name, ag_tensor *t, int dtype, bool w
     int64_t lo, hi;
     if (!t) return agi_bad(f, "%s is missing", name);
     if (!t->buf) return agi_bad(f, "%s has been released", name);
-    if (!dtype_fits(t->dtype, dtype))
+    if (!dtype_fits(t->dtype, dtype)) {
+        char wanted[64];
         return agi_bad(f, "%s is %s, expected %s", name, ag_dtype_name(t->dtype),
-                       dtype_text(dtype));
+                       dtype_text(dtype, wanted));
+    }
     if (f->be && t->buf->be != f->be)
         return agi_bad(f, "%s is on another backend than %s", name, f->names[0]);
     for (int i = 0; write && i < t->ndim; i++)

@@ -18,7 +18,7 @@ typedef struct {
     int rc;
 } agi_front;
 
-enum { AGI_ANY_FLOAT = -1, AGI_WEIGHT = -2, AGI_ANY = -3 }; /* f32 bf16 f16; f32 bf16; all */
+enum { AGI_WEIGHT = -1, AGI_ANY = -2 }; /* instead of a dtype: one that is a kind of weights; all */
 
 agi_front agi_front_begin(enum agi_op op);
 /* A tensor the op reads, writes, or both: not NULL, not released, of the dtype, on the same

@@ -17,7 +17,7 @@ int ag_copy(ag_tensor *out, ag_tensor *x)
     if (!(agi_in(&f, "x", x, AGI_ANY) && agi_out(&f, "out", out, AGI_ANY) &&
           agi_same_shape(&f, "out", out, "x", x) && agi_apart(&f, out, true)))
         return f.rc;
-    if ((out->dtype == AG_I32) != (x->dtype == AG_I32)) {
+    if (!agi_dtype_converts(x->dtype, out->dtype)) {
         agi_bad(&f, "%s cannot become %s", ag_dtype_name(x->dtype), ag_dtype_name(out->dtype));
         return f.rc;
     }

@@ -172,17 +172,6 @@ static void drop_mapped(void *owner)
     free(m);
 }
 
-static int own_dtype(const agi_file_entry *e)
-{
-    static const struct {
-        const char *name;
-        int dtype;
-    } known[] = {{"F32", AG_F32}, {"BF16", AG_BF16}, {"F16", AG_F16}, {"I32", AG_I32}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(e->dtype, known[i].name)) return known[i].dtype;
-    return -1;
-}
-
 /* n elements at unaligned src to dst. */
 static void convert(char *dst, int to, const char *src, int from, int64_t n)
 {
@@ -238,10 +227,8 @@ static int copied(ag_tensor **out, const ag_file *f, const agi_file_entry *e, co
 double ag_file_count_nonfinite(const ag_file *f, int i)
 {
     const agi_file_entry *e = f ? entry(f, i) : NULL;
-    const int dtype = e ? own_dtype(e) : -1;
-    if (dtype < 0) return -1;
-    return (double)agi_count_nonfinite(f->data + e->begin,
-                                       (e->end - e->begin) / agi_dtype_size(dtype), dtype);
+    if (!e || e->own < 0) return -1;
+    return (double)agi_count_nonfinite(f->data + e->begin, (e->end - e->begin) / e->width, e->own);
 }
 
 int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype)
@@ -249,9 +236,9 @@ int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype
     *out = NULL;
     const agi_file_entry *e = f ? entry(f, i) : NULL;
     if (!e || !be) return agi_fail(AG_EINVAL, "file: no such tensor, or no backend");
-    int from = own_dtype(e);
+    const int from = e->own;
     if (dtype < 0) dtype = from;
-    if (from < 0 || !agi_dtype_valid(dtype) || (from == AG_I32) != (dtype == AG_I32))
+    if (from < 0 || !agi_dtype_valid(dtype) || !agi_dtype_converts(from, dtype))
         return agi_file_fail(AG_EFORMAT, f->path, e->name, "dtype %s cannot become %s", e->dtype,
                              agi_dtype_valid(dtype) ? ag_dtype_name(dtype) : "a tensor");
     char *src = f->map + (f->data - f->map) + e->begin;

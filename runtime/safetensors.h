@@ -13,6 +13,7 @@ typedef struct {
     const char *name;  /* in the file's text arena */
     const char *dtype; /* static: the safetensors name */
     int64_t width;     /* bytes of an element */
+    int own;           /* the same as ours, AG_F32, ...; -1: we have no such */
     int ndim;
     int64_t shape[AG_MAX_DIMS];
     int64_t begin, end; /* in the data section */

@@ -13,12 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Ours, and what else a file may hold, of which tensors cannot be made. */
 static const struct {
     const char *name;
     int64_t width;
-} dtypes[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1},
-              {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},
-              {"U32", 4},  {"F32", 4}, {"F64", 8}, {"I64", 8},     {"U64", 8}};
+    int dtype;
+} dtypes[] = {
+#define AG_DTYPE(NAME, name, type, ...) {#NAME, sizeof(type), AG_##NAME},
+#include "dtype.def"
+    {"BOOL", 1, -1},    {"U8", 1, -1},  {"I8", 1, -1},  {"F8_E4M3", 1, -1},
+    {"F8_E5M2", 1, -1}, {"I16", 2, -1}, {"U16", 2, -1}, {"U32", 4, -1},
+    {"F64", 8, -1},     {"I64", 8, -1}, {"U64", 8, -1}};
 
 /* ---- messages ---- */
 
@@ -246,6 +251,7 @@ static bool read_dtype(parser *s, agi_file_entry *e)
         if (strcmp(name, dtypes[i].name) != 0) continue;
         e->dtype = dtypes[i].name;
         e->width = dtypes[i].width;
+        e->own = dtypes[i].dtype;
         return true;
     }
     s->rc = agi_file_fail(AG_EFORMAT, s->f->path, e->name, "unknown dtype '%.40s'", name);

@@ -81,7 +81,6 @@ static void put_json_string(FILE *o, const char *s)
 static char *header_text(int n, const char *const *names, ag_tensor *const *tensors, int meta,
                          const char *const *keys, const char *const *values, size_t *size)
 {
-    static const char *const upper[AG_DTYPES] = {"F32", "BF16", "F16", "I32"};
     char *text = NULL;
     FILE *o = open_memstream(&text, size);
     if (!o) return NULL;
@@ -98,7 +97,7 @@ static char *header_text(int n, const char *const *names, ag_tensor *const *tens
         const ag_tensor *t = tensors[i];
         if (i) fputc(',', o);
         put_json_string(o, names[i]);
-        fprintf(o, ":{\"dtype\":\"%s\",\"shape\":[", upper[t->dtype]);
+        fprintf(o, ":{\"dtype\":\"%s\",\"shape\":[", agi_dtype_file_name(t->dtype));
         for (int d = 0; d < t->ndim; d++) fprintf(o, d ? ",%lld" : "%lld", (long long)t->shape[d]);
         int64_t end = at + agi_tensor_count(t) * agi_dtype_size(t->dtype);
         fprintf(o, "],\"data_offsets\":[%lld,%lld]}", (long long)at, (long long)end);

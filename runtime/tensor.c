@@ -303,7 +303,7 @@ double ag_tensor_count_nonfinite(const ag_tensor *t)
     enum { CHUNK = 1 << 16 };
     if (!t || !t->buf) return agi_fail(AG_EINVAL, "count_nonfinite: the tensor has been released");
     int64_t left = agi_tensor_count(t), size = agi_dtype_size(t->dtype), bad = 0, lo, hi;
-    if (t->dtype == AG_I32 || left == 0) return 0;
+    if (!ag_dtype_float(t->dtype) || left == 0) return 0;
     if (!ag_tensor_contiguous(t))
         return agi_fail(AG_EINVAL, "count_nonfinite: the tensor is not contiguous");
     agi_tensor_extent(t, &lo, &hi);

@@ -10,6 +10,7 @@ local CodePredictor = require 'argent.qwen3_tts.code_predictor'
 local CodecDecoder = require 'argent.qwen3_tts.codec_decoder'
 local Talker = require 'argent.qwen3_tts.talker'
 local config = require 'argent.qwen3_tts.config'
+local dtypes = require 'argent.dtype'
 local ffi = require 'ffi'
 local json = require 'argent.json'
 local lfs = require 'lfs'
@@ -92,10 +93,8 @@ local function pool(dtype, std)
   return memory(pools[key], 'const char *')
 end
 
-local BYTES = {f32 = 4, bf16 = 2}
-
 local function fill_normal(t, std)
-  local bytes = BYTES[t.dtype]
+  local bytes = dtypes.size[t.dtype]
   local from, to = pool(t.dtype, std), memory(t, 'char *')
   local at, n = 0, t:count()
   while at < n do

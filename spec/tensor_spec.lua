@@ -3,6 +3,7 @@
 local ag = require 'argent'
 local lib = require 'argent.ffi'
 local ffi = require 'ffi'
+local dtypes = require 'argent.dtype'
 local tensor = require 'argent.tensor'
 
 local be = assert(ag.backend('cpu', {threads = 2}))
@@ -145,7 +146,8 @@ describe('a tensor', function()
       misuse(function() local y = x:item() return y end))
     assert.equal("a tensor has no 'shpae', did you mean shape?",
       misuse(function() local y = x.shpae return y end))
-    assert.equal("dtype: expected one of f32, bf16, f16, i32, got string 'f64'",
+    assert.equal(("dtype: expected one of %s, got string 'f64'"):format(
+      table.concat(dtypes.names, ', ')),
       misuse(function() local y = ag.zeros(be, {1}, 'f64') return y end))
     assert.equal('shape: expected an integer from 0 to 9007199254740992, got 1.5',
       misuse(function() local y = ag.zeros(be, {1.5}) return y end))

@@ -30,8 +30,8 @@ static uint16_t bf16_from_f16(uint16_t h) { return agi_bf16_from_f32(agi_f32_fro
 
 static uint16_t f16_from_bf16(uint16_t h) { return agi_f16_from_f32(agi_f32_from_bf16(h)); }
 
-RUN(same_32, uint32_t, uint32_t, )
 RUN(same_16, uint16_t, uint16_t, )
+RUN(same_32, uint32_t, uint32_t, )
 RUN(f32_to_bf16, uint16_t, float, agi_bf16_from_f32)
 RUN(f32_to_f16, uint16_t, float, agi_f16_from_f32)
 RUN(bf16_to_f32, float, uint16_t, agi_f32_from_bf16)
@@ -39,13 +39,17 @@ RUN(f16_to_f32, float, uint16_t, agi_f32_from_f16)
 RUN(bf16_to_f16, uint16_t, uint16_t, f16_from_bf16)
 RUN(f16_to_bf16, uint16_t, uint16_t, bf16_from_f16)
 
-static run_fn *const runs[AG_DTYPES][AG_DTYPES] = {
-    /* [out][x] */
-    [AG_F32] = {[AG_F32] = same_32, [AG_BF16] = bf16_to_f32, [AG_F16] = f16_to_f32},
-    [AG_BF16] = {[AG_F32] = f32_to_bf16, [AG_BF16] = same_16, [AG_F16] = f16_to_bf16},
-    [AG_F16] = {[AG_F32] = f32_to_f16, [AG_BF16] = bf16_to_f16, [AG_F16] = same_16},
-    [AG_I32] = {[AG_I32] = same_32},
-};
+static run_fn *run_of(int out, int x)
+{
+    static run_fn *const same[] = {[2] = same_16, [4] = same_32};
+    static run_fn *const converting[AG_DTYPES][AG_DTYPES] = {
+        /* [out][x] */
+        [AG_F32] = {[AG_BF16] = bf16_to_f32, [AG_F16] = f16_to_f32},
+        [AG_BF16] = {[AG_F32] = f32_to_bf16, [AG_F16] = f16_to_bf16},
+        [AG_F16] = {[AG_F32] = f32_to_f16, [AG_BF16] = bf16_to_f16},
+    };
+    return out == x ? same[agi_dtype_size(out)] : converting[out][x];
+}
 
 /* ---- the walk ---- */
 
@@ -109,7 +113,7 @@ int agi_cpu_copy(const void *args, agi_worker *w)
     const int64_t n_in = (in.size + tile_in - 1) / tile_in;
     int64_t tiles = n_by * n_in, lo, hi;
     for (int i = 0; i < v.n - 2; i++) tiles *= v.d[i].size;
-    run_fn *run = runs[a->out_dtype][a->x_dtype];
+    run_fn *run = run_of(a->out_dtype, a->x_dtype);
     agi_share(w, tiles, 1, &lo, &hi);
     for (int64_t t = lo; t < hi; t++) {
         const int64_t c = t % n_in * tile_in, r = t / n_in % n_by * tile_by;

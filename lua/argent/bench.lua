@@ -1,6 +1,7 @@
 -- What a model costs on this machine: times of the parts of a frame, the bytes that a frame must
 -- read, the bandwidth that is there to read them, and the ratio of the two: the figure to quote.
 
+local dtypes = require 'argent.dtype'
 local ops = require 'argent.ops'
 local plan = require 'argent.plan'
 local posix = require 'argent.posix'
@@ -9,10 +10,9 @@ local utterance = require 'argent.qwen3_tts.utterance'
 
 local M = {}
 
-local SIZE = {f32 = 4, bf16 = 2, f16 = 2, i32 = 4}
 
 local function bytes(t)
-  return t and t:count() * SIZE[t.dtype] or 0
+  return t and t:count() * dtypes.size[t.dtype] or 0
 end
 
 local function linear_bytes(layer)

@@ -2,6 +2,7 @@
 
 local ffi = require 'ffi'
 local check = require 'argent.check'
+local dtypes = require 'argent.dtype'
 local lib = require 'argent.ffi'
 local status = require 'argent.status'
 local tensor = require 'argent.tensor'
@@ -22,14 +23,14 @@ function M.load(path, opts)
   check.type(path, 'load: path', 'string')
   opts = check.options(opts, 'load', {'backend', 'dtype'})
   if not opts.backend then error('load: needs a backend: ag.load(path, {backend = be})', 2) end
-  if opts.dtype then check.one_of(opts.dtype, 'load: dtype', {'f32', 'bf16', 'f16'}) end
+  if opts.dtype then check.one_of(opts.dtype, 'load: dtype', dtypes.floats) end
   local w, err, code = weights.open(path, {backend = opts.backend})
   if not w then return nil, err, code end
   local out = {}
   for _, name in ipairs(w:names()) do
-    local integer = w:info(name).dtype == 'I32'
+    local float = dtypes.float[w:info(name).dtype:lower()]
     local t
-    t, err, code = w:tensor(name, not integer and opts.dtype or nil)
+    t, err, code = w:tensor(name, float and opts.dtype or nil)
     if not t then return nil, err, code end
     out[name] = t
   end

@@ -5,6 +5,7 @@
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
 local check = require 'argent.check'
+local dtypes = require 'argent.dtype'
 local status = require 'argent.status'
 
 local M = {}
@@ -12,13 +13,6 @@ local M = {}
 local MAX_DIMS = lib.AG_MAX_DIMS
 local dims, strides = ffi.new('int64_t[?]', MAX_DIMS), ffi.new('int64_t[?]', MAX_DIMS)
 local out = ffi.new('ag_tensor *[1]')
-
-local dtypes = {f32 = lib.AG_F32, bf16 = lib.AG_BF16, f16 = lib.AG_F16, i32 = lib.AG_I32}
-local host_type = {
-  f32 = ffi.typeof('float[?]'), bf16 = ffi.typeof('uint16_t[?]'), f16 = ffi.typeof('uint16_t[?]'),
-  i32 = ffi.typeof('int32_t[?]'),
-}
-local size_of = {f32 = 4, bf16 = 2, f16 = 2, i32 = 4}
 
 --- Takes over the one reference that a C function returned.
 ---@param raw ffi.cdata* ag_tensor *
@@ -29,8 +23,7 @@ end
 
 --- The C constant of a dtype name; raises for others.
 function M.dtype(name, level)
-  return dtypes[name] or dtypes[check.one_of(name, 'dtype', {'f32', 'bf16', 'f16', 'i32'}, level
-    or 1)]
+  return dtypes.code[name] or dtypes.code[check.one_of(name, 'dtype', dtypes.names, level or 1)]
 end
 
 local function fill_dims(shape)
@@ -68,7 +61,7 @@ end
 ---@return ag.Tensor
 function M.zeros(backend, shape, dtype)
   local kind, n = M.dtype(dtype or 'f32'), fill_dims(shape)
-  local bytes = size_of[dtype or 'f32']
+  local bytes = dtypes.size[dtype or 'f32']
   for _, d in ipairs(shape) do bytes = bytes * d end
   -- Not a tail call: the caller's line is counted from here.
   local t = create(function() return lib.ag_tensor_new(out, backend, kind, n, dims) end, 2, bytes)
@@ -112,14 +105,15 @@ function M.from(backend, values, dtype)
   local shape, flat = {}, {}
   if type(values) == 'number' then values = {values} end
   flatten(values, 1, shape, flat)
-  if dtype == 'i32' then
-    for _, v in ipairs(flat) do check.int(v, 'values', nil, nil, 1) end
+  local range, kind = dtypes.range[dtype], dtypes.float[dtype] and 'f32' or dtype
+  if range then
+    for _, v in ipairs(flat) do check.int(v, 'values', range[1], range[2], 1) end
   end
-  local host = dtype == 'i32' and host_type.i32(#flat + 1) or host_type.f32(#flat + 1)
+  local host = dtypes.array[kind](#flat + 1)
   for i, v in ipairs(flat) do host[i - 1] = v end
-  local t = M.zeros(backend, shape, dtype == 'i32' and 'i32' or 'f32')
-  status.raise(lib.ag_tensor_write(t, host, #flat * 4), 2)
-  return (dtype == 'f32' or dtype == 'i32') and t or t:to(dtype)
+  local t = M.zeros(backend, shape, kind)
+  status.raise(lib.ag_tensor_write(t, host, #flat * dtypes.size[kind]), 2)
+  return kind == dtype and t or t:to(dtype)
 end
 
 ---@class ag.Tensor
@@ -256,7 +250,7 @@ function Tensor:set(values)
   check.type(values, 'set: values', 'table')
   if #values ~= n then error(('set: %d values for %d elements'):format(#values, n), 2) end
   check.one_of(dtype, 'set: dtype', {'f32', 'i32'})
-  local host = host_type[dtype](n + 1)
+  local host = dtypes.array[dtype](n + 1)
   for i = 1, n do
     host[i - 1] = dtype == 'i32' and check.int(values[i], 'set: value') or check.number(values[i],
       'set: value')
@@ -268,10 +262,10 @@ end
 -- The elements on the host; `level` counts from here to the line to blame, as in status.raise.
 local function read(t, level)
   t = t:contiguous()
-  if t.dtype == 'bf16' or t.dtype == 'f16' then t = t:to('f32') end
+  if dtypes.float[t.dtype] and t.dtype ~= 'f32' then t = t:to('f32') end
   local n = t:count()
-  local host = host_type[t.dtype](n + 1)
-  status.raise(lib.ag_tensor_read(t, host, n * size_of[t.dtype]), level)
+  local host = dtypes.array[t.dtype](n + 1)
+  status.raise(lib.ag_tensor_read(t, host, n * dtypes.size[t.dtype]), level)
   if t.dtype == 'f32' then lib.ag_canonical_nan(host, n) end
   return host, n
 end

@@ -6,6 +6,7 @@ local ffi = require 'ffi'
 local lfs = require 'lfs'
 local json = require 'argent.json'
 local check = require 'argent.check'
+local dtypes = require 'argent.dtype'
 local lib = require 'argent.ffi'
 local posix = require 'argent.posix'
 local status = require 'argent.status'
@@ -309,7 +310,7 @@ end
 --- `build`.
 ---@param name string
 ---@param shape integer[]
----@param dtype? string nil = as stored, but f32 for f16, which no op computes with
+---@param dtype? string nil = as stored, but f32 for floats that no op computes with
 ---@return ag.Tensor?
 function Scope:try(name, shape, dtype)
   local w, whole = self.weights, self.prefix .. name
@@ -323,9 +324,8 @@ function Scope:try(name, shape, dtype)
   if has ~= want then
     fault('format', '%s: %s: shape [%s], expected [%s]', e.file.path, whole, has, want)
   end
-  if not dtype and ffi.string(lib.ag_file_dtype(e.file.raw, e.index)) == 'F16' then
-    dtype = 'f32'
-  end
+  local stored = ffi.string(lib.ag_file_dtype(e.file.raw, e.index)):lower()
+  if not dtype and dtypes.float[stored] and not dtypes.weight[stored] then dtype = 'f32' end
   if not (self.later and lib.ag_file_bytes(e.file.raw, e.index) > M.LATER) then
     local count = w:count_nonfinite(whole) or 0
     if count > 0 then fault('format', '%s', damage(e, whole, count)) end

@@ -1,6 +1,7 @@
 -- What the verbs of the command share: exit codes, text and model arguments, messages, output.
 
 local Backend = require 'argent.backend'
+local dtypes = require 'argent.dtype'
 local files = require 'argent.files'
 local hub = require 'argent.hub'
 local lfs = require 'lfs'
@@ -141,7 +142,7 @@ end
 function M.model_options(p)
   M.model_option(p)
   p:option('--dtype', 'Of the linear weights: bf16, or f32 (the reference mode).', 'bf16')
-    :choices {'f32', 'bf16'}
+    :choices(dtypes.weights)
   p:option('--device', 'Where to run: cpu (the default), cuda, or auto: a card where one can be '
     .. 'used, else the cpu.'):choices {'cpu', 'cuda', 'auto'}
   M.integer_option(p, '--threads', 1, 256, 'CPU threads (default: one per core).')

@@ -12,12 +12,12 @@ local Tokenizer = require 'argent.text.tokenizer'
 local analysis = require 'argent.qwen3_tts.analysis'
 local check = require 'argent.check'
 local config = require 'argent.qwen3_tts.config'
+local dtypes = require 'argent.dtype'
 local hub = require 'argent.hub'
 local weights = require 'argent.weights'
 
 local M = {}
 
-local DTYPES = {'f32', 'bf16'}
 
 M.find = hub.find
 
@@ -34,7 +34,7 @@ M.find = hub.find
 function M.open(name, opts)
   if name ~= nil then check.type(name, 'open: model', 'string') end
   opts = check.options(opts, 'open', {'backend', 'dtype'})
-  local dtype = check.one_of(opts.dtype or 'bf16', 'open: dtype', DTYPES)
+  local dtype = check.one_of(opts.dtype or 'bf16', 'open: dtype', dtypes.weights)
   local backend, err, code = opts.backend
   if not backend then
     backend, err, code = Backend.open 'cpu'
