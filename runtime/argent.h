@@ -55,9 +55,9 @@ void ag_interrupt(
 int ag_interrupted(void);
 
 /* Backends. kind: "cpu", "cuda", "cuda-emulated". threads: 0 = one per core of this process. isa: NULL or "auto" = the
- * best this CPU has (or what ARGENT_ISA says), else "plain", "avx2", "avx512". One reference is
- * returned. */
-int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa);
+ * best this CPU has (or what ARGENT_ISA says), else "plain", "avx2", "avx512". device: which card,
+ * from 0; the one that is current for the calling thread stays so. One reference is returned. */
+int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa, int device);
 void ag_backend_free(ag_backend *be);
 const char *ag_backend_kind(const ag_backend *be);
 const char *ag_backend_isa(const ag_backend *be);
