@@ -191,6 +191,31 @@ describe('voices and languages', function()
     assert.same({3061}, ids('ryan', nil))
   end)
 
+  it('are found by the codes of ISO 639-1, too', function()
+    for code, name in pairs {zh = 'chinese', en = 'english', fr = 'french', de = 'german',
+      it = 'italian', ja = 'japanese', ko = 'korean', pt = 'portuguese', ru = 'russian',
+      es = 'spanish'} do
+      assert.same(ids('ryan', name), ids('ryan', code))
+      assert.same(ids('ryan', name), ids('ryan', code:upper()))
+    end
+    assert.same({2878, 2074}, ids('dylan', 'zh')) -- as chinese: the voice's dialect
+    assert.matches("^unknown language 'sv' ", refused('1.7b-base', {text = 'x0',
+      speaker_vector = true, language = 'sv'}))
+    -- A model that lacks the language, or has a name that is the code of another.
+    local cfg = released('1.7b-base')
+    local own = {english = 1, it = 2}
+    local plain = setmetatable({talker = setmetatable({languages = own}, {__index = cfg.talker})},
+      {__index = cfg})
+    local function id(language)
+      local p, err = prompt.build(plain, tok, {text = 'x0', speaker_vector = true,
+        language = language})
+      return p and p.language_id or err
+    end
+    assert.equal(1, id 'en')
+    assert.equal(2, id 'it')
+    assert.matches("^unknown language 'de' ", id 'de')
+  end)
+
   it('a dialect speaker speaks the dialect for auto and chinese, and no other language', function()
     assert.same({2875, 2062}, ids('eric', 'auto'))
     assert.same({2875, 2062}, ids('Eric', nil))
@@ -387,8 +412,7 @@ describe('prompt.build', function()
   end)
 end)
 
---- The vectors of REFERENCE.md, "Text vectors" and "Codec vectors", in double precision, from a
---- model's weights.
+--- Vectors of section 3.1 and 3.2 in double precision, from a model's weights.
 local function vectors(model_dir, D)
   local weights = safetensors.open(model_dir .. '/model.safetensors')
 

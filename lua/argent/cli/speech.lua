@@ -18,7 +18,8 @@ function M.options(p)
     .. '(NAME.voice, made by argent clone) for a Base model.'):argname '<name>'
   p:option('--ref-audio', 'A recording whose voice to clone (Base models).'):argname '<file>'
   p:option('--ref-text', 'What is said in it: the speech then goes on from it.'):argname '<text>'
-  p:option('--language', 'Language of the text.', 'auto'):argname '<name>'
+  p:option('--language', 'Language of the text: a name of argent voices, or its ISO code: en, zh, '
+    .. 'ja, ko, de, fr, it, es, pt, ru.', 'auto'):argname '<name>'
   p:option('--instruct', 'How to speak (CustomVoice 1.7B), or the voice itself (VoiceDesign).')
     :argname '<text>'
   p:option('--layout', 'whole: all text first; stream: one token a frame.')

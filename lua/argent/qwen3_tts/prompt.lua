@@ -9,6 +9,7 @@
 -- first id into the frames that follow.
 
 local check = require 'argent.check'
+local languages = require 'argent.qwen3_tts.languages'
 local suggest = require 'argent.text.suggest'
 
 local M = {}
@@ -33,7 +34,8 @@ local M = {}
 ---@field text string what to say, UTF-8; white space in front of it is dropped
 ---@field instruct string? how to say it; required by voice_design, where it may be ''
 ---@field voice string? a speaker of a custom_voice model, in any letter case
----@field language string? in any letter case; nil and 'auto' let the model decide
+---@field language string? a name or an ISO 639-1 code (`en`), in any letter case; nil and 'auto'
+---let the model decide
 ---@field layout 'whole'|'stream'|nil default 'stream' for base, else 'whole'
 ---@field reference {frames: integer, text: string}? base: what to continue; frames are of codes
 ---@field speaker_vector boolean? base: there is a speaker vector (always required)
@@ -57,12 +59,7 @@ local function concat(...)
   return out
 end
 
-local function sorted_keys(t)
-  local keys = {}
-  for key in pairs(t) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
+local sorted_keys = languages.sorted_keys
 
 -- Unicode's White_Space outside of ASCII, as UTF-8.
 local WIDE_SPACES = {}
@@ -128,15 +125,16 @@ end
 
 --- The language's id, false for 'auto'. A voice of a dialect speaks it unless told otherwise.
 local function language_of(cfg, opts, voice)
-  local languages = cfg.talker.languages
-  local name = (opts.language or 'auto'):lower()
-  if name ~= 'auto' and not languages[name] then
-    return nil, unknown('language', opts.language, append({'auto'}, sorted_keys(languages)))
+  local asked = opts.language or 'auto'
+  local name = languages.resolve(cfg.talker, asked)
+  if not name then
+    local known = append({'auto'}, sorted_keys(cfg.talker.languages))
+    return nil, unknown('language', asked, known)
   end
   if voice and (name == 'auto' or name == 'chinese') then
     name = cfg.talker.dialects[voice] or name
   end
-  return name ~= 'auto' and languages[name]
+  return name ~= 'auto' and cfg.talker.languages[name]
 end
 
 --- The codec side between the role and the body.

@@ -6,17 +6,19 @@ local Sound = require 'argent.audio.sound'
 local Speech = require 'argent.qwen3_tts.speech'
 local Voice = require 'argent.qwen3_tts.voice'
 local check = require 'argent.check'
+local languages = require 'argent.qwen3_tts.languages'
 local status = require 'argent.status'
 local utterance = require 'argent.qwen3_tts.utterance'
 
 ---@class ag.Synthesizer
+---@field model_type string see argent.models
 ---@field cfg table qwen3_tts.config
 ---@field backend ag.Backend
 ---@field talker ag.Talker
 ---@field predictor ag.CodePredictor
 ---@field codec ag.CodecDecoder
 ---@field tokenizer ag.Tokenizer
-local Synthesizer = {}
+local Synthesizer = {model_type = 'qwen3_tts'}
 Synthesizer.__index = Synthesizer
 
 function Synthesizer:__tostring()
@@ -25,21 +27,17 @@ function Synthesizer:__tostring()
 end
 
 --- Names of the voices, sorted (CustomVoice models).
+---@return string[]
 function Synthesizer:voices()
-  local names = {}
-  for name in pairs(self.cfg.talker.speakers) do names[#names + 1] = name end
-  table.sort(names)
-  return names
+  return languages.sorted_keys(self.cfg.talker.speakers)
 end
 
---- Languages that can be asked for, sorted, 'auto' first; dialects come with their voices.
+--- Languages that can be asked for, sorted, 'auto' first; dialects come with their voices. Their
+--- ISO 639-1 codes (`en`) are understood, too.
+---@return string[]
 function Synthesizer:languages()
   local names = {}
-  for name in pairs(self.cfg.talker.languages) do
-    if not name:find('dialect', 1, true) then names[#names + 1] = name end
-  end
-  table.sort(names)
-  table.insert(names, 1, 'auto')
+  for i, language in ipairs(languages.list(self.cfg.talker)) do names[i] = language.name end
   return names
 end
 

@@ -42,7 +42,7 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
 ---@field text string what to say, UTF-8. White space in front of it is dropped; all else, white
 ---space at the end too, reaches the model as it is.
 ---@field voice string? a named voice (CustomVoice)
----@field language string? default 'auto'
+---@field language string? a name or an ISO 639-1 code (`en`), default 'auto'
 ---@field instruct string? how to speak (CustomVoice 1.7B, VoiceDesign)
 ---@field layout string? 'whole' or 'stream'
 ---@field reference ag.Voice|{speaker: ag.Tensor|number[], codes: ag.Tensor|integer[][]?, text:
