@@ -5,6 +5,7 @@ local bench = require 'argent.bench'
 local cjson = require 'cjson'
 local command = require 'support.command'
 local golden = require 'support.golden'
+local parts = require 'argent.qwen3_tts.bench'
 local posix = require 'argent.posix'
 local utterance = require 'argent.qwen3_tts.utterance'
 
@@ -24,7 +25,7 @@ describe('bench', function()
           local predictor = name:find 'code_predictor' and not name:find 'lm_head'
           if matrix then want = want + shape[1] * shape[2] * size * (predictor and passes or 1) end
         end
-        assert.equal(want, bench.frame_bytes(tts))
+        assert.equal(want, parts.frame_bytes(tts))
       end
     end)
   end
@@ -57,10 +58,10 @@ describe('bench', function()
       local u = assert(utterance.start(tts, {text = 'Hello.', voice = tts:voices()[1], seed = 1}))
       assert(u.lane:next()) -- a draw from what the prompt has left
       assert(u.lane:next())
-      local parts = bench.parts(u.lane)
-      local rest = u.lane.plans.frame[1].ops - parts.talker.ops - parts.predictor.ops
+      local p = parts.parts(u.lane)
+      local rest = u.lane.plans.frame[1].ops - p.talker.ops - p.predictor.ops
       assert.is_true(rest >= 1 and rest <= 8, rest)
-      assert.is_true(parts.predictor.ops > parts.talker.ops)
+      assert.is_true(p.predictor.ops > p.talker.ops)
       u:finish()
     end)
 
@@ -77,7 +78,7 @@ describe('bench', function()
         local stats = {frames = frames, seconds = frames / 2}
         return function() end, {stats = function() return stats end}
       end}
-      assert.equal(17 / 2 / (3 + 4 + 5), bench.speed(stub, {text = 'a', seed = 5}, 17))
+      assert.equal(17 / 2 / (3 + 4 + 5), parts.speed(stub, {text = 'a', seed = 5}, 17))
       assert.same({{17, 5, 'a'}, {10, 6, 'a'}, {3, 7, 'a'}}, asked)
     end)
 

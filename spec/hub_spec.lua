@@ -90,6 +90,22 @@ describe('a model', function()
       .. 'someone/Qwen3-TTS-mine', {}, {HF_HUB_CACHE = cache})
   end)
 
+  it('is found by its config.json under any name, and models that Argent does not run are passed '
+    .. 'by', function()
+    local cache = dir .. '/other'
+    local snap = fetch(cache, 'someone/my-voices')
+    local llama = cache .. '/models--meta--Llama/snapshots/1'
+    os.execute('mkdir -p ' .. quote(llama))
+    local f = assert(io.open(llama .. '/config.json', 'w'))
+    f:write '{"model_type": "llama"}'
+    f:close()
+    for _, args in ipairs {{}, {'-m', 'someone/My-Voices'}} do
+      assert.equal(snap, (inspect(args, {HF_HUB_CACHE = cache})))
+    end
+    fails('/config.json: model_type: \'llama\' is no model that Argent runs', {'-m', llama},
+      {HF_HUB_CACHE = cache})
+  end)
+
   it('that is a directory comes before one of that name in the cache', function()
     assert.equal(model, (inspect({'-m', model}, {HF_HUB_CACHE = dir .. '/hub'})))
   end)

@@ -63,7 +63,15 @@ int64_t agi_cuda_small_count(enum agi_op op, const void *args)
     }
 }
 
-const void *agi_cuda_a_kernel(void) { return (const void *)small; }
+int agi_cuda_waits(void)
+{
+#ifdef __CUDACC__
+    cudaFuncAttributes a;
+    return cudaFuncGetAttributes(&a, small) == cudaSuccess && a.ptxVersion >= 90;
+#else
+    return 1;
+#endif
+}
 
 LAUNCHER(small)
 {

@@ -335,7 +335,7 @@ const void *agi_emulated_constant(const void *p)
     return p;
 }
 
-void agi_emulated_wait(void)
+static void flush(void)
 {
     if (!pending.kernel) return;
     const agi_emulated_call call = pending;
@@ -361,7 +361,7 @@ int agi_emulated_launch(const agi_emulated_call *call)
         run(call);
         probing = false;
     }
-    agi_emulated_wait();
+    flush();
     for (size_t i = 0; i < n_early; i++)
         if (memcmp(early[i].at, early[i].bytes, sizeof early->bytes) != 0)
             die("a dependent launch has read what the launch before it writes");
@@ -374,7 +374,7 @@ int agi_emulated_launch(const agi_emulated_call *call)
 
 void agi_emulated_overlap(int on)
 {
-    if (!on) agi_emulated_wait();
+    if (!on) flush();
     overlapping = on;
 }
 

@@ -1,26 +1,19 @@
--- Where models are: a directory, the cache that `hf download` fills, what ARGENT_MODEL names, or
--- the demo voice that comes with Argent.
+-- Where models are: a directory, the cache that `hf download` fills, what ARGENT_MODEL names, or the
+-- demo voice that comes with Argent.
 
 local check = require 'argent.check'
 local lfs = require 'lfs'
+local models = require 'argent.models'
 local posix = require 'argent.posix'
 local suggest = require 'argent.text.suggest'
 
 local M = {}
 
 --- The released models, by their names on the hub.
-M.RELEASED = {
-  'Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice', 'Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice',
-  'Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign', 'Qwen/Qwen3-TTS-12Hz-0.6B-Base',
-  'Qwen/Qwen3-TTS-12Hz-1.7B-Base',
-}
-
--- What every model directory holds; the weights may also be in several files under an index.
-local FILES = {
-  'config.json', 'generation_config.json', 'vocab.json', 'merges.txt', 'tokenizer_config.json',
-  'model.safetensors',
-  'speech_tokenizer/config.json', 'speech_tokenizer/model.safetensors',
-}
+M.RELEASED = {}
+for _, model in ipairs(models.all()) do
+  for _, name in ipairs(model.released) do M.RELEASED[#M.RELEASED + 1] = name end
+end
 
 -- models/ lies beside lua/, in the tree as in an installation. The path is made absolute now, as a
 -- script may change its directory later.
@@ -73,12 +66,13 @@ local function snapshot(folder)
   return best
 end
 
---- Which of the files that every model has are not in a directory.
+--- Which of the files that a model of its kind has are not in a directory.
 ---@param dir string
+---@param model argent.Model
 ---@return string[]
-function M.missing_files(dir)
+function M.missing_files(dir, model)
   local missing = {}
-  for _, name in ipairs(FILES) do
+  for _, name in ipairs(model.files) do
     local path = dir .. '/' .. name
     local indexed = name:find '%.safetensors$' and lfs.attributes(path .. '.index.json', 'mode')
     if lfs.attributes(path, 'mode') ~= 'file' and not indexed then missing[#missing + 1] = name end
@@ -89,7 +83,8 @@ end
 --- The directory of the demo voice; nil where Argent came without it.
 ---@return string? dir
 function M.demo()
-  if demo_dir and #M.missing_files(demo_dir) == 0 then return demo_dir end
+  local missing = demo_dir and M.missing_files(demo_dir, models.get 'qwen3_tts')
+  if missing and #missing == 0 then return demo_dir end
 end
 
 --- Whether a directory is that of the demo voice.
@@ -100,8 +95,8 @@ function M.is_demo(dir)
   return demo ~= nil and posix.realpath(dir) == demo
 end
 
---- Every model in the caches.
----@return {id: string, dir: string, missing: string[]}[]
+--- Every model in the caches: what is named like one that Argent runs, or is one by its config.json.
+---@return {id: string, dir: string, model: argent.Model, missing: string[]}[]
 function M.cached()
   local list = {}
   for _, cache in ipairs(M.caches()) do
@@ -111,10 +106,14 @@ function M.cached()
       table.sort(names)
     end
     for _, name in ipairs(names) do
-      local owner, model = name:match '^models%-%-(.-)%-%-(Qwen3%-TTS.*)$'
-      local dir = owner and not model:find 'Tokenizer' and snapshot(cache.path .. '/' .. name)
-      if dir then
-        list[#list + 1] = {id = owner .. '/' .. model, dir = dir, missing = M.missing_files(dir)}
+      local owner, repository = name:match '^models%-%-(.-)%-%-(.*)$'
+      local dir = owner and snapshot(cache.path .. '/' .. name)
+      local model = dir and (models.named(repository) or models.of(dir))
+      if model then
+        list[#list + 1] = {
+          id = owner .. '/' .. repository, dir = dir, model = model,
+          missing = M.missing_files(dir, model),
+        }
       end
     end
   end
@@ -157,9 +156,20 @@ local function find_id(id)
     guess and (', did you mean %s?'):format(guess) or ''), 'model'
 end
 
--- The only complete model of the caches, or the demo voice where they hold none.
-local function find_any()
-  local all, whole, ids = M.cached(), {}, {}
+local function able(list, need)
+  local out = {}
+  for _, m in ipairs(list) do
+    if m.model.provides[need] then out[#out + 1] = m end
+  end
+  return out
+end
+
+-- The only complete model of the caches that does what is needed, or the demo voice where they hold
+-- none. A model that speaks brings its codec along, so a codec alone does not compete with it.
+local function find_any(need)
+  local all, whole, ids = able(M.cached(), need), {}, {}
+  local speaking = able(all, 'speech')
+  if #speaking > 0 then all = speaking end
   for _, m in ipairs(all) do
     if #m.missing == 0 then
       whole[#whole + 1] = m
@@ -183,13 +193,14 @@ end
 ---may be left out), looked up in the hub's cache; nil: what ARGENT_MODEL says, else the only model
 ---of the cache, else the demo voice
 ---@param source? string where the name comes from, for messages: '-m'
+---@param need? string what a model that is not named has to do: 'speech' (default), 'codec'
 ---@return string? dir
 ---@return string? err one line: every place that was searched, and the command that fetches a model
 ---@return string? code 'model'
-function M.find(name, source)
+function M.find(name, source, need)
   if name ~= nil then check.type(name, 'find: name', 'string') end
   if not name then name, source = set 'ARGENT_MODEL', 'ARGENT_MODEL' end
-  if not name then return find_any() end
+  if not name then return find_any(need or 'speech') end
   source = source and (' (from %s)'):format(source) or ''
   if is_directory(name) then return name end
   local id = name:match '^[%w][%w._-]*/[%w][%w._-]*$' or name:match '^[%w][%w._-]*$'

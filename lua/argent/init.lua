@@ -20,6 +20,7 @@ local M = {
 
 -- Heavier parts are loaded when they are first named.
 local lazy = {
+  open = function() return require('argent.models').open end,
   nn = function() return strict.table(require 'argent.nn', 'ag.nn') end,
   qwen3_tts = function() return require 'argent.qwen3_tts' end,
   load = function() return require('argent.io').load end,

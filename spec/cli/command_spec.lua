@@ -127,6 +127,8 @@ describe('argent', function()
     local v = json.decode(command.run({'voices', '--json', '-m', model.model}).out, 'voices')
     assert.equal('dylan', v.voices[1].name)
     assert.equal('beijing_dialect', v.voices[1].dialect)
+    assert.matches('languages: auto, chinese %(zh%), english %(en%)', r.out)
+    assert.equal('zh', v.language_codes[v.languages[2]])
     r = command.run {'inspect', '-m', model.model}
     assert.equal(0, r.code)
     assert.matches('kind custom_voice', r.out)

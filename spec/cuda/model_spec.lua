@@ -2,7 +2,6 @@
 -- as plain C, block by block and thread by thread.
 
 local ag = require 'argent'
-local card = require 'support.card'
 local cases = require 'support.cases'
 local compare = require 'support.compare'
 local speech = require 'support.speech'
@@ -15,7 +14,7 @@ local LONG = 'A dozen of the boys jumped over the lazy brown dog, which quickly 
 
 for _, kind in ipairs {'cuda-emulated', 'cuda'} do
   describe('on ' .. kind, function()
-    local be, why = card.backend(kind)
+    local be, why = ag.backend(kind)
     if not be then
       pending(why)
       return

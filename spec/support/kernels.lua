@@ -4,7 +4,6 @@
 require 'support.near'
 local assert = require 'luassert'
 local ag = require 'argent'
-local card = require 'support.card'
 
 local M = {}
 
@@ -24,7 +23,7 @@ function M.all()
   end
   -- The CUDA kernels, as plain C everywhere and on a card where there is one. They have no workers.
   for _, kind in ipairs {'cuda-emulated', 'cuda'} do
-    local be, err = card.backend(kind)
+    local be, err = ag.backend(kind)
     list[#list + 1] = {isa = kind, be = be and {be, be, be}, missing = err}
   end
   return list

@@ -5,6 +5,7 @@ local dtypes = require 'argent.dtype'
 local files = require 'argent.files'
 local hub = require 'argent.hub'
 local lfs = require 'lfs'
+local models = require 'argent.models'
 local paths = require 'argent.cli.paths'
 local posix = require 'argent.posix'
 
@@ -152,21 +153,36 @@ end
 --- The model's directory, by its option; see argent.hub. That the demo voice stands in for a model
 --- is worth a line, as a person may have hoped for another.
 ---@param option? string
----@param part? boolean part of a model will do, a tokenizer say
+---@param need? string what a model that is not named has to do: 'speech' (default), 'codec'
 ---@return string? dir
 ---@return string? err
 ---@return string? code
-function M.find_model(option, part)
-  local dir, err, code = hub.find(option, '-m')
-  if dir and not part and not posix.kind(dir .. '/config.json') then
-    return nil, ('%s: is no model: it holds no config.json; a model is a folder that hf download '
-      .. 'has made, or its name, as in -m %s'):format(dir, hub.RELEASED[1]), 'model'
-  end
+function M.find_model(option, need)
+  local dir, err, code = hub.find(option, '-m', need)
   if dir and not option and hub.is_demo(dir) then
     M.note('no model is given or found: the demo voice is used (argent say --help: how to get a '
       .. 'released model)')
   end
   return dir, err, code
+end
+
+--- The same, and of which kind the model is; refuses one that does not do what is needed.
+---@param option? string
+---@param need? string nil: any kind will do
+---@return argent.Model? kind
+---@return string dir_or_err
+---@return string? code
+function M.find_kind(option, need)
+  local dir, err, code = M.find_model(option, need)
+  if not dir then return nil, err, code end
+  local kind, ok
+  kind, err, code = models.of(dir)
+  if not kind then return nil, err, code end
+  if need then
+    ok, err, code = models.check(kind, need, dir)
+    if not ok then return nil, err, code end
+  end
+  return kind, dir
 end
 
 -- Threads that share a processor wait for each other at every op. A few are harmless.
@@ -194,32 +210,42 @@ local function open_device(args)
 end
 
 --- Opens the model that the options name.
----@return ag.Synthesizer?
+---@param args table parsed options
+---@param need? string what it has to do: 'speech' (default), 'codec'
+---@return table? model ag.Synthesizer where it speaks
 ---@return string? err
 ---@return string? code
-function M.open_model(args)
-  local dir, err, code = M.find_model(args.model)
-  if not dir then return nil, err, code end
-  local be, ok
+function M.open_model(args, need)
+  local kind, dir, code = M.find_kind(args.model, need or 'speech')
+  if not kind then return nil, dir, code end
+  local be, model, ok, err
   ok, err, code = check_threads(args.threads)
   if not ok then return nil, err, code end
   be, err, code = open_device(args)
   if not be then return nil, err, code end
-  local tts
-  tts, err, code = require('argent.qwen3_tts').open(dir, {backend = be, dtype = args.dtype})
+  model, err, code = kind.open(dir, {backend = be, dtype = args.dtype})
   -- A model that cannot be read is a model that is missing or invalid, whatever the system's
   -- reason.
-  if not tts then return nil, err, code == 'memory' and code or 'model' end
+  if not model then return nil, err, code == 'memory' and code or 'model' end
   if args.verbose then
     if not args.device and Backend.open 'cuda' then
       M.note 'a CUDA device is here; --device cuda uses it'
     end
-    M.note(('model: %s (%s, %s), weights in %s'):format(tts.dir, tts.cfg.kind, tts.cfg.size,
-      tts.dtype))
+    M.note('model: ' .. kind.summary(model))
     M.note(be.kind == 'cpu' and ('device: cpu, %d threads, instruction set %s'):format(be.threads,
       be.isa) or ('device: %s, %s'):format(be.kind, be.isa))
   end
-  return tts
+  return model
+end
+
+--- Opens the codec of the model that the options name, which may be a codec alone.
+---@return ag.CodecDecoder?
+---@return string? err
+---@return string? code
+function M.open_codec(args)
+  local model, err, code = M.open_model(args, 'codec')
+  if not model then return nil, err, code end
+  return model.codec or model
 end
 
 return M

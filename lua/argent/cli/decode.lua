@@ -28,17 +28,17 @@ function M.run(args)
   local doc
   doc, err, code = codes.read(args.codes)
   if not doc then return nil, err, code end
-  local tts
-  tts, err, code = common.open_model(args)
-  if not tts then return nil, err, code end
+  local codec
+  codec, err, code = common.open_codec(args)
+  if not codec then return nil, err, code end
   local frames
-  frames, err, code = codes.frames(doc, args.codes, tts.codec.groups)
+  frames, err, code = codes.frames(doc, args.codes, codec.groups)
   if not frames then return nil, err, code end
   local samples
-  samples, err, code = tts.codec:decode(ag.tensor(tts.backend, frames, 'i32'))
+  samples, err, code = codec:decode(ag.tensor(codec.backend, frames, 'i32'))
   if not samples then return nil, codes.name(args.codes) .. ': ' .. err, code end
   local writer
-  writer, err, code = sound.create(args, tts.codec.rate)
+  writer, err, code = sound.create(args, codec.rate)
   if not writer then return nil, err, code end
   ok, err, code = writer:write(samples:host())
   if ok then ok, err, code = writer:finish() end
@@ -46,7 +46,7 @@ function M.run(args)
     writer:abort()
     return nil, err, code
   end
-  local seconds = samples:count() / tts.codec.rate
+  local seconds = samples:count() / codec.rate
   common.note(('%s: %d frames, %.2f s'):format(sound.name(args.output), #frames, seconds))
   if not args.json then return 0 end
   return common.print(json.encode {file = args.output, frames = #frames, seconds = seconds})

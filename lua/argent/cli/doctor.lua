@@ -132,7 +132,7 @@ local function model_lines(add, r)
   end
   for _, m in ipairs(r.models) do
     local from = m.from and (' (%s)'):format(m.from) or ''
-    local kind = m.kind and ('%s, %s, '):format(m.kind, m.size) or ''
+    local kind = (m.kind and m.kind .. ', ' or '') .. (m.size and m.size .. ', ' or '')
     add('  %s%s: %s', m.name, from, not m.fault and kind .. 'complete'
       or m.dir and kind .. 'INCOMPLETE' or 'NOT FOUND')
     if m.fault then wrapped(add, '    ', m.fault) end

@@ -23,12 +23,12 @@ function M.run(args)
   ok, err, code = paths.check_apart({{'--output', args.output}},
     {{'the recording', args.recording}})
   if not ok then return nil, err, code end
-  local tts, samples, codes
-  tts, err, code = common.open_model(args)
-  if not tts then return nil, err, code end
-  samples, err, code = read.read(args.recording, {backend = tts.backend, rate = tts.codec.rate})
+  local codec, samples, codes
+  codec, err, code = common.open_codec(args)
+  if not codec then return nil, err, code end
+  samples, err, code = read.read(args.recording, {backend = codec.backend, rate = codec.rate})
   if not samples then return nil, err, code end
-  codes, err, code = tts.codec:encode(samples)
+  codes, err, code = codec:encode(samples)
   if not codes then return nil, ('%s: %s'):format(args.recording:gsub('%c', '?'), err), code end
   local text = json.encode {codes = codes:totable()}
   if args.output == '-' then return common.print(text) end

@@ -23,7 +23,7 @@ function M.run(args)
   local text, err, code = common.text(args)
   if not text then return nil, err, code end
   local dir
-  dir, err, code = common.find_model(args.model, true)
+  dir, err, code = common.find_model(args.model)
   if not dir then return nil, err, code end
   local tok
   tok, err = Tokenizer.open(dir)

@@ -3,38 +3,31 @@
 
 local Backend = require 'argent.backend'
 local hub = require 'argent.hub'
+local models = require 'argent.models'
 
 local M = {}
 
--- The model's code, which needs the tokenizer's libraries. A module that failed once fails with
--- another message the second time, so the first is kept.
-local code, reason
-local function reader()
-  if not code and not reason then
-    local ok, qwen3_tts = pcall(require, 'argent.qwen3_tts')
-    if ok then code = qwen3_tts else reason = tostring(qwen3_tts):match '^[^\n]*' end
-  end
-  return code, reason
+-- What keeps a directory's networks from being assembled; nil when all is well. The model's code
+-- needs libraries of its own (the tokenizer's); a module that failed once fails with another
+-- message the second time, so the first is kept.
+local broken = {}
+local function fault_of(kind, dir, be)
+  if broken[kind] then return broken[kind] end
+  local ok, fault = pcall(kind.fault, dir, be)
+  if ok then return fault end
+  broken[kind] = tostring(fault):match '^[^\n]*'
+  return broken[kind]
 end
 
--- What keeps a directory's networks from being assembled; nil when all is well.
-local function fault_of(dir, be)
-  local qwen3_tts, err = reader()
-  if not qwen3_tts then return err end
-  local tts
-  tts, err = qwen3_tts.open(dir, {backend = be})
-  if not tts then return err end
-  return require('argent.qwen3_tts.analysis').lacks(tts)
-end
-
-local function describe(m, be)
-  m.missing = hub.missing_files(m.dir)
-  local cfg = require('argent.qwen3_tts.config').read(m.dir)
-  if cfg then m.kind, m.size = cfg.kind, cfg.size end
+local function describe(m, kind, be)
+  if not kind then kind, m.fault = models.of(m.dir) end
+  if not kind then return m end
+  for key, value in pairs(kind.describe(m.dir) or {}) do m[key] = value end
+  m.missing = hub.missing_files(m.dir, kind)
   if #m.missing > 0 then
     m.fault = 'without ' .. table.concat(m.missing, ', ')
   else
-    m.fault = fault_of(m.dir, be)
+    m.fault = fault_of(kind, m.dir, be)
   end
   collectgarbage()
   return m
@@ -55,14 +48,14 @@ end
 function M.all(asked)
   local list, by_dir = {}, {}
   local be = assert(Backend.open('cpu', {threads = 1, isa = 'plain'}))
-  local function add(name, from, dir, err)
+  local function add(name, from, dir, err, kind)
     local m = dir and by_dir[dir]
     if m then
       m.from = m.from or from
       return
     end
     m = {name = name, from = from, dir = dir, missing = {}, fault = err}
-    list[#list + 1] = dir and describe(m, be) or m
+    list[#list + 1] = dir and describe(m, kind, be) or m
     if dir then by_dir[dir] = m end
   end
   local named = os.getenv 'ARGENT_MODEL'
@@ -72,7 +65,7 @@ function M.all(asked)
   end
   if asked then find(asked, '-m') end
   if named and named ~= '' then find(named, 'ARGENT_MODEL') end
-  for _, m in ipairs(hub.cached()) do add(m.id, nil, m.dir) end
+  for _, m in ipairs(hub.cached()) do add(m.id, nil, m.dir, nil, m.model) end
   return list
 end
 

@@ -1,4 +1,5 @@
--- A linear layer: y = W x + b.
+-- A linear layer, y = W x + b, and the table lookup that is its transpose's cousin: both are a
+-- weight and a name.
 
 local ops = require 'argent.ops'
 

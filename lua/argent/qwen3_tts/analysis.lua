@@ -25,7 +25,7 @@ end
 
 --- What opens the codec's encoder.
 ---@param backend ag.Backend
----@param cfg argent.Config
+---@param cfg argent.CodecConfig
 ---@param w ag.Weights of the speech tokenizer
 ---@return fun(): ag.CodecEncoder?, string?, string?
 function M.codec_encoder(backend, cfg, w)
@@ -35,7 +35,7 @@ function M.codec_encoder(backend, cfg, w)
       return nil, w.path .. ': has no encoder (encoder.*), so recordings cannot become codes; '
         .. 'fetch the whole speech_tokenizer, or clone from the speaker vector alone', 'unsupported'
     end
-    local c, err = encoder_config.codec(cfg)
+    local c, err = encoder_config.codec {codec = cfg}
     return build('argent.qwen3_tts.codec_encoder', backend, c, err, scope)
   end)
 end

@@ -1,8 +1,7 @@
--- The codec decoder: codes [F, G] -> samples (REFERENCE.md, "Codec decoder"). Split residual
--- codebooks, a causal convolution, a sliding-window transformer, upsampling by transposed
--- convolutions and ConvNeXt blocks, then the waveform decoder of snakes and dilated convolutions.
--- Every layer looks back only, so codes may come in chunks of any size: a stream gives exactly what
--- one pass gives.
+-- The codec decoder: codes [F, G] -> samples (reference, section 8). Split residual codebooks, a
+-- causal convolution, a sliding-window transformer, upsampling by transposed convolutions and
+-- ConvNeXt blocks, then the waveform decoder of snakes and dilated convolutions. Everything looks
+-- back only, so codes may come in chunks of any size: a stream is exactly the one pass.
 
 local Backbone = require 'argent.nn.backbone'
 local Linear = require 'argent.nn.linear'
@@ -16,10 +15,13 @@ local NORM_EPS = 1e-6     -- of the ConvNeXt LayerNorm; not in the config
 local DILATIONS = {1, 3, 9}
 
 ---@class ag.CodecDecoder
+---@field model_type string of a codec that was opened alone, see argent.models
+---@field weights ag.Weights
+---@field backend ag.Backend
 ---@field rate integer samples a second
 ---@field samples_per_frame integer
----@field open_encoder fun(): ag.CodecEncoder?, string?, string? set by ag.qwen3_tts.open
-local CodecDecoder = {}
+---@field open_encoder fun(): ag.CodecEncoder?, string?, string? set by ag.qwen3_tts
+local CodecDecoder = {model_type = 'qwen3_tts_tokenizer_12hz'}
 CodecDecoder.__index = CodecDecoder
 
 local function load_quantizer(backend, cfg, scope)

@@ -52,6 +52,7 @@ local CODEC_TRANSFORMER = {
 ---@field upsampling_ratios integer[]
 ---@field transformer argent.LMConfig
 ---@field encoder table encoder_config, unchecked
+---@field file string where all this is from, for messages
 
 ---@class argent.Config
 ---@field kind 'custom_voice'|'base'|'voice_design'
@@ -61,7 +62,7 @@ local CODEC_TRANSFORMER = {
 ---@field predictor argent.LMConfig with num_code_groups; vocab_size is that of one codebook
 ---@field codec argent.CodecConfig
 ---@field speaker_encoder table? speaker_encoder_config, unchecked; base only
----@field default_voice string|false who speaks when no voice is named; set for the demo voice
+---@field default_voice string|false who speaks when no voice is named; `open` names the demo voice's
 ---@field generation table do_sample, temperature, ... as in generation_config.json
 
 -- Fields that a checked table may lack.
@@ -142,8 +143,8 @@ local function read_talker(s, kind)
   return t
 end
 
---- The decoder's section and the rates around it; they have to agree with talker and predictor.
-local function read_codec(s, talker, predictor)
+--- The decoder's section and the rates around it.
+local function read_codec(s)
   s:one_of('model_type', {'qwen3_tts_tokenizer_12hz'})
   local d = s:object('decoder_config')
   local c = {
@@ -157,7 +158,7 @@ local function read_codec(s, talker, predictor)
     decoder_dim = size(d, 'decoder_dim'),
     upsample_rates = d:integers('upsample_rates', MAX_STAGES, 1, MAX_SIZE),
     upsampling_ratios = d:integers('upsampling_ratios', MAX_STAGES, 1, MAX_SIZE),
-    encoder = s:object('encoder_config').values,
+    encoder = s:object('encoder_config').values, file = s.file,
   }
   c.transformer = transformer.transformer(d, CODEC_TRANSFORMER)
   c.transformer.hidden_act = CODEC_TRANSFORMER.hidden_act
@@ -175,14 +176,21 @@ local function read_codec(s, talker, predictor)
     'a multiple of %d (it is halved for each of upsample_rates)', halvings)
   d:expect(c.codebook_dim % 2 == 0, 'codebook_dim', 'an even number')
 
-  local groups = talker.num_code_groups
-  d:expect(c.num_quantizers == groups, 'num_quantizers', '%d (num_code_groups of %s)', groups,
+  s:expect(size(s, 'encoder_valid_num_quantizers') == c.num_quantizers,
+    'encoder_valid_num_quantizers', '%d (decoder_config.num_quantizers)', c.num_quantizers)
+  strict(c.transformer, 'cfg.codec.transformer')
+  return strict(c, 'cfg.codec')
+end
+
+--- What codec, talker and predictor say of the same thing.
+local function check_codec(s, talker, predictor)
+  local d, groups = s:object('decoder_config'), talker.num_code_groups
+  d:expect(d:get 'num_quantizers' == groups, 'num_quantizers', '%d (num_code_groups of %s)', groups,
     CONFIG)
-  s:expect(size(s, 'encoder_valid_num_quantizers') == groups, 'encoder_valid_num_quantizers',
+  s:expect(s:get 'encoder_valid_num_quantizers' == groups, 'encoder_valid_num_quantizers',
     '%d (num_code_groups of %s)', groups, CONFIG)
-  d:expect(c.codebook_size == predictor.vocab_size, 'codebook_size',
+  d:expect(d:get 'codebook_size' == predictor.vocab_size, 'codebook_size',
     '%d (code_predictor_config.vocab_size of %s)', predictor.vocab_size, CONFIG)
-  return c
 end
 
 local function read_generation(s)
@@ -246,12 +254,12 @@ end
 
 local function read(dir)
   local cfg = read_model(open(dir, CONFIG))
-  cfg.codec = read_codec(open(dir, CODEC), cfg.talker, cfg.predictor)
+  local codec = open(dir, CODEC)
+  check_codec(codec, cfg.talker, cfg.predictor)
+  cfg.codec = read_codec(codec)
   cfg.generation = strict(read_generation(open(dir, GENERATION)), 'cfg.generation')
   strict(cfg.talker, 'cfg.talker')
   strict(cfg.predictor, 'cfg.predictor')
-  strict(cfg.codec.transformer, 'cfg.codec.transformer')
-  strict(cfg.codec, 'cfg.codec')
   return strict(cfg, 'cfg')
 end
 
@@ -263,6 +271,15 @@ end
 function M.read(dir)
   check.type(dir, 'dir', 'string')
   return json.checked(read, dir)
+end
+
+--- Reads and checks the config.json of a codec in a directory of its own.
+---@param dir string
+---@return argent.CodecConfig? cfg
+---@return string? err
+function M.read_codec(dir)
+  check.type(dir, 'dir', 'string')
+  return json.checked(function() return read_codec(open(dir, CONFIG)) end)
 end
 
 return M

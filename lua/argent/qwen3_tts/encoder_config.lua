@@ -1,7 +1,6 @@
--- What the configuration says of the two analysis networks (REFERENCE.md, "Speaker encoder
--- configuration" and "Codec configuration"). It is checked like the rest, but only when one of them
--- is needed, as a model speaks without them. Fields that would make another network than the one
--- that is built are refused.
+-- What the configuration says of the two analysis networks (reference, 1.3 and 1.4), checked like
+-- the rest of it but only when one of them is needed: a model speaks without them. Fields that
+-- would make another network than the one that is built are refused.
 
 local json = require 'argent.json'
 local transformer = require 'argent.nn.config'
@@ -33,7 +32,7 @@ local TRANSFORMER = {
 ---@field codebook_dim integer
 
 local function read_codec(codec)
-  local s = json.object(codec.encoder, 'speech_tokenizer/config.json', 'encoder_config')
+  local s = json.object(codec.encoder, codec.file, 'encoder_config')
   local e = {
     rate = codec.input_sample_rate, samples_per_frame = codec.encode_downsample_rate,
     groups = codec.num_quantizers, codebook_size = size(s, 'codebook_size'),
@@ -69,7 +68,7 @@ local function read_codec(codec)
 end
 
 --- The codec's encoder.
----@param cfg argent.Config
+---@param cfg argent.Config|{codec: argent.CodecConfig}
 ---@return argent.CodecEncoderConfig?
 ---@return string? err
 function M.codec(cfg)

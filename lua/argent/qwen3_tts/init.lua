@@ -1,5 +1,5 @@
 -- Qwen3-TTS from a model directory in the released layout. `open` reads the config, assembles the
--- networks and returns what speaks.
+-- networks and returns what speaks; `codec` opens the codec alone.
 
 local Backend = require 'argent.backend'
 local CodePredictor = require 'argent.qwen3_tts.code_predictor'
@@ -14,12 +14,57 @@ local check = require 'argent.check'
 local config = require 'argent.qwen3_tts.config'
 local dtypes = require 'argent.dtype'
 local hub = require 'argent.hub'
+local lfs = require 'lfs'
 local weights = require 'argent.weights'
 
 local M = {}
 
 
 M.find = hub.find
+
+-- The backend of the options, else the CPU.
+local function backend_of(opts)
+  if opts.backend then return opts.backend end
+  local backend, err, code = Backend.open 'cpu'
+  return backend, err, code
+end
+
+-- The codec's networks, of weights that lie open; its encoder waits until it is needed.
+local function load_codec(backend, cfg, w)
+  local codec = CodecDecoder.load(backend, cfg, w:scope 'decoder.')
+  codec.open_encoder = analysis.codec_encoder(backend, cfg, w)
+  codec.weights = w
+  return codec
+end
+
+--- Opens the codec alone, for codes of recordings and sound of codes: codec:encode, codec:decode,
+--- codec:stream. It does not speak.
+---@param name? string a directory of the codec (its own, or the speech_tokenizer of a model), that
+---of a model, or what `find` finds
+---@param opts? {backend: ag.Backend?} default CPU, one thread per core; the codec is f32
+---@return ag.CodecDecoder? codec
+---@return string? err one line
+---@return string? code
+function M.codec(name, opts)
+  if name ~= nil then check.type(name, 'codec: model', 'string') end
+  opts = check.options(opts, 'codec', {'backend', 'dtype'})
+  local backend, err, code = backend_of(opts)
+  if not backend then return nil, err, code end
+  local dir, cfg, w, codec
+  dir, err, code = hub.find(name, nil, 'codec')
+  if not dir then return nil, err, code end
+  if lfs.attributes(dir .. '/speech_tokenizer/config.json') then
+    dir = dir .. '/speech_tokenizer'
+  end
+  cfg, err = config.read_codec(dir)
+  if not cfg then return nil, ('%s/%s'):format(dir, err), 'format' end
+  w, err, code = weights.open(dir, {backend = backend})
+  if not w then return nil, err, code or 'format' end
+  codec, err, code = weights.build(function() return load_codec(backend, cfg, w) end)
+  if not codec then return nil, err, code or 'format' end
+  codec.dir = dir
+  return codec
+end
 
 --- Opens a model. Without a name it is what `find` finds, at last the demo voice, whose first voice
 --- speaks when none is named.
@@ -35,11 +80,8 @@ function M.open(name, opts)
   if name ~= nil then check.type(name, 'open: model', 'string') end
   opts = check.options(opts, 'open', {'backend', 'dtype'})
   local dtype = check.one_of(opts.dtype or 'bf16', 'open: dtype', dtypes.weights)
-  local backend, err, code = opts.backend
-  if not backend then
-    backend, err, code = Backend.open 'cpu'
-    if not backend then return nil, err, code end
-  end
+  local backend, err, code = backend_of(opts)
+  if not backend then return nil, err, code end
   local cfg, tokenizer, w, cw, dir
   dir, err, code = hub.find(name)
   if not dir then return nil, err, code end
@@ -57,8 +99,7 @@ function M.open(name, opts)
     local talker = Talker.load(backend, cfg.talker, w:scope 'talker.', dtype)
     local predictor = CodePredictor.load(backend, cfg.predictor, cfg.talker.hidden_size,
       w:scope 'talker.code_predictor.', dtype)
-    local codec = CodecDecoder.load(backend, cfg.codec, cw:scope 'decoder.')
-    codec.open_encoder = analysis.codec_encoder(backend, cfg, cw)
+    local codec = load_codec(backend, cfg.codec, cw)
     return setmetatable({
       dir = dir, cfg = cfg, backend = backend, dtype = dtype, tokenizer = tokenizer,
       weights = w, codec_weights = cw,
