@@ -1,5 +1,5 @@
--- say --each: many lines, one file each; resumed, reported, never half-written. And text that comes
--- over standard input while it is spoken.
+-- say --each: many lines, one file each; resumed, remade when they change, reported, never
+-- half-written. And text that comes over standard input while it is spoken.
 
 local command = require 'support.command'
 local golden = require 'support.golden'
@@ -49,25 +49,188 @@ describe('say --each', function()
     return s
   end
 
-  it('makes a file for every line that holds something', function()
+  -- The bytes of a text spoken alone.
+  local function alone(text, ...)
+    local path = dir .. '/alone.wav'
+    local r = command.run {'say', text, '-m', model, '--max-frames', '6', '-o', path, ...}
+    assert.equal(0, r.code, r.err)
+    return bytes 'alone.wav'
+  end
+
+  it('makes a file for every line that holds something, by the number of the line', function()
     local r = each()
     assert.equal(0, r.code, r.err)
-    assert.equal('01.wav 02.wav 03.wav', files(dir .. '/out'))
+    assert.equal('01.wav 03.wav 05.wav', files(dir .. '/out'))
     assert.matches('3 made, 0 skipped, 0 failed\n$', r.err)
-    local single = command.run {'say', 'Two here.', '-m', model, '--voice', 'ryan', '--seed', '6',
-      '--max-frames', '6', '-o', dir .. '/single.wav'}
-    assert.equal(0, single.code)
-    assert.equal(bytes 'single.wav', bytes 'out/02.wav')
+    assert.is_true(alone('Two here.', '--voice', 'ryan', '--seed', '7') == bytes 'out/03.wav')
   end)
 
   it('done again makes only what is not there, with the same bytes', function()
     each()
-    local second = bytes 'out/02.wav'
-    os.remove(dir .. '/out/02.wav')
+    local second = bytes 'out/03.wav'
+    os.remove(dir .. '/out/03.wav')
     local r = each()
     assert.matches('1 made, 2 skipped, 0 failed\n$', r.err)
-    assert.equal(second, bytes 'out/02.wav')
+    assert.is_true(second == bytes 'out/03.wav')
     assert.matches('0 made, 3 skipped, 0 failed\n$', each().err)
+  end)
+
+  it('done again makes the sound again whose codes are not there', function()
+    local codes = {'--codes', dir .. '/codes/%d.json'}
+    each(codes)
+    local first = bytes 'codes/1.json'
+    os.remove(dir .. '/codes/1.json')
+    assert.matches('1 made, 2 skipped, 0 failed\n$', each(codes).err)
+    assert.equal(first, bytes 'codes/1.json')
+  end)
+
+  it('makes again what would come out otherwise, and nothing else', function()
+    local function again(made, more, text)
+      local r = each(more, nil, text)
+      assert.equal(0, r.code, r.err)
+      assert.matches(('%d made, %d skipped, 0 failed\n$'):format(made, 3 - made), r.err)
+    end
+    again(3)
+    again(1, {}, 'One.\n\nTwo there.\r\n   \nThree.\n')
+    assert.is_true(alone('Two there.', '--voice', 'ryan', '--seed', '7') == bytes 'out/03.wav')
+    again(1)
+    for _, more in ipairs {{'--voice', 'eric'}, {'--temperature', '0.5'}, {'--greedy'},
+      {'--language', 'english'}, {'--max-frames', '5'}, {'--bits', '24'}, {'--dtype', 'f32'},
+      {'--seed', '6'}} do
+      again(3, more)
+      again(0, more)
+    end
+    -- The model's weights, not where they lie or when they were written.
+    local copy = dir .. '/model'
+    os.execute(('cp -rL %s %s && chmod -R u+w %s'):format(command.quote(model), copy, copy))
+    again(3)
+    again(0, {'-m', copy})
+    local f = assert(io.open(copy .. '/model.safetensors', 'r+b'))
+    f:seek('end', -2)
+    f:write '\1\1'
+    f:close()
+    again(3, {'-m', copy})
+  end)
+
+  it('without a seed keeps what is there, whatever it was spoken with', function()
+    local function unseeded(text)
+      return command.run {'say', '-f', st.write(text, dir .. '/lines.txt'), '--each', '-m', model,
+        '--voice', 'ryan', '--max-frames', '3', '-o', dir .. '/out/%d.wav'}
+    end
+    assert.matches('2 made, 0 skipped, 0 failed\n$', unseeded('a\nb\n').err)
+    assert.matches('1 made, 2 skipped, 0 failed\n$', unseeded('a\nb\nc\n').err)
+  end)
+
+  it('believes no manifest that was cut short, and no file it knows nothing of', function()
+    each()
+    local path = dir .. '/out/.argent-each.jsonl'
+    local text = bytes 'out/.argent-each.jsonl'
+    st.write(text:sub(1, #text - 20), path)
+    assert.matches('1 made, 2 skipped, 0 failed\n$', each().err)
+    assert.matches('0 made, 3 skipped, 0 failed\n$', each().err)
+    os.remove(path)
+    assert.matches('3 made, 0 skipped, 0 failed\n$', each().err)
+  end)
+
+  describe('of JSON objects', function()
+    local function json_lines(text, ...)
+      return command.run {'say', '-f', st.write(text, dir .. '/lines.jsonl'), '--each', '-m', model,
+        '--voice', 'ryan', '--seed', '5', '--max-frames', '6', ...}
+    end
+
+    it('speaks each with options of its own, under its id', function()
+      local r = json_lines([[
+{"id": "one", "text": "One.", "voice": "eric", "top_k": 3}
+
+{"text": "Two.\n", "seed": 99, "max-frames": 4, "greedy": false, "language": null}
+{"id": 7, "text": "Three.", "greedy": true}
+]], '-o', dir .. '/out/%s.wav', '--json')
+      assert.equal(0, r.code, r.err)
+      assert.equal('3.wav 7.wav one.wav', files(dir .. '/out'))
+      assert.is_true(alone('One.', '--voice', 'eric', '--top-k', '3', '--seed', '5')
+        == bytes 'out/one.wav')
+      assert.is_true(alone('Two.', '--voice', 'ryan', '--seed', '99', '--max-frames', '4')
+        == bytes 'out/3.wav')
+      assert.is_true(alone('Three.', '--voice', 'ryan', '--greedy') == bytes 'out/7.wav')
+      local told = {}
+      for line in r.out:gmatch '[^\n]+' do told[#told + 1] = json.decode(line, 'line') end
+      assert.same({'one', 1}, {told[1].id, told[1].line})
+      assert.same({nil, 3}, {told[2].id, told[2].line})
+    end)
+
+    it('numbers by the line of the file when the name has a number', function()
+      local r = json_lines('\n{"id": "a", "text": "One."}\n', '-o', dir .. '/out/%d.wav')
+      assert.equal(0, r.code, r.err)
+      assert.equal('2.wav', files(dir .. '/out'))
+    end)
+
+    it('overrides one switch of the command', function()
+      local r = json_lines('{"text": "One.", "greedy": false}\n', '--greedy', '-o',
+        dir .. '/out/%d.wav')
+      assert.equal(0, r.code, r.err)
+      assert.is_true(alone('One.', '--voice', 'ryan', '--seed', '5') == bytes 'out/1.wav')
+    end)
+
+    it('reports by its number each line that cannot be spoken, and does the rest', function()
+      local r = json_lines([[
+{"text": "One.", "id": "a"}
+{"text": "x", "vioce": "eric"}
+{"text": "x", "model": "y"}
+{"text": "x", "temperature": 0}
+{"text": "x", "greedy": "yes"}
+{"text": "x", "voice": ["ryan"]}
+{"text": 5}
+{"id": "b"}
+{"text": "x", "id": "a"}
+{"text": "x", "id": "../c"}
+{"text": "x", "layout": "hole"}
+not json
+["text"]
+{"text": "x", "voice": "rayn"}
+{"text": "Last.", "id": "z"}
+]], '-o', dir .. '/out/%s.wav')
+      assert.equal(4, r.code)
+      assert.equal('a.wav z.wav', files(dir .. '/out'))
+      assert.matches('2 made, 0 skipped, 13 failed\n$', r.err)
+      for number, why in pairs {
+        [2] = "unknown option 'vioce', did you mean voice?",
+        [3] = "unknown option 'model'; a line has id, text, and options of speech",
+        [4] = "--temperature: expected a number from 0.001 to 1000, got '0'; --greedy takes the "
+          .. 'most likely code at every step',
+        [5] = 'greedy: expected true or false',
+        [6] = 'voice: expected a text or a number',
+        [7] = 'text: expected a text',
+        [8] = 'it has no text',
+        [9] = "id 'a': is that of line 1 too",
+        [10] = "id '../c': cannot be the name of a file",
+        [11] = "argument for option '--layout' must be one of 'whole', 'stream'",
+        [12] = 'the line: not valid JSON: Expected value but found invalid token at character 1',
+        [13] = 'expected a JSON object',
+      } do
+        local line = ('argent: say: line %d: %s\n'):format(number, why)
+        assert.is_truthy(r.err:find(line, 1, true), line .. r.err)
+      end
+      assert.is_truthy(r.err:find("argent: say: line 14: unknown voice 'rayn'", 1, true))
+    end)
+
+    it('clones a voice that several lines name once, and replaces that of the command', function()
+      local base
+      for _, m in ipairs(golden.models()) do
+        if m.name == 'base' then base = m end
+      end
+      local recording = base.dir .. '/reference.wav'
+      local voice = dir .. '/a.voice'
+      assert.equal(0, command.run({'clone', recording, '-m', base.model, '-o', voice}).code)
+      local r = command.run {'say', '-f', st.write(([[
+{"text": "One."}
+{"text": "One.", "ref_audio": "%s", "ref_text": "A voice that speaks softly.", "seed": 1}
+{"text": "One.", "ref_audio": "%s", "seed": 1}
+]]):format(recording, recording), dir .. '/v.jsonl'), '--each', '-m', base.model, '--voice', voice,
+        '--seed', '1', '--max-frames', '5', '-o', dir .. '/out/%d.wav'}
+      assert.equal(0, r.code, r.err)
+      assert.is_true(bytes 'out/1.wav' == bytes 'out/3.wav')
+      assert.is_true(bytes 'out/1.wav' ~= bytes 'out/2.wav')
+    end)
   end)
 
   it('reports a line that fails, does the rest, and ends with its exit code', function()
@@ -80,40 +243,43 @@ describe('say --each', function()
 
   it('interrupted leaves no file half-written, and is resumed', function()
     local text = ('A longer line of some words, to take its time. '):rep(3) .. '\n'
-    local slow = {'--max-frames', '4000'}
-    local r = each(slow, {interrupt = 0.8}, text:rep(150))
+    local slow = {'--max-frames', '200'}
+    local r = each(slow, {interrupt = 0.8}, text:rep(60))
     assert.equal(130, r.code, r.err)
     local before = files(dir .. '/out')
     assert.is_nil(before:find 'partial')
     local count = select(2, before:gsub('%.wav', ''))
-    assert.is_true(count < 150, before)
+    assert.is_true(count < 60, before)
     for name in before:gmatch '%S+' do
       assert.is_true(#bytes('out/' .. name) > 44)
     end
-    r = each({'--max-frames', '2'}, nil, text:rep(150))
+    r = each(slow, nil, text:rep(60))
     assert.equal(0, r.code, r.err)
-    assert.matches(('%d made, %d skipped, 0 failed\n$'):format(150 - count, count), r.err)
-    assert.equal(150, select(2, files(dir .. '/out'):gsub('%.wav', '')))
+    local made, skipped = r.err:match '(%d+) made, (%d+) skipped, 0 failed\n$'
+    assert.equal(60, made + skipped)
+    -- Between a sound's name and the note of what it was made of may be one Ctrl-C.
+    assert.is_true(count - skipped <= 1, r.err)
+    assert.equal(60, select(2, files(dir .. '/out'):gsub('%.wav', '')))
   end)
 
   it('writes codes beside, and an object of JSON for each', function()
     local r = each {'--codes', dir .. '/codes/%d.json', '--json'}
     assert.equal(0, r.code, r.err)
-    assert.equal('1.json 2.json 3.json', files(dir .. '/codes'))
-    local n = 0
+    assert.equal('1.json 3.json 5.json', files(dir .. '/codes'))
+    local n = -1
     for line in r.out:gmatch '[^\n]+' do
-      n = n + 1
+      n = n + 2
       local stats = json.decode(line, 'stats')
       assert.equal(('%s/out/%02d.wav'):format(dir, n), stats.file)
       assert.equal(4 + n, stats.seed)
       assert.is_true(stats.frames >= 1 and stats.seconds > 0)
     end
-    assert.equal(3, n)
+    assert.equal(5, n)
   end)
 
   it('refuses names that are no template, and texts without a line', function()
-    for _, name in ipairs {'x.wav', '%d%d.wav', '%s.wav', '%5.2f.wav', '%%d.wav', '%d%', '-',
-      '%1000d.wav'} do
+    for _, name in ipairs {'x.wav', '%d%d.wav', '%s%d.wav', '%5.2f.wav', '%%d.wav', '%d%', '-',
+      '%1000d.wav', '%5s.wav', '%d/x.wav', '%d/%d.wav'} do
       local r = each {'-o', name}
       assert.equal(2, r.code, name .. r.err)
       assert.equal(1, select(2, r.err:gsub('\n', '\n')))
@@ -123,6 +289,14 @@ describe('say --each', function()
     assert.equal(4, r.code)
     assert.matches('no line holds any text', r.err)
     assert.equal('lines.txt', files(dir))
+  end)
+
+  it('refuses a seed with which the last line would have one above 2^53', function()
+    local r = each({'--seed', '9007199254740989'})
+    assert.equal('argent: say: --seed 9007199254740989: line 5 would have a seed above 2^53; give '
+      .. 'one of at most 9007199254740988\n', r.err)
+    assert.equal(2, r.code)
+    assert.equal(0, each({'--seed', '9007199254740988', '--json'}).code)
   end)
 
   describe('text from standard input', function()

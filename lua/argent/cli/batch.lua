@@ -1,22 +1,30 @@
--- say --each: every line of a text its own sound file. Done again it makes what is not there yet; a
--- line that fails is reported, and the rest is done.
+-- say --each: every line of a text its own sound file. Done again it makes what is not there yet
+-- or would come out otherwise; a line that fails is reported, and the rest is done.
 
 local common = require 'argent.cli.common'
 local lfs = require 'lfs'
 local lib = require 'argent.ffi'
+local lines = require 'argent.cli.lines'
+local manifest = require 'argent.cli.manifest'
 local output = require 'argent.cli.output'
+local sampling = require 'argent.qwen3_tts.sampling'
+local speech = require 'argent.cli.speech'
 
 local M = {}
 
---- Refuses a template that does not hold exactly one number: 'out/%03d.wav'.
+--- Refuses a template that does not hold exactly one number or id, in the file's name:
+--- 'out/%03d.wav', 'out/%s.wav'.
 ---@return boolean? ok
 ---@return string? err
 ---@return string? code
 function M.check_template(template, option)
-  local rest, numbers = template:gsub('%%%%', ''):gsub('%%0?%d?%d?d', '')
-  if numbers ~= 1 or rest:find '%%' then
-    return nil, ("%s: with --each the name needs one number, as in 'out/%%03d.wav' (%%%% is a "
-      .. 'per cent sign)'):format(option), 'usage'
+  local folder, name = template:gsub('%%%%', ''):match '^(.-)([^/]*)$'
+  local rest, numbers = name:gsub('%%0?%d?%d?d', '')
+  local ids
+  rest, ids = rest:gsub('%%s', '')
+  if numbers + ids ~= 1 or rest:find '%%' or folder:find '%%' then
+    return nil, ("%s: with --each the file's name needs one number or id, as in 'out/%%03d.wav' or "
+      .. "'out/%%s.wav' (%%%% is a per cent sign)"):format(option), 'usage'
   end
   return true
 end
@@ -25,30 +33,72 @@ local function exists(path)
   return lfs.attributes(path, 'mode') ~= nil
 end
 
+local function split(path)
+  local folder, name = path:match '^(.*)/([^/]*)$'
+  if not folder then return '.', path end
+  return folder == '' and '/' or folder, name
+end
+
 -- The folder of a path, made when only itself is missing.
 local function make_folder(path)
-  local folder = path:match '^(.+)/[^/]*$'
-  if not folder or exists(folder) then return true end
+  local folder = split(path)
+  if exists(folder) then return true end
   local ok, err = lfs.mkdir(folder)
   if not ok and not exists(folder) then return nil, ('%s: %s'):format(folder, err), 'io' end
   return true
 end
 
--- The lines that hold something, with the number of each among them.
-local function lines_of(text)
-  local list = {}
-  for line in (text .. '\n'):gmatch '(.-)\r?\n' do
-    if line:find '%S' then list[#list + 1] = line end
+local function takes_id(template)
+  return template:gsub('%%%%', ''):find '%%s' ~= nil
+end
+
+-- Refuses ids that cannot name the files of their lines.
+local function check_ids(list, by_id)
+  local taken = {}
+  for _, line in ipairs(list) do
+    line.id_or_number = line.id or tostring(line.number)
+    local id = line.id_or_number
+    if by_id and not line.err then
+      if id == '' or #id > 200 or id:find '^%.' or id:find '[/%c]' then
+        line.err = ("id '%s': cannot be the name of a file"):format(id)
+      elseif taken[id] then
+        line.err = ("id '%s': is that of line %d too"):format(id, taken[id])
+      end
+      taken[id] = taken[id] or line.number
+    end
   end
-  return list
+end
+
+local function fill(template, line)
+  return template and template:format(takes_id(template) and line.id_or_number or line.number)
+end
+
+-- What a line is spoken with, and a hash of all that its sound depends on. A seed from the clock is
+-- not among it: any will do.
+local function prepare(self, line)
+  local args = lines.merge(self.args, line)
+  local ok, err, code = speech.check(args)
+  if not ok then return nil, err, code end
+  local opts
+  opts, err, code = speech.of(self.tts, args, self.voices)
+  if not opts then return nil, err, code end
+  opts.text = line.text
+  local parts = {model = self.model, dtype = self.tts.dtype, bits = args.bits}
+  for k, v in pairs(opts) do parts[k] = v end
+  parts.reference = opts.reference and opts.reference:checksum()
+  if not line.given.seed then
+    opts.seed = self.seed + line.number - 1
+    parts.seed = args.seed and opts.seed
+  end
+  return opts, manifest.hash(parts)
 end
 
 -- One line; nil, err, code as elsewhere, and what is raised too. Ctrl-C is passed on.
 local function speak(tts, opts, args)
   local ok, stats, err, code = pcall(function()
-    local chunks, speech, fault = tts:stream(opts)
-    if not chunks then return nil, speech, fault end
-    local stats, message, kind = output.save(tts, chunks, speech, args)
+    local chunks, begun, fault = tts:stream(opts)
+    if not chunks then return nil, begun, fault end
+    local stats, message, kind = output.save(tts, chunks, begun, args)
     return stats, message, kind
   end)
   if not ok then
@@ -58,47 +108,74 @@ local function speak(tts, opts, args)
   return stats, err, code
 end
 
+-- Makes the sound of a line, unless it is there: 'made', 'skipped', or nil, err, code.
+local function make(self, line, label)
+  if line.err then return nil, line.err, 'value' end
+  local args = self.args
+  local one = {
+    output = fill(args.output, line), codes = fill(args.codes, line), bits = args.bits,
+    play = args.play, verbose = args.verbose, json = args.json, label = label,
+    about = {line = line.number, id = line.id},
+  }
+  local _, file = split(one.output)
+  local opts, sum, code = prepare(self, line)
+  if not opts then return nil, sum, code end
+  if self.manifest:has(file, sum) and exists(one.output) and (not one.codes or exists(one.codes))
+  then
+    return 'skipped'
+  end
+  local ok, err
+  if self.manifest.hashes[file] then
+    ok, err, code = self.manifest:note {file = file}
+    if not ok then return nil, err, code end
+  end
+  local stats
+  stats, err, code = speak(self.tts, opts, one)
+  if not stats then return nil, err, code end
+  ok, err, code = self.manifest:note {
+    file = file, hash = sum, line = line.number, id = line.id, seed = stats.seed,
+    seconds = stats.seconds,
+  }
+  return ok and 'made', err, code
+end
+
 --- Speaks every line.
 ---@param tts ag.Synthesizer
 ---@param text string
----@param opts ag.Speech without text; line i has seed + i - 1
----@param args table of the command: output and codes are templates
+---@param args table of the command: output and codes are templates; line n has seed + n - 1
 ---@return integer? exit_code of the first line that failed, else 0
 ---@return string? err
 ---@return string? code
-function M.run(tts, text, opts, args)
-  local lines = lines_of(text)
-  if #lines == 0 then return nil, 'no line holds any text', 'value' end
-  local ok, err, code = make_folder(args.output)
-  if ok and args.codes then ok, err, code = make_folder(args.codes) end
-  if not ok then return nil, err, code end
-  if opts.seed > 2 ^ 53 - (#lines - 1) then
+function M.run(tts, text, args)
+  local list = lines.read(text)
+  if #list == 0 then return nil, 'no line holds any text', 'value' end
+  local seed, last = sampling.seed(args, 0), list[#list].number
+  if seed > 2 ^ 53 - (last - 1) then
     return nil, ('--seed %.0f: line %d would have a seed above 2^53; give one of at most %.0f')
-      :format(opts.seed, #lines, 2 ^ 53 - #lines + 1), 'usage'
+      :format(seed, last, 2 ^ 53 - (last - 1)), 'usage'
   end
-  local made, skipped, failed, first_code = 0, 0, 0, 0
-  for i, line in ipairs(lines) do
-    local one = {
-      output = args.output:format(i), codes = args.codes and args.codes:format(i), bits = args.bits,
-      verbose = args.verbose, json = args.json, label = ('line %d of %d: '):format(i, #lines),
-    }
-    if exists(one.output) and (not one.codes or exists(one.codes)) then
-      skipped = skipped + 1
-    else
-      local o = {text = line, seed = opts.seed + i - 1}
-      for k, v in pairs(opts) do o[k] = o[k] or v end
-      local stats
-      stats, err, code = speak(tts, o, one)
-      if stats then
-        made = made + 1
-      else
-        failed = failed + 1
-        if first_code == 0 then first_code = common.exit[code] or common.exit.internal end
-        common.note(('argent: say: line %d: %s'):format(i, (err:gsub('%s*\n%s*', '; '))))
-      end
+  local ok, err, code = make_folder(args.output:format(1))
+  if ok and args.codes then ok, err, code = make_folder(args.codes:format(1)) end
+  if not ok then return nil, err, code end
+  check_ids(list, takes_id(args.output) or takes_id(args.codes or ''))
+  local self = {
+    tts = tts, args = args, seed = seed, voices = {}, model = manifest.fingerprint(tts.dir),
+  }
+  self.manifest, err, code = manifest.open((split(args.output:format(1))))
+  if not self.manifest then return nil, err, code end
+
+  local count, first_code = {made = 0, skipped = 0, failed = 0}, 0
+  for i, line in ipairs(list) do
+    local done
+    done, err, code = make(self, line, ('%d of %d: '):format(i, #list))
+    if not done then
+      done = 'failed'
+      if first_code == 0 then first_code = common.exit[code] or common.exit.internal end
+      common.note(('argent: say: line %d: %s'):format(line.number, (err:gsub('%s*\n%s*', '; '))))
     end
+    count[done] = count[done] + 1
   end
-  common.note(('%d made, %d skipped, %d failed'):format(made, skipped, failed))
+  common.note(('%d made, %d skipped, %d failed'):format(count.made, count.skipped, count.failed))
   return first_code
 end
 

@@ -116,16 +116,19 @@ function M.text_from_input(args)
 end
 
 --- The text of `-f FILE`, of standard input, or of the arguments joined by spaces, byte for byte.
+---@param args table
+---@param limit? integer bytes, default 1 MB
 ---@return string? text
 ---@return string? err
 ---@return string? code
-function M.text(args)
+function M.text(args, limit)
+  limit = limit or TEXT_LIMIT
   local words = type(args.text) == 'table' and args.text or {args.text}
   if args.file and #words > 0 then
     return nil, 'the text is given twice: as arguments and by --file', 'usage'
   end
-  if M.text_from_input(args) then return M.read_input('-', TEXT_LIMIT) end
-  if args.file then return M.read_input(args.file, TEXT_LIMIT) end
+  if M.text_from_input(args) then return M.read_input('-', limit) end
+  if args.file then return M.read_input(args.file, limit) end
   if #words == 0 then
     return nil, 'no text: give it as an argument, with -f FILE, or - for standard input', 'usage'
   end

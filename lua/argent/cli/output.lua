@@ -100,7 +100,7 @@ end
 ---@param next_chunk fun(): ag.Chunk?
 ---@param speech ag.SpeechSoFar|ag.Feed
 ---@param args table output?, bits, play?, codes?, verbose?, json?; label: in front of the progress
----line
+---line; about: more for --json
 ---@return table? stats of the speech
 ---@return string? err
 ---@return string? code
@@ -138,6 +138,7 @@ function M.save(tts, next_chunk, speech, args)
   end
   if args.json then
     stats.file = name
+    for k, v in pairs(args.about or {}) do stats[k] = v end
     ok, err, code = common.print(json.encode(stats))
     if not ok then return nil, err, code end
   end

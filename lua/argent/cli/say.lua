@@ -4,7 +4,6 @@ local batch = require 'argent.cli.batch'
 local common = require 'argent.cli.common'
 local output = require 'argent.cli.output'
 local paths = require 'argent.cli.paths'
-local sampling = require 'argent.qwen3_tts.sampling'
 local sound = require 'argent.cli.sound'
 local speech = require 'argent.cli.speech'
 
@@ -17,12 +16,16 @@ function M.parser(p)
   sound.options(p)
   p:option('--codes', 'Also write the codes, as JSON.'):argname '<file>'
   speech.options(p)
-  p:flag('--each', "Every line its own sound; -o and --codes are then names like 'out/%03d.wav'. "
-    .. 'Files that are there already are skipped.')
+  p:flag('--each', "Every line its own sound; -o and --codes are then names like 'out/%03d.wav' "
+    .. "(the line's number) or 'out/%s.wav' (its id). What is there already, made of the same, is "
+    .. 'skipped.')
   p:flag('--json', 'Print a JSON object about each sound: file, seconds, frames, seed, times.')
   p:epilog [[
 Without a text, and for -, standard input is read; in the layout stream (that of Base models) it is
 spoken while it comes. Line breaks at the end of the text, wherever it comes from, are not spoken.
+
+A line of --each is a text, or a JSON object with text, id, and options of its own:
+  {"id": "greeting", "text": "Good morning.", "voice": "ryan", "top_k": 20}
 
 Without -m, ARGENT_MODEL or a model in the hub's cache the demo voice speaks: English, short
 sentences of plain words. To get a released model:
@@ -84,6 +87,7 @@ function M.run(args)
   end
   tts, err, code = common.open_model(args)
   if not tts then return nil, err, code end
+  if args.each then return batch.run(tts, text, args) end
   local opts
   opts, err, code = speech.of(tts, args)
   if not opts then return nil, err, code end
@@ -99,10 +103,6 @@ function M.run(args)
   if not text then
     text, err, code = speech.text(args)
     if not text then return nil, err, code end
-  end
-  if args.each then
-    opts.seed = sampling.seed(opts, 0)
-    return batch.run(tts, text, opts, args)
   end
   opts.text = text
   local chunks, spoken

@@ -6,6 +6,8 @@ local paths = require 'argent.cli.paths'
 
 local M = {}
 
+local EACH_LIMIT = 2 ^ 26 -- bytes of all lines of --each
+
 local SPEECH = {
   'voice', 'language', 'instruct', 'layout', 'split', 'special', 'seed', 'greedy', 'max_frames',
   'temperature', 'top_k', 'top_p', 'repetition_penalty',
@@ -51,7 +53,7 @@ end
 ---@return string? err
 ---@return string? code
 function M.text(args)
-  local text, err, code = common.text(args)
+  local text, err, code = common.text(args, args.each and EACH_LIMIT)
   if not text then return nil, err, code end
   return (text:gsub('[\r\n]+$', ''))
 end
@@ -98,8 +100,10 @@ local function misfit(tts, args)
 end
 
 -- The voice that a Base model is to speak with: nil when none is asked for, false for a fault.
-local function reference(tts, args)
+local function reference(tts, args, voices)
   local voice, err, code
+  local key = ('%s\0%s'):format(args.ref_audio or args.voice, args.ref_text or '')
+  if voices and voices[key] then return voices[key] end
   if args.ref_audio then
     voice, err, code = tts:clone {audio = args.ref_audio, text = args.ref_text}
   elseif args.voice and args.voice:find '%.voice$' then
@@ -107,21 +111,23 @@ local function reference(tts, args)
   else
     return nil
   end
+  if voices then voices[key] = voice end
   return voice or false, err, code
 end
 
 --- What they give to tts:say and its relatives; the text is still missing.
 ---@param tts ag.Synthesizer
 ---@param args table parsed options
+---@param voices? table keeps the voices that were made, for the next time
 ---@return ag.Speech?
 ---@return string? err
 ---@return string? code of the voice file or the recording
-function M.of(tts, args)
+function M.of(tts, args, voices)
   local fault = misfit(tts, args)
   if fault then return nil, fault, 'value' end
   local opts = {}
   for _, name in ipairs(SPEECH) do opts[name] = args[name] end
-  local voice, err, code = reference(tts, args)
+  local voice, err, code = reference(tts, args, voices)
   if voice == false then return nil, err, code end
   if voice then opts.reference, opts.voice = voice, nil end
   return opts

@@ -1,8 +1,8 @@
 -- A voice made from a recording (Base models): who speaks, as a vector, and, for in-context
 -- cloning, the codes of the recording and what is said in it. Kept in a safetensors file.
 
-local ffi = require 'ffi'
 local check = require 'argent.check'
+local hash = require 'argent.hash'
 local io_tensors = require 'argent.io'
 local read = require 'argent.audio.read'
 local tensor = require 'argent.tensor'
@@ -147,24 +147,26 @@ local function description(tts, voice)
   }
 end
 
--- FNV-1a of all that a file holds, so that one that was changed is not believed.
+-- Of all that a file holds, so that one that was changed is not believed.
 local function checksum(voice, meta)
-  local hash, prime = 0xcbf29ce484222325ULL, 0x100000001b3ULL
-  local function add(ptr, n)
-    local bytes = ffi.cast('const uint8_t *', ptr)
-    for i = 0, n - 1 do hash = bit.bxor(hash, bytes[i] + 0ULL) * prime end
-  end
+  local sum = hash.new()
   local speaker, d = voice.speaker:host()
-  add(speaker, 4 * d)
+  sum:add(speaker, 4 * d)
   if voice.codes then
     local codes, n = voice.codes:host()
-    add(codes, 4 * n)
+    sum:add(codes, 4 * n)
   end
   for _, key in ipairs {'format', 'version', 'model', 'size', 'hidden_size', 'code_groups',
     'text'} do
-    add(meta[key], #meta[key] + 1) -- with its final zero byte, so that texts do not run together
+    sum:add(meta[key], #meta[key] + 1) -- with its final zero byte: texts do not run together
   end
-  return bit.tohex(hash, 16)
+  return sum:hex()
+end
+
+--- A name for the voice and its text: the same again means the same speech.
+---@return string hex
+function Voice:checksum()
+  return checksum(self, description(self.tts, self))
 end
 
 --- Writes the voice to a file, whole or not at all.

@@ -1,0 +1,111 @@
+-- What the sounds of `say --each` were made of, in a file beside them: one that would come out the
+-- same is not made again, one whose text, voice, options or model have changed is. An object a
+-- line; the last one about a sound counts, so that a line is only ever added.
+
+local hash = require 'argent.hash'
+local json = require 'argent.json'
+local lfs = require 'lfs'
+
+local M = {}
+
+local NAME = '.argent-each.jsonl'
+-- Of each file of a model this much is looked at, at its beginning, middle and end.
+local SAMPLE = 65536
+
+-- Adds a file to a hash: its size and samples of it.
+local function add_file(sum, path, name)
+  local f = io.open(path, 'rb')
+  if not f then return end
+  local size = f:seek 'end'
+  sum:add(('%s %d\n'):format(name, size))
+  for _, at in ipairs {0, math.floor(size / 2), math.max(0, size - SAMPLE)} do
+    f:seek('set', at)
+    sum:add(f:read(SAMPLE) or '')
+  end
+  f:close()
+end
+
+--- A name for a model by its files, wherever they lie.
+---@param dir string
+---@return string hex
+function M.fingerprint(dir)
+  local sum, names = hash.new(), {}
+  for _, folder in ipairs {'', 'speech_tokenizer/'} do
+    if lfs.attributes(dir .. '/' .. folder, 'mode') == 'directory' then
+      for name in lfs.dir(dir .. '/' .. folder) do
+        if name:find '%.json$' or name:find '%.txt$' or name:find '%.safetensors$' then
+          names[#names + 1] = folder .. name
+        end
+      end
+    end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do add_file(sum, dir .. '/' .. name, name) end
+  return sum:hex()
+end
+
+--- A name for what a sound is made of.
+---@param parts table plain values
+---@return string hex
+function M.hash(parts)
+  return hash.new():add(json.encode(parts)):hex()
+end
+
+---@class argent.Manifest
+local Manifest = {}
+Manifest.__index = Manifest
+
+--- The manifest of a folder; what it does not understand it leaves alone.
+---@param folder string
+---@return argent.Manifest?
+---@return string? err
+---@return string? code 'io'
+function M.open(folder)
+  local self = setmetatable({path = folder .. '/' .. NAME, hashes = {}}, Manifest)
+  local f, text = io.open(self.path, 'rb'), nil
+  if f then
+    text = f:read '*a'
+    f:close()
+  end
+  for line in (text or ''):gmatch '[^\n]+' do
+    local record = json.decode(line, NAME)
+    if type(record) == 'table' and type(record.file) == 'string' then
+      self.hashes[record.file] = record.hash
+    end
+  end
+  if text and text:find '[^\n]$' then -- a line that was cut short
+    local ok, err, code = self:append '\n'
+    if not ok then return nil, err, code end
+  end
+  return self
+end
+
+function Manifest:append(text)
+  local f, err = io.open(self.path, 'ab')
+  if not f then return nil, err, 'io' end
+  local ok
+  ok, err = f:write(text)
+  local closed, fault = f:close()
+  if ok and closed then return true end
+  return nil, ('%s: cannot write: %s'):format(self.path, err or fault), 'io'
+end
+
+--- Whether a file was made of this.
+---@param file string without its folder
+---@param sum string of M.hash
+---@return boolean
+function Manifest:has(file, sum)
+  return self.hashes[file] == sum
+end
+
+--- Notes what a file was made of; before it is made again, that it is none of what was noted.
+---@param record table file, hash?, and whatever a person may want to know
+---@return boolean? ok
+---@return string? err
+---@return string? code 'io'
+function Manifest:note(record)
+  self.hashes[record.file] = record.hash
+  return self:append(json.encode(record) .. '\n')
+end
+
+return M
