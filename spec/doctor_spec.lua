@@ -215,7 +215,7 @@ describe('the doctor', function()
       local find = "find %s/lua -name '*.lua' ! -path '*/doctor*'"
       for path in io.popen(find:format(command.quote(command.root))):lines() do
         for line in slurp(path):gmatch '[^\n]+' do
-          local named = line:find "'lib[%w_-]+%.so%.%d+'"
+          local named = line:find "'lib[%w._-]+%.so%.%d+'"
           for file in (named and line or ''):gmatch "'([%w_.-]+)'" do opened[file] = true end
         end
       end

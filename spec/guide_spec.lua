@@ -150,7 +150,8 @@ describe('GUIDE.md', function()
     backend tensor plan io weights audio/sound text/tokenizer text/sentences nn/session nn/watch
     nn/backbone qwen3_tts/init qwen3_tts/synthesizer qwen3_tts/utterance qwen3_tts/speech
     qwen3_tts/feed qwen3_tts/voice qwen3_tts/talker qwen3_tts/code_predictor
-    qwen3_tts/codec_decoder qwen3_tts/analysis plot/curves plot/grids plot/png plot/record
+    qwen3_tts/codec_decoder qwen3_tts/analysis plot/waveform plot/curves plot/grids plot/matrix
+    plot/histogram plot/image plot/record
   ]]):gmatch '%S+' do PUBLIC[#PUBLIC + 1] = name end
   -- Documented for those who work on Argent.
   local INTERNAL = {}
@@ -158,7 +159,7 @@ describe('GUIDE.md', function()
     own dtype is new prime start load step advanced state pass frame frame_embeddings pad_vector
     diagnose runaway_message attach catch has_drawn rows_of prefill set_guard sampling mark_seen
     next_part next ready append forget_hooks prompt_rows rest from add tap check_codes
-    codec_encoder lacks image check_path
+    codec_encoder lacks of check_path
   ]]):gmatch '%S+' do INTERNAL[name] = true end
 
   local code = {}

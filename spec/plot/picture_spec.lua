@@ -4,6 +4,7 @@ local ag = require 'argent'
 local colour = require 'argent.plot.colour'
 local lfs = require 'lfs'
 local png = require 'support.png'
+require 'support.near'
 
 local plot = ag.plot
 local be = assert(ag.backend('cpu', {threads = 1}))
@@ -33,8 +34,10 @@ local EXAMPLES = {
   codes = function(o) return plot.codes({{1, 2}, {3, 0}}, o) end,
   line = function(o) return plot.line({1, 3, 2}, o) end,
   eos = function(o) return plot.eos({0, 0.1, 0.9}, o) end,
+  heat = function(o) return plot.heat({{1, 2}, {3, 4}}, o) end,
+  histogram = function(o) return plot.histogram({1, 2, 2, 3}, o) end,
 }
-local BARS = {mel = true, attention = true, codes = true}
+local BARS = {mel = true, attention = true, codes = true, heat = true}
 
 describe('every picture', function()
   for name, make in pairs(EXAMPLES) do
@@ -43,7 +46,7 @@ describe('every picture', function()
       function()
         local image = assert(make {title = 'A title'})
         local p, a = decoded(image), image.area
-        assert.same({image.width, image.height, 3}, {p.width, p.height, p.channels})
+        assert.same({image.width, image.height, 2}, {p.width, p.height, p.format})
         assert.is_true(p:ink(a.x, 4, 200, a.y - 6) > 50)                      -- title
         assert.is_true(p:ink(0, a.y, 34, a.height) > 30)                      -- label of y
         assert.is_true(p:ink(34, a.y - 8, a.x - 40, a.height + 16) > 10)      -- numbers of y
@@ -59,7 +62,6 @@ describe('every picture', function()
           {0, 0, 5, p.height}, {p.width - 5, 0, 5, p.height}} do
           assert.equal(0, p:ink(unpack(edge)))
         end
-        assert.is_nil(make().canvas == image.canvas or nil)
         assert.is_true(make().height < image.height) -- no title, no room for it
       end)
 
@@ -103,6 +105,77 @@ describe('every picture', function()
   it('shortens a title that is too long', function()
     local image = assert(plot.line({1, 2}, {title = ('word '):rep(300)}))
     assert.equal(0, decoded(image):ink(image.width - 10, 0, 10, 40))
+  end)
+end)
+
+describe('a title', function()
+  local TITLES = {
+    chinese = '早上好。今天又下雨了。', english = 'Good morning. It is raining again.',
+    french = 'Bonjour. Il pleut de nouveau, hélas.', german = 'Guten Morgen. Schon wieder Regenböen.',
+    italian = 'Buongiorno. Piove di nuovo, perché?', japanese = 'おはようございます。また雨です。',
+    korean = '안녕하세요. 또 비가 옵니다.', portuguese = 'Bom dia. Está a chover outra vez.',
+    russian = 'Доброе утро. Опять идёт дождь.', spanish = '¡Buenos días! Llueve otra vez, señor.',
+  }
+
+  it('is drawn in each of the ten languages, every letter', function()
+    local seen = {}
+    for language, title in pairs(TITLES) do
+      local image = assert(plot.line({1, 2}, {title = title}))
+      assert.equal(0, image.missing, language)
+      local p, a = decoded(image), image.area
+      assert.is_true(p:ink(a.x, 4, 400, a.y - 6) > 100, language)
+      local strip = p.data:sub(1, p.width * (a.y - 6) * 3)
+      assert.is_nil(seen[strip], language)
+      seen[strip] = true
+    end
+  end)
+
+  it('tells how many of its letters no font has', function()
+    -- Two of the private use area.
+    local title = 'a\244\143\191\188\244\143\191\189'
+    assert.equal(2, assert(plot.line({1, 2}, {title = title})).missing)
+  end)
+
+  it('takes any bytes', function()
+    local image = assert(plot.line({1, 2}, {title = 'one\ntwo\0\255\27[31m'}))
+    local plain = assert(plot.line({1, 2}, {title = 'one two \239\191\189 [31m'}))
+    assert.equal(plain:png(), image:png())
+  end)
+end)
+
+describe('without what draws', function()
+  local command = require 'support.command'
+
+  -- What plot.line returns in a process of its own.
+  local function line(before, env)
+    local path = os.tmpname()
+    local f = assert(io.open(path, 'w'))
+    f:write(before .. " print(require('argent').plot.line {1, 2})")
+    f:close()
+    local r = command.run({'run', path}, {env = env})
+    os.remove(path)
+    assert.equal('', r.err)
+    return r.out
+  end
+
+  it('says which package to install where cairo and pango are missing', function()
+    assert.equal('nil\tpictures need cairo and pango: apt install libpangocairo-1.0-0'
+      .. '\tunsupported\n', line [[
+        local ffi = require 'ffi'
+        local load = ffi.load
+        ffi.load = function(name)
+          return name:find 'cairo' and error(name .. ': No such file') or load(name)
+        end]])
+  end)
+
+  it('says which package to install where no font is', function()
+    local path = os.tmpname()
+    local f = assert(io.open(path, 'w'))
+    f:write '<?xml version="1.0"?><fontconfig><dir>/nowhere</dir></fontconfig>'
+    f:close()
+    assert.equal('nil\tpictures need a font: apt install fonts-dejavu-core\tunsupported\n',
+      line('', {FONTCONFIG_FILE = path}))
+    os.remove(path)
   end)
 end)
 
@@ -151,9 +224,9 @@ describe('a waveform', function()
 
   it('refuses what is no sound', function()
     local _, err, code = plot.waveform {0, 0 / 0, 1}
-    assert.same({'plot.waveform: samples: value 1 is not a number', 'value'}, {err, code})
+    assert.same({'plot.waveform: samples[2] is not a number', 'value'}, {err, code})
     _, err = plot.waveform {0, 0, math.huge}
-    assert.equal('plot.waveform: samples: value 2 is infinite', err)
+    assert.equal('plot.waveform: samples[3] is infinite', err)
     _, err = plot.waveform {}
     assert.equal('plot.waveform: samples: nothing to draw', err)
     misuse('samples: expected 1 dimensions', function()
@@ -352,9 +425,9 @@ describe('a grid of codes', function()
 
   it('refuses what is no code', function()
     local _, err, code = plot.codes {{1, 2}, {3, -1}}
-    assert.same({'plot.codes: frame 1, group 1: -1 is not a code', 'value'}, {err, code})
+    assert.same({'plot.codes: codes[2][2]: -1 is not a code', 'value'}, {err, code})
     _, err = plot.codes {{1.5}}
-    assert.equal('plot.codes: frame 0, group 0: 1.5 is not a code', err)
+    assert.equal('plot.codes: codes[1][1]: 1.5 is not a code', err)
     _, err, code = plot.codes {}
     assert.same({'plot.codes: codes: nothing to draw', 'value'}, {err, code})
   end)
@@ -397,6 +470,119 @@ describe('a curve', function()
     end)
   end)
 
+  it('counts its values from 1, with whole numbers along x', function()
+    local image = assert(plot.line({5, 6, 7}))
+    local p, a = decoded(image), image.area
+    local ticks = {}
+    for x = a.x - 2, a.x + a.width + 1 do
+      if p:ink(x, a.y + a.height + 2, 1, 3) == 3 then ticks[#ticks + 1] = x - a.x end
+    end
+    assert.same({0, a.width / 2, a.width - 1}, ticks)
+    local _, err = plot.line {1, 2, 0 / 0}
+    assert.equal('plot.line: values[3] is not a number', err)
+  end)
+
+  it('is as high where many values share a column', function()
+    local values = {}
+    for i = 1, 100000 do values[i] = math.sin(i) * (i > 50000 and 0.5 or 1) end
+    local image = assert(plot.line(values, {lo = -2, hi = 2}))
+    local p, a = decoded(image), image.area
+    for at, want in pairs {[0.25] = 1, [0.75] = 0.5} do
+      local first, last = p:extent(a.x + math.floor(at * a.width), a)
+      assert.is_true(math.abs((first - a.y) / a.height - (0.5 - want / 4)) < 0.01)
+      assert.is_true(math.abs((last - a.y) / a.height - (0.5 + want / 4)) < 0.01)
+    end
+  end)
+
+  describe('of several', function()
+    local curves = {{0, 0, 0, 0, 0}, {1, 1, 1}, {2, 2, 2, 2, 2}}
+    local options = {lo = -1, hi = 3, labels = {'first', 'second', '第三'}}
+
+    -- The colours between two rows of pixels in one column: other than background.
+    local function colours(p, x, y0, y1)
+      local found = {}
+      for y = y0, y1 do
+        local r, g, b = p.data:byte((y * p.width + x) * 3 + 1, (y * p.width + x) * 3 + 3)
+        for i = 1, 3 do
+          local c = colour.curve(i) -- a line's pixels hold at least 0.9 of its colour
+          if math.abs(c[1] - r) + math.abs(c[2] - g) + math.abs(c[3] - b) < 60 then found[i] = y end
+        end
+      end
+      return found
+    end
+
+    it('has a colour for each, at its place', function()
+      for _, given in ipairs {curves, {ag.tensor(be, curves[1]), curves[2], curves[3]}} do
+        local image = assert(plot.line(given, options))
+        local p, a = decoded(image), image.area
+        local left = colours(p, a.x + math.floor(a.width * 0.3), a.y, a.y + a.height - 1)
+        local right = colours(p, a.x + math.floor(a.width * 0.8), a.y, a.y + a.height - 1)
+        for i = 1, 3 do
+          local want = a.y + a.height * (1 - i / 4)
+          assert.is_true(math.abs(left[i] - want) <= 2)
+          if i == 2 then
+            assert.is_nil(right[2]) -- a shorter one ends earlier
+          else
+            assert.is_true(math.abs(right[i] - want) <= 2)
+          end
+        end
+      end
+      local rows = assert(plot.line(ag.tensor(be, {{0, 1}, {2, 0}})))
+      assert.equal(decoded(plot.line {{0, 1}, {2, 0}}).data, decoded(rows).data)
+    end)
+
+    it('has a legend with line and name of each, by default numbers', function()
+      local image = assert(plot.line(curves, options))
+      local p, a = decoded(image), image.area
+      local found = {}
+      for x = a.x, a.x + a.width - 1 do
+        for i in pairs(colours(p, x, 0, a.y - 3)) do found[i] = found[i] or x end
+      end
+      assert.is_true(found[1] < found[2] and found[2] < found[3])
+      for i = 1, 3 do assert.is_true(p:ink(found[i] + 26, 4, 40, a.y - 8) > 20) end
+      local one = assert(plot.line({1, 2}, {labels = {'alone'}}))
+      assert.is_true(one.area.y > assert(plot.line {1, 2}).area.y)
+      assert.is_true(assert(plot.line(curves)).area.y > assert(plot.line {1, 2}).area.y)
+    end)
+
+    it('has a row more of legend where one is full, and cuts what is too long', function()
+      local many, labels = {}, {}
+      for i = 1, 12 do many[i], labels[i] = {i, i + 1}, ('curve number %d'):format(i) end
+      local short = assert(plot.line(many))
+      local tall = assert(plot.line(many, {labels = labels}))
+      assert.is_true(tall.area.y > short.area.y)
+      labels[1] = ('long '):rep(200)
+      local cut = assert(plot.line(many, {labels = labels}))
+      assert.equal(0, decoded(cut):ink(cut.width - 8, 0, 8, cut.area.y - 4))
+    end)
+
+    it('stands at its own positions each, or at common ones', function()
+      local image = assert(plot.line({{0, 0}, {1, 1}}, {x = {{0, 4}, {6, 10}}, lo = -1, hi = 2}))
+      local p, a = decoded(image), image.area
+      local left = colours(p, a.x + math.floor(a.width * 0.2), a.y, a.y + a.height - 1)
+      local right = colours(p, a.x + math.floor(a.width * 0.8), a.y, a.y + a.height - 1)
+      assert.is_true(left[1] ~= nil and left[2] == nil and right[1] == nil and right[2] ~= nil)
+      assert.is_truthy(plot.line({{0, 0}, {1, 1}}, {x = {0, 4}}))
+    end)
+
+    it('tells which curve is wrong', function()
+      local _, err = plot.line {{1, 2}, {1, 0 / 0}}
+      assert.equal('plot.line: values[2][2] is not a number', err)
+      misuse('labels: 1 for 3 curves', function()
+        local x = plot.line(curves, {labels = {'a'}})
+        return x
+      end)
+      misuse('x%[2%]: 1 for 2 values', function()
+        local x = plot.line({{1, 2}, {1, 2}}, {x = {{1, 2}, {1}}})
+        return x
+      end)
+      misuse("values%[2%]: expected numbers, got string 'a'", function()
+        local x = plot.line {{1, 2}, {'a'}}
+        return x
+      end)
+    end)
+  end)
+
   it('of the end token has a decade in equal steps up to 1, and gaps where it is impossible',
     function()
       local probabilities = {}
@@ -417,6 +603,100 @@ describe('a curve', function()
     assert.same({'plot.eos: nothing above 0 to draw on a log axis', 'value'}, {err, code})
     misuse('probability: expected a number from 0 to', function()
       local x = plot.eos {0.5, 1.5}
+      return x
+    end)
+  end)
+end)
+
+describe('a heat map', function()
+  local values = {{0, 1, 2}, {3, 4, 5}}
+
+  it('colours each cell between the least and the greatest value, rows downwards', function()
+    for _, given in ipairs {values, ag.tensor(be, values), ag.tensor(be, values, 'i32')} do
+      local image = assert(plot.heat(given))
+      local p = decoded(image)
+      for r, row in ipairs(values) do
+        for c, v in ipairs(row) do
+          assert.equal(hex(colour.map(v / 5)), cell(p, image.area, r - 1, c - 1, 2, 3))
+        end
+      end
+    end
+    local image = assert(plot.heat(values, {up = true}))
+    assert.equal(hex(colour.map(0)), cell(decoded(image), image.area, 1, 0, 2, 3))
+  end)
+
+  it('has the ends and the logarithm that it is given', function()
+    local image = assert(plot.heat(values, {lo = -5, hi = 10}))
+    assert.equal(hex(colour.map(8 / 15)), cell(decoded(image), image.area, 1, 0, 2, 3))
+    image = assert(plot.heat({{1, 10}, {1000, 0}}, {log = true}))
+    local p = decoded(image)
+    assert.equal(hex(colour.map(1 / 3)), cell(p, image.area, 0, 1, 2, 2))
+    assert.equal(hex(colour.map(0)), cell(p, image.area, 1, 1, 2, 2))
+    assert.is_truthy(plot.heat {{7, 7}})
+  end)
+
+  it('shows the mean where cells are smaller than pixels', function()
+    local big = ag.zeros(be, {1400, 2})
+    for r = 2, 1400, 2 do big[r] = 1 end
+    local image = assert(plot.heat(big))
+    assert.equal(700, image.area.height)
+    assert.equal(hex(colour.map(0.5)), decoded(image):at(image.area.x + 9, image.area.y + 300))
+  end)
+
+  it('refuses what is no matrix', function()
+    misuse('expected 2 dimensions', function()
+      local x = plot.heat(ag.zeros(be, {2}))
+      return x
+    end)
+    misuse('lo must be below hi', function()
+      local x = plot.heat(values, {lo = 9})
+      return x
+    end)
+    local _, err, code = plot.heat({{0, -1}}, {log = true})
+    assert.same({'plot.heat: nothing above 0 to draw with log', 'value'}, {err, code})
+    _, err = plot.heat {{1, 2}, {3, 1 / 0}}
+    assert.equal('plot.heat: values[2][2] is infinite', err)
+  end)
+end)
+
+describe('a histogram', function()
+  -- Heights of the bars, as parts of the greatest.
+  local function bars(image, n)
+    local p, a, list, most = decoded(image), image.area, {}, 0
+    for b = 1, n do
+      local first, last = p:extent(a.x + math.floor((b - 0.5) / n * a.width), a)
+      list[b] = first and last - first + 1 or 0
+      most = math.max(most, list[b])
+    end
+    for b = 1, n do list[b] = list[b] / most end
+    return list
+  end
+
+  it('has bars as high as their values are many; the last one has the end, too', function()
+    local given = {0, 0.1, 0.2, 1.5, 2, 3, 3.5, 4}
+    local x = ag.tensor(be, given)
+    for _, values in ipairs {given, x, x:view(2, 4)} do
+      assert.near({1, 1 / 3, 1 / 3, 1}, bars(assert(plot.histogram(values, {bins = 4})), 4), 0.01)
+    end
+    assert.near({0, 1, 0.5}, bars(assert(plot.histogram({1, 1, 2, 9}, {bins = 3, lo = 0.5,
+      hi = 2})), 3), 0.01) -- 9 is beyond
+  end)
+
+  it('chooses its bars by how many values there are', function()
+    local values = {}
+    for i = 1, 900 do values[i] = i end
+    local image = assert(plot.histogram(values))
+    assert.equal(decoded(plot.histogram(values, {bins = 30})).data, decoded(image).data)
+    assert.is_truthy(plot.histogram {5})
+  end)
+
+  it('refuses what it cannot count', function()
+    local _, err, code = plot.histogram {1, 0 / 0}
+    assert.same({'plot.histogram: values[2] is not a number', 'value'}, {err, code})
+    _, err = plot.histogram {}
+    assert.equal('plot.histogram: values: nothing to draw', err)
+    misuse('bins: expected an integer from 1 to 1000, got 0', function()
+      local x = plot.histogram({1}, {bins = 0})
       return x
     end)
   end)

@@ -22,6 +22,25 @@ describe('an axis', function()
     assert.equal('0.000 0.294 0.588 0.882', places(scale.linear(0, 17).ticks(4)))
   end)
 
+  it('tells its labels apart however far from 0 they are', function()
+    assert.equal('1000000.10 1000000.15 1000000.20',
+      texts(scale.linear(1000000.1, 1000000.2).ticks(2)))
+    assert.equal('12345670 12345680', texts(scale.linear(12345670, 12345680).ticks(1)))
+    assert.equal('1.0000000 1.0000005 1.0000010', texts(scale.linear(1, 1.000001).ticks(2)))
+    assert.equal('-2000000.5 -2000000.0 -1999999.5',
+      texts(scale.linear(-2000000.5, -1999999.5).ticks(2)))
+    assert.equal('0 1e+06 2e+06', texts(scale.linear(0, 2e6).ticks(2)))
+    for _, offset in ipairs {0, 1, 1e3, 1e6, 1e9, -1e6} do
+      for e = -6, 6 do
+        local seen = {}
+        for _, t in ipairs(scale.linear(offset, offset + 10 ^ e).ticks(5)) do
+          assert.is_nil(seen[t.text], t.text)
+          seen[t.text] = true
+        end
+      end
+    end
+  end)
+
   it('of whole numbers has no labels between them', function()
     assert.equal('0 1 2', texts(scale.linear(0, 2, {integer = true}).ticks(10)))
   end)

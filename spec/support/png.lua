@@ -1,22 +1,29 @@
--- Reads PNG files back for specs, with stb's decoder, and finds things in them.
+-- Reads PNG files back for specs, with libpng's decoder, and finds things in them.
 
 local ffi = require 'ffi'
 
 -- busted loads modules again while ffi.cdef is permanent.
 if not pcall(ffi.typeof, 'struct argent_spec_png') then
   ffi.cdef [[
-    struct argent_spec_png { int declared; };
-    unsigned char *stbi_load_from_memory(const unsigned char *bytes, int n, int *width, int *height,
-                                         int *channels, int wanted);
-    void stbi_image_free(void *p);
+    struct argent_spec_png {
+      void *opaque;
+      uint32_t version, width, height, format, flags, colours, warning;
+      char message[64];
+    };
+    int png_image_begin_read_from_memory(struct argent_spec_png *p, const void *bytes, size_t size);
+    int png_image_finish_read(struct argent_spec_png *p, const void *background, void *out,
+                              int32_t stride, void *map);
   ]]
 end
 
 local M = {}
 
+local VERSION, RGB = 1, 2
+
 ---@class spec.Picture
 ---@field width integer
 ---@field height integer
+---@field format integer of the file: 2 is RGB without transparency
 local Picture = {}
 Picture.__index = Picture
 
@@ -24,13 +31,15 @@ Picture.__index = Picture
 ---@param bytes string
 ---@return spec.Picture
 function M.decode(bytes)
-  assert(bytes:sub(1, 8) == '\137PNG\r\n\26\n', 'no PNG signature')
-  local lib, out = ffi.load 'libstb.so.0', ffi.new 'int[3]'
-  local p = lib.stbi_load_from_memory(bytes, #bytes, out, out + 1, out + 2, 3)
-  assert(p ~= nil, 'stb cannot decode it')
-  local data = ffi.string(p, out[0] * out[1] * 3)
-  lib.stbi_image_free(p)
-  return setmetatable({width = out[0], height = out[1], channels = out[2], data = data}, Picture)
+  local lib, p = ffi.load 'libpng16.so.16', ffi.new 'struct argent_spec_png'
+  p.version = VERSION
+  assert(lib.png_image_begin_read_from_memory(p, bytes, #bytes) ~= 0, 'no PNG file')
+  local format, size = p.format, p.width * p.height * 3
+  local out = ffi.new('uint8_t[?]', size)
+  p.format = RGB
+  assert(lib.png_image_finish_read(p, nil, out, p.width * 3, nil) ~= 0, ffi.string(p.message))
+  return setmetatable({width = p.width, height = p.height, format = format,
+    data = ffi.string(out, size)}, Picture)
 end
 
 --- Decodes a file.

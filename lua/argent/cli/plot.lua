@@ -3,7 +3,7 @@
 local codes = require 'argent.cli.codes'
 local common = require 'argent.cli.common'
 local paths = require 'argent.cli.paths'
-local png = require 'argent.plot.png'
+local picture = require 'argent.plot.image'
 local posix = require 'argent.posix'
 local speech = require 'argent.cli.speech'
 
@@ -173,7 +173,7 @@ function M.run(args)
   local path = args.output or args.kind .. '.png'
   local ok, err, code
   if path ~= '-' then
-    ok, err, code = png.check_path(path)
+    ok, err, code = picture.check_path(path)
     if not ok then return nil, err, code end
   elseif posix.isatty(1) then
     return nil, '-o -: standard output is a terminal; name a file, or pipe it', 'usage'
@@ -185,6 +185,10 @@ function M.run(args)
   if not image then return nil, err, code end
   ok, err, code = write(image, path)
   if not ok then return nil, err, code end
+  if image.missing > 0 then
+    common.note(('the title has letters that no font here has (%d): fonts-nanum has Korean ones, '
+      .. 'fonts-noto-cjk all of East Asia'):format(image.missing))
+  end
   common.note(('%s: %d x %d'):format(paths.output_name(path), image.width, image.height))
   return 0
 end

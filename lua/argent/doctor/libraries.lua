@@ -11,6 +11,7 @@ if not pcall(ffi.typeof, 'struct argent_doctor') then
     int pcre2_config_8(uint32_t what, void *where);
     const char *utf8proc_version(void);
     const char *soxr_version(void);
+    const char *pango_version_string(void);
   ]]
 end
 
@@ -49,7 +50,11 @@ M.LIST = {
     name = 'kissfft', files = {'libkissfft-float.so.131'}, package = 'libkissfft-float131',
     needed_for = 'speaker vectors, mel pictures',
   },
-  {name = 'stb', files = {'libstb.so.0'}, package = 'libstb0', needed_for = 'pictures'},
+  { -- with cairo, which it needs
+    name = 'pango', files = {'libpangocairo-1.0.so.0'}, package = 'libpangocairo-1.0-0',
+    needed_for = 'pictures',
+    version = function(lib) return ffi.string(lib.pango_version_string()) end,
+  },
   {
     name = 'libedit', files = {'libedit.so.2'}, package = 'libedit2',
     needed_for = 'editing and completion at the prompt', optional = true,

@@ -19,6 +19,21 @@ M.white, M.ink, M.faint = {255, 255, 255}, {38, 38, 38}, {228, 228, 228}
 M.line, M.pale = {49, 76, 140}, {157, 176, 219}
 M.mark = {214, 39, 40}
 
+-- Lines that the colour-blind tell apart, too: after the first, Okabe and Ito's.
+local CURVES = {
+  M.line, {213, 94, 0}, {0, 158, 115}, {204, 121, 167}, {86, 180, 233}, {230, 159, 0},
+}
+local DASHES = {false, {8, 5}, {2, 5}, {10, 4, 2, 4}}
+
+--- What the i-th curve of a picture looks like: after six colours the same ones dashed.
+---@param i integer from 1
+---@return ag.Colour
+---@return number[]? dash
+function M.curve(i)
+  local round = math.floor((i - 1) / #CURVES) % #DASHES
+  return CURVES[(i - 1) % #CURVES + 1], DASHES[round + 1] or nil
+end
+
 --- The colour of a number.
 ---@param v number 0 to 1; what is beyond gets the end's colour
 ---@return ag.Colour

@@ -24,6 +24,16 @@ local function flatten(v, rank, depth, shape, out, name, level)
   end
 end
 
+-- Which number of a shape stands at i, counted from 0: '[2][3]'.
+local function place(i, shape)
+  local text = ''
+  for d = #shape, 1, -1 do
+    text = ('[%d]%s'):format(i % shape[d] + 1, text)
+    i = math.floor(i / shape[d])
+  end
+  return text
+end
+
 --- The numbers of v and its shape. A wrong type or rank is misuse and blamed on the caller of the
 --- public function that calls this.
 ---@param v ag.Tensor|table
@@ -62,8 +72,8 @@ function M.of(v, name, ranks, level)
   for i = 0, n - 1 do
     local x = tonumber(array[i])
     if x ~= x or x == math.huge or x == -math.huge then
-      return nil, ('%s: value %d is %s'):format(name, i, x ~= x and 'not a number' or 'infinite'),
-        'value'
+      return nil, ('%s%s is %s'):format(name, place(i, shape), x ~= x and 'not a number'
+        or 'infinite'), 'value'
     end
   end
   return array, shape

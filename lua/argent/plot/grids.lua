@@ -1,6 +1,6 @@
 -- Pictures of matrices: mel spectrograms, attention maps, codes.
 
-local Canvas = require 'argent.plot.canvas'
+local Page = require 'argent.plot.page'
 local backend = require 'argent.backend'
 local check = require 'argent.check'
 local colour = require 'argent.plot.colour'
@@ -23,16 +23,6 @@ local RANGE_DB = 80
 local DECADES = 4
 local DB = 20 / math.log(10)
 local HZ = {100, 250, 500, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000}
-
-local function draw(spec, opts, name, w, h, map, over)
-  local size, err, code = figure.size(spec, opts, name, w, h, 2)
-  if not size then return nil, err, code end
-  w, h = heat.fit(size.area_width, map.columns), heat.fit(size.area_height, map.rows)
-  return figure.draw(spec, w, h, function(c, area)
-    heat.draw(c, area, map)
-    if over then over(c, area) end
-  end, size)
-end
 
 -- Labels for the frequencies: band b (from 0) peaks at b + 1 of the BANDS + 1 steps that the mel
 -- scale is cut into, and that is the middle of its row.
@@ -94,7 +84,7 @@ function M.mel(samples, opts)
     bar = {label = 'magnitude (dB)', scale = range},
   }
   local image
-  image, err, code = draw(spec, opts, 'plot.mel', WIDTH, bands * MEL_ROW,
+  image, err, code = heat.picture(spec, opts, 'plot.mel', WIDTH, bands * MEL_ROW,
     {data = rows, rows = bands, columns = frames, at = range.at, pool = 'mean', up = true})
   return image, err, code
 end
@@ -122,16 +112,16 @@ end
 -- Where the prompt ends and speech begins: lines and a word.
 local function mark_boundary(c, area, boundary, first, rows, columns)
   local x = area.x + math.floor(boundary / columns * area.width + 0.5)
-  c:fill(x, area.y, 1, area.height, colour.mark)
+  c:box(x, area.y, 1, area.height, colour.mark)
   if boundary > first and boundary < first + rows then
-    c:fill(area.x, area.y + math.floor((boundary - first) / rows * area.height + 0.5), area.width,
+    c:box(area.x, area.y + math.floor((boundary - first) / rows * area.height + 0.5), area.width,
       1, colour.mark)
   end
   local words = 'speech from ' .. boundary
-  local width, height = Canvas.text_size(words)
+  local width, height = Page.text_size(words)
   local at = x + 6
   if at + width > area.x + area.width then at = x - 6 - width end
-  c:fill(at - 3, area.y + 6, width + 6, height + 9, colour.white)
+  c:box(at - 3, area.y + 6, width + 6, height + 9, colour.white)
   c:text(words, at, area.y + 9, colour.mark)
 end
 
@@ -179,8 +169,8 @@ function M.attention(probs, opts)
   }
   local cell = SQUARE / math.max(rows, columns)
   local image, err
-  image, err, code = draw(spec, opts, 'plot.attention', math.max(200, math.floor(cell * columns)),
-    math.max(200, math.floor(cell * rows)), {
+  image, err, code = heat.picture(spec, opts, 'plot.attention',
+    math.max(200, math.floor(cell * columns)), math.max(200, math.floor(cell * rows)), {
       data = map, rows = rows, columns = columns, pool = 'max',
       at = function(v) return v > 0 and range.at(v) or 0 end,
       blank = causal and function(r, c) return c > r + first end or nil,
@@ -210,7 +200,7 @@ function M.codes(codes, opts)
     for g = 0, groups - 1 do
       local v = tonumber(values[f * groups + g])
       if v < 0 or v % 1 ~= 0 or v >= 2 ^ 31 then
-        return nil, ('plot.codes: frame %d, group %d: %g is not a code'):format(f, g, v), 'value'
+        return nil, ('plot.codes: codes[%d][%d]: %g is not a code'):format(f + 1, g + 1, v), 'value'
       end
       rows[g * frames + f] = v
       most = math.max(most, v)
@@ -227,9 +217,9 @@ function M.codes(codes, opts)
     bar = {label = 'code', scale = range},
   }
   local image, err
-  image, err, code = draw(spec, opts, 'plot.codes', WIDTH, math.max(120, groups * CODE_ROW), {
-    data = rows, rows = groups, columns = frames, at = range.at, pool = 'first',
-  })
+  image, err, code = heat.picture(spec, opts, 'plot.codes', WIDTH,
+    math.max(120, groups * CODE_ROW),
+    {data = rows, rows = groups, columns = frames, at = range.at, pool = 'first'})
   return image, err, code
 end
 

@@ -2,6 +2,7 @@
 
 local colour = require 'argent.plot.colour'
 local ffi = require 'ffi'
+local figure = require 'argent.plot.figure'
 
 local M = {}
 
@@ -52,32 +53,52 @@ local POOL = {
 ---@field blank (fun(r: integer, c: integer): boolean)? cells without a value: they get no colour
 
 --- Draws it into an area.
----@param canvas ag.Canvas
+---@param page ag.Page
 ---@param area {x: integer, y: integer, width: integer, height: integer}
 ---@param map ag.HeatMap
-function M.draw(canvas, area, map)
+function M.draw(page, area, map)
   local rows, row_cells = bins(map.rows, area.height)
   local columns, column_cells = bins(map.columns, area.width)
   local pool = POOL[map.pool]
   local bin_of = ffi.new('int32_t[?]', area.width)
   for x = 0, area.width - 1 do bin_of[x] = math.floor(x * columns / area.width) end
   local colours, drawn = {}, -1
-  for y = 0, area.height - 1 do
-    local r = math.floor(y * rows / area.height)
-    if map.up then r = rows - 1 - r end
-    if r ~= drawn then
-      drawn = r
-      local r0, r1 = row_cells(r)
-      for b = 0, columns - 1 do
-        local c0, c1 = column_cells(b)
-        colours[b] = map.blank and map.blank(r1, c0) and colour.faint
-          or colour.map(map.at(pool(map.data, map.columns, r0, r1, c0, c1)))
-      end
-    end
-    for x = 0, area.width - 1 do
-      canvas:set(area.x + x, area.y + y, colours[bin_of[x]])
+  local function mix(r)
+    drawn = r
+    local r0, r1 = row_cells(r)
+    for b = 0, columns - 1 do
+      local c0, c1 = column_cells(b)
+      colours[b] = map.blank and map.blank(r1, c0) and colour.faint
+        or colour.map(map.at(pool(map.data, map.columns, r0, r1, c0, c1)))
     end
   end
+  page:paint(area, function(x, y)
+    local r = math.floor(y * rows / area.height)
+    if map.up then r = rows - 1 - r end
+    if r ~= drawn then mix(r) end
+    return colours[bin_of[x]]
+  end)
+end
+
+--- A picture of it.
+---@param spec ag.Frame2D
+---@param opts {width: integer?, height: integer?}
+---@param name string of the public function that calls this
+---@param w integer pixels of the data, where the options say nothing
+---@param h integer
+---@param map ag.HeatMap
+---@param over? fun(page: ag.Page, area: table) drawn above it
+---@return ag.Image?
+---@return string? err
+---@return string? code
+function M.picture(spec, opts, name, w, h, map, over)
+  local size, err, code = figure.size(spec, opts, name, w, h, 2)
+  if not size then return nil, err, code end
+  w, h = M.fit(size.area_width, map.columns), M.fit(size.area_height, map.rows)
+  return figure.draw(spec, w, h, function(page, area)
+    M.draw(page, area, map)
+    if over then over(page, area) end
+  end, size)
 end
 
 return M

@@ -24,11 +24,16 @@ local function fixed(v, decimals)
   return ('%%.%df'):format(decimals):format(v)
 end
 
--- With as many decimals as the step has, so that all labels of an axis look alike.
-local function number_text(v, step, hi)
-  if hi >= 1e6 or step < 1e-5 then return ('%g'):format(v) end
-  local decimals = math.max(0, -math.floor(math.log10(step) + 1e-9))
-  return fixed(v, decimals)
+-- Enough digits to tell labels apart that differ by `step`, and as many decimals for each, so that
+-- all labels of an axis look alike; powers of ten where few digits say it.
+local function number_text(v, step, size)
+  local first = size > 0 and math.floor(math.log10(size) + 1e-9) or 0
+  local last = math.floor(math.log10(step) + 1e-9)
+  local digits = math.max(1, first - last + 1)
+  if digits > 15 or digits <= 4 and (first >= 6 or last < -5) then
+    return ('%%.%dg'):format(math.min(17, digits)):format(v)
+  end
+  return fixed(v, math.max(0, -last))
 end
 
 --- A linear axis from lo to hi.

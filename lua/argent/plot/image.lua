@@ -1,30 +1,12 @@
--- PNG files, through stb.
+-- Finished pictures: their pixels, and PNG files of them.
 
-local ffi = require 'ffi'
 local check = require 'argent.check'
+local ffi = require 'ffi'
 local files = require 'argent.files'
-
--- busted loads modules again while ffi.cdef is permanent; the guard is a type that only this file
--- declares.
-if not pcall(ffi.typeof, 'struct argent_stb') then
-  ffi.cdef [[
-    struct argent_stb { int declared; };
-    unsigned char *stbi_write_png_to_mem(const unsigned char *pixels, int stride, int width,
-                                         int height, int channels, int *size);
-  ]]
-end
 
 local M = {}
 
-local library
-local function stb()
-  if not library then
-    local ok, lib = pcall(ffi.load, 'libstb.so.0')
-    if not ok then return nil, 'libstb is missing: apt install libstb0', 'unsupported' end
-    library = lib
-  end
-  return library
-end
+local NO_MEMORY, WRITE_ERROR = 1, 11 -- cairo's
 
 --- Refuses a name under which no picture can be written.
 ---@param path string
@@ -44,22 +26,22 @@ end
 ---@field width integer pixels
 ---@field height integer pixels
 ---@field area {x: integer, y: integer, width: integer, height: integer} where the data is drawn
----@field canvas ag.Canvas
+---@field missing integer letters of its texts that no font here has
 local Image = {}
 Image.__index = Image
 
---- A finished picture.
----@param canvas ag.Canvas
----@param area {x: integer, y: integer, width: integer, height: integer}
----@return ag.Image
-function M.image(canvas, area)
-  return setmetatable({
-    width = canvas.width, height = canvas.height, area = area, canvas = canvas,
-  }, Image)
-end
-
 Image.__tostring = function(image)
   return ('picture: %d x %d'):format(image.width, image.height)
+end
+
+--- A picture on a surface of cairo's.
+---@param lib ffi.namespace* cairo
+---@param surface ffi.cdata* RGB24, nothing left to flush
+---@param fields {width: integer, height: integer, area: table, missing: integer}
+---@return ag.Image
+function M.of(lib, surface, fields)
+  fields.lib, fields.surface = lib, surface
+  return setmetatable(fields, Image)
 end
 
 --- The colour of a pixel, counted from 0 at the left upper corner.
@@ -69,31 +51,45 @@ function Image:pixel(x, y)
     error(('pixel: %s, %s is outside of %d x %d'):format(tostring(x), tostring(y), self.width,
       self.height), 2)
   end
-  local p = self.canvas.data + (y * self.width + x) * 3
-  return p[0], p[1], p[2]
+  local stride = self.lib.cairo_image_surface_get_stride(self.surface)
+  local p = self.lib.cairo_image_surface_get_data(self.surface) + y * stride + x * 4
+  local c = ffi.cast('uint32_t *', p)[0]
+  return math.floor(c / 65536) % 256, math.floor(c / 256) % 256, c % 256
 end
+
+-- Not compiled, as a callback comes out of the call; and no error may cross cairo, so that one, such
+-- as a Ctrl-C's, is kept and raised afterwards.
+local function encode(lib, surface)
+  local parts, raised = {}, nil
+  local sink = ffi.cast('argent_sink', function(_, bytes, size)
+    local ok, e = pcall(function() parts[#parts + 1] = ffi.string(bytes, size) end)
+    if ok then return 0 end
+    raised = e
+    return WRITE_ERROR
+  end)
+  local rc = lib.cairo_surface_write_to_png_stream(surface, sink, nil)
+  sink:free()
+  if raised then error(raised, 0) end
+  return rc, parts
+end
+jit.off(encode)
 
 --- The picture as the bytes of a PNG file.
 ---@return string? bytes
 ---@return string? err
----@return string? code 'unsupported' (no libstb), 'memory'
+---@return string? code 'memory'
 function Image:png()
-  local lib, err, code = stb()
-  if not lib then return nil, err, code end
-  local size = ffi.new 'int[1]'
-  local p = lib.stbi_write_png_to_mem(self.canvas.data, self.width * 3, self.width, self.height, 3,
-    size)
-  if p == nil then return nil, 'out of memory', 'memory' end
-  local bytes = ffi.string(p, size[0])
-  ffi.C.free(p)
-  return bytes
+  local rc, parts = encode(self.lib, self.surface)
+  if rc == NO_MEMORY then return nil, 'out of memory', 'memory' end
+  if rc ~= 0 then return nil, ('cairo makes no PNG file (status %d)'):format(rc), 'internal' end
+  return table.concat(parts)
 end
 
 --- Writes the picture to a PNG file, whole or not at all.
 ---@param path string ends in .png
 ---@return boolean? ok
 ---@return string? err
----@return string? code 'usage' for the name, 'io', 'unsupported', 'memory'
+---@return string? code 'usage' for the name, 'io', 'memory'
 function Image:save(path)
   local ok, err, code = M.check_path(path, 1)
   if not ok then return nil, err, code end
