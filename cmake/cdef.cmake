@@ -1,6 +1,6 @@
-# Writes OUT, a C file whose ag_cdef() returns what LuaJIT's ffi.cdef is to read: the marked part
-# of SOURCE/argent.h, a constant for each dtype of SOURCE/dtype.def, and a prototype for each line of
-# SOURCE/ops.def.
+# Writes OUT, a C file whose ag_cdef() returns what LuaJIT's ffi.cdef is to read, from files in
+# SOURCE: the marked part of argent.h, a constant for each dtype of dtype.def, and a prototype for
+# each line of ops.def.
 
 file(READ ${SOURCE}/argent.h HEADER)
 string(FIND "${HEADER}" "/* cdef: begin */" BEGIN)

@@ -50,20 +50,22 @@ const char *ag_dtype_name(int dtype); /* "f32", ... */
 const char *ag_dtype_host(int dtype); /* the C type of an element on the host: "float", ... */
 const char *ag_weight_name(int kind); /* from 0 up: "f32", ... */
 int ag_dtype_float(int dtype);        /* 1 for floats, 0 for integers */
-void ag_interrupt(
-    int on); /* async-signal-safe: ops and plans return AG_EINTERRUPTED until it is called with 0 */
+/* Ops and plans return AG_EINTERRUPTED from ag_interrupt(1) until ag_interrupt(0). Safe in a signal
+ * handler. */
+void ag_interrupt(int on);
 int ag_interrupted(void);
 
-/* Backends. kind: "cpu", "cuda", "cuda-emulated". threads: 0 = one per core of this process. isa: NULL or "auto" = the
- * best this CPU has (or what ARGENT_ISA says), else "plain", "avx2", "avx512". One reference is
- * returned. */
-int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa);
+/* Backends. kind: "cpu", "cuda", "cuda-emulated". threads: 0 = one per core of this process. isa:
+ * NULL or "auto" = the best this CPU has (or what ARGENT_ISA says), else "plain", "avx2", "avx512".
+ * device: which card, from 0; the one that is current for the calling thread stays so. One
+ * reference is returned. */
+int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa, int device);
 void ag_backend_free(ag_backend *be);
 const char *ag_backend_kind(const ag_backend *be);
 const char *ag_backend_isa(const ag_backend *be);
 int ag_backend_threads(const ag_backend *be);
-double
-ag_backend_live_bytes(const ag_backend *be); /* allocated or committed; mapped files do not count */
+/* Bytes that are allocated or committed; mapped files do not count. */
+double ag_backend_live_bytes(const ag_backend *be);
 int ag_backend_sync(ag_backend *be);
 int ag_isa_supported(const char *isa); /* 1 when this CPU and this build have it */
 
@@ -78,8 +80,8 @@ int ag_tensor_commit(ag_tensor *t, int64_t rows);
 int ag_tensor_view(ag_tensor **out, ag_tensor *t, int ndim, const int64_t *shape,
                    const int64_t *stride, int64_t offset);
 void ag_tensor_free(ag_tensor *t); /* drops one reference; accepts NULL */
-void ag_tensor_release(
-    ag_tensor *t); /* gives the memory back at once and leaves an empty shell that ops refuse */
+/* Gives the memory back at once and leaves an empty shell that ops refuse. */
+void ag_tensor_release(ag_tensor *t);
 int ag_tensor_ndim(const ag_tensor *t);
 int ag_tensor_dtype(const ag_tensor *t);
 int ag_tensor_released(const ag_tensor *t);
@@ -121,8 +123,8 @@ void ag_file_free(ag_file *f);
 int ag_file_count(const ag_file *f);
 int ag_file_find(const ag_file *f, const char *name); /* index, or -1 */
 const char *ag_file_name(const ag_file *f, int i);
-const char *ag_file_dtype(const ag_file *f,
-                          int i); /* as the file says: "BF16", "F32", "I64", ... */
+/* As the file says: "BF16", "F32", "I64", ... */
+const char *ag_file_dtype(const ag_file *f, int i);
 int ag_file_ndim(const ag_file *f, int i);
 void ag_file_shape(const ag_file *f, int i, int64_t *shape);
 double ag_file_bytes(const ag_file *f, int i);
@@ -133,8 +135,8 @@ int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype
  * negative for a dtype that no tensor has. */
 double ag_file_count_nonfinite(const ag_file *f, int i);
 int ag_file_metadata_count(const ag_file *f);
-const char *ag_file_metadata(const ag_file *f, int i,
-                             int value); /* key (value = 0) or value (1) of entry i */
+/* The key (value = 0) or the value (1) of entry i. */
+const char *ag_file_metadata(const ag_file *f, int i, int value);
 /* Writes a safetensors file: n contiguous tensors, names sorted by the caller; atomic (temporary
  * name, then rename). */
 int ag_file_save(const char *path, int n, const char *const *names, ag_tensor *const *tensors,

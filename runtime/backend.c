@@ -18,7 +18,7 @@ const char *const agi_op_names[AGI_OPS] = {
 };
 
 /* The library of a device, which stays open: beside this one, or wherever the system looks. */
-static int open_device(ag_backend **out, const char *kind, const char *file)
+static int open_device(ag_backend **out, const char *kind, const char *file, int number)
 {
     char path[PATH_MAX];
     Dl_info self;
@@ -34,21 +34,27 @@ static int open_device(ag_backend **out, const char *kind, const char *file)
                         "backend '%s': this build has no CUDA half (no %s); it is built where nvcc "
                         "is found",
                         kind, file);
-    if (!so) return agi_fail(AG_EUNSUPPORTED, "backend '%s': %s", kind, dlerror());
+    if (!so)
+        return agi_fail(AG_EUNSUPPORTED, "backend '%s': %s does not open: %s", kind, file,
+                        dlerror());
     agi_device_open_fn *open = NULL;
     *(void **)&open = dlsym(so, "agi_device_open");
     if (!open) return agi_fail(AG_EUNSUPPORTED, "backend '%s': %s is not Argent's", kind, file);
     const agi_device_host host = {AGI_DEVICE_ABI, AGI_OPS, agi_fail, agi_fault_fail};
-    return open(out, &host);
+    return open(out, &host, number);
 }
 
-int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa)
+int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa, int device)
 {
     *out = NULL;
-    if (kind && !strcmp(kind, "cpu")) return agi_backend_cpu_new(out, threads, isa);
-    if (kind && !strcmp(kind, "cuda")) return open_device(out, kind, "libargent_cuda.so");
+    if (device < 0) return agi_fail(AG_EINVAL, "backend: device %d", device);
+    if (kind && !strcmp(kind, "cpu")) {
+        if (device) return agi_fail(AG_EINVAL, "backend 'cpu': it is one device, 0");
+        return agi_backend_cpu_new(out, threads, isa);
+    }
+    if (kind && !strcmp(kind, "cuda")) return open_device(out, kind, "libargent_cuda.so", device);
     if (kind && !strcmp(kind, "cuda-emulated"))
-        return open_device(out, kind, "libargent_emulated.so");
+        return open_device(out, kind, "libargent_emulated.so", device);
     return agi_fail(AG_EUNSUPPORTED, "backend '%s': known are cpu and cuda", kind ? kind : "");
 }
 

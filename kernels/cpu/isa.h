@@ -1,7 +1,7 @@
 /*
- * isa.h: the hot loops of the CPU kernels, one table per instruction set. plain is the definition;
- * avx2 and avx512 sum in other orders and agree with it within rounding (spec/kernels_spec.lua
- * states the bound).
+ * isa.h: the hot loops of the CPU kernels, one table per instruction set. The table `plain` defines
+ * what they compute; `avx2` and `avx512` sum in other orders and agree with it within rounding
+ * (lua/argent/doctor.lua has the bound, and `argent doctor` looks).
  *
  * What each order must keep: an element's value depends on its own inputs only, never on how many
  * rows, outputs or workers there are, or on where a tile begins. Equality of batch and single row,

@@ -73,6 +73,7 @@ static inline int agi_start(const agi_launch *l, const void *kernel, int64_t acr
         config.numAttrs = 1;
     }
     void *list[1] = {const_cast<void *>(args)};
+    *l->started = 1;
     return (int)cudaLaunchKernelExC(&config, kernel, list);
 }
 #define START(l, kernel, across, down, threads, args)                                              \

@@ -24,6 +24,7 @@ typedef struct {
     agi_fault *fault; /* memory that host and device both see; the first fault stays */
     void *scratch;    /* of the size that the op asks for (agi_cuda_scratch) */
     int dependent;    /* may begin before the launch before it has ended */
+    int *started;     /* set to 1 once a kernel is launched: an op of no elements launches none */
 } agi_launch;
 
 /* Bytes of scratch that a launch of the op wants, zeroed once and left as it was found. */
@@ -82,9 +83,8 @@ typedef struct {
 /* Threads that op takes as a small one, -1: it is none. */
 int64_t agi_cuda_small_count(enum agi_op op, const void *args);
 
-/* Whether the kernels that this card runs wait for those before them. Ones compiled for a card
- * before sm_90, which the driver may have translated for a later one, do not know how. */
-int agi_cuda_waits(void);
+/* The address of one of the kernels, by which the runtime tells what the card runs of them. */
+const void *agi_cuda_a_kernel(void);
 
 /* The launches; 0, a cudaError_t, or -2: no kernel for heads this wide. */
 int agi_cuda_product(const void *args, const agi_launch *l);

@@ -63,15 +63,7 @@ int64_t agi_cuda_small_count(enum agi_op op, const void *args)
     }
 }
 
-int agi_cuda_waits(void)
-{
-#ifdef __CUDACC__
-    cudaFuncAttributes a;
-    return cudaFuncGetAttributes(&a, small) == cudaSuccess && a.ptxVersion >= 90;
-#else
-    return 1;
-#endif
-}
+const void *agi_cuda_a_kernel(void) { return (const void *)small; }
 
 LAUNCHER(small)
 {

@@ -335,7 +335,7 @@ const void *agi_emulated_constant(const void *p)
     return p;
 }
 
-static void flush(void)
+void agi_emulated_wait(void)
 {
     if (!pending.kernel) return;
     const agi_emulated_call call = pending;
@@ -361,7 +361,7 @@ int agi_emulated_launch(const agi_emulated_call *call)
         run(call);
         probing = false;
     }
-    flush();
+    agi_emulated_wait();
     for (size_t i = 0; i < n_early; i++)
         if (memcmp(early[i].at, early[i].bytes, sizeof early->bytes) != 0)
             die("a dependent launch has read what the launch before it writes");
@@ -374,7 +374,7 @@ int agi_emulated_launch(const agi_emulated_call *call)
 
 void agi_emulated_overlap(int on)
 {
-    if (!on) flush();
+    if (!on) agi_emulated_wait();
     overlapping = on;
 }
 

@@ -26,8 +26,8 @@ void agi_emulated_begin(void);
 /* 16 bytes that no kernel writes. */
 const void *agi_emulated_constant(const void *p);
 #define START(l, kernel, across, down, threads, args)                                              \
-    agi_emulated_launch(                                                                           \
-        &(agi_emulated_call){kernel, across, down, threads, args, sizeof *(args), (l)->dependent})
+    (*(l)->started = 1, agi_emulated_launch(&(agi_emulated_call){                                  \
+                            kernel, across, down, threads, args, sizeof *(args), (l)->dependent}))
 
 typedef struct {
     int x, y;

@@ -16,11 +16,13 @@ typedef struct {
     int dependent; /* on a card it may begin before the launch before it has ended */
 } agi_emulated_call;
 
-/* Runs a launch: at once, or, while launches overlap, when the next one is known. Then what a
- * dependent launch reads before its BEGIN is read before the launch before it has run, and must
- * still be there afterwards. */
+/* Runs a launch: at once, or, while launches overlap, when the next one is known or waited for.
+ * Then what a dependent launch reads before its BEGIN is read before the launch before it has run,
+ * and must still be there afterwards. */
 int agi_emulated_launch(const agi_emulated_call *call);
 void agi_emulated_overlap(int on);
+/* Runs the launch that is still to run, if there is one. */
+void agi_emulated_wait(void);
 /* Launches go to `sink` instead, which keeps them for later; NULL: no longer. */
 void agi_emulated_sink(int (*sink)(const agi_emulated_call *call));
 

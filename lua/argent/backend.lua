@@ -14,16 +14,18 @@ local out = ffi.new('ag_backend *[1]')
 --- Opens a backend.
 ---@param kind string 'cpu', or 'cuda' where its half is built and a card is there ('cuda-emulated'
 ---runs its kernels as plain C, for specs)
----@param opts? {threads: integer?, isa: string?} threads: 0 or nil = one per core; isa: 'auto'
----(ARGENT_ISA, else the best), 'plain', 'avx2', 'avx512'
+---@param opts? {threads: integer?, isa: string?, device: integer?} threads: 0 or nil = one per
+---core; isa: 'auto' (ARGENT_ISA, else the best), 'plain', 'avx2', 'avx512'; device: which card, from
+---0 (the default)
 ---@return ag.Backend?
 ---@return string? err
 ---@return string? code
 function M.open(kind, opts)
   check.type(kind, 'backend', 'string')
-  opts = check.options(opts, 'backend', {'threads', 'isa'})
+  opts = check.options(opts, 'backend', {'threads', 'isa', 'device'})
   local threads = check.int(opts.threads or 0, 'threads', 0, 256)
-  local rc = lib.ag_backend_new(out, kind, threads, opts.isa)
+  local device = check.int(opts.device or 0, 'device', 0, 1023)
+  local rc = lib.ag_backend_new(out, kind, threads, opts.isa, device)
   local be, err, code = status.check(rc, out[0])
   if not be then return nil, err, code end
   return ffi.gc(be, lib.ag_backend_free)

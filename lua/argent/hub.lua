@@ -1,5 +1,5 @@
--- Where models are: a directory, the cache that `hf download` fills, what ARGENT_MODEL names, or the
--- demo voice that comes with Argent.
+-- Where models are: a directory, the cache that `hf download` fills, what ARGENT_MODEL names, or
+-- the demo voice that comes with Argent.
 
 local check = require 'argent.check'
 local lfs = require 'lfs'

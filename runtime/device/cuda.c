@@ -47,6 +47,15 @@ struct agi_machine {
     CUresult (*set_access)(CUdeviceptr, size_t, const CUmemAccessDesc *, size_t);
     CUresult (*get_granularity)(size_t *, const CUmemAllocationProp *,
                                 CUmemAllocationGranularity_flags);
+    /* And its contexts. cudaSetDevice would do to call another device's, but when that is undone it
+     * makes a context on the device that was current, though nobody may ever use it. */
+    CUdevice handle; /* the driver's name of the device */
+    CUcontext context;
+    CUresult (*get_device)(CUdevice *, int);
+    CUresult (*retain_context)(CUcontext *, CUdevice);
+    CUresult (*release_context)(CUdevice);
+    CUresult (*push_context)(CUcontext);
+    CUresult (*pop_context)(CUcontext *);
 };
 
 static int failed(const agi_machine *m, const char *what, cudaError_t e)
@@ -80,10 +89,13 @@ static bool find(const char *symbol, void *function)
 {
     void *f = NULL;
     enum cudaDriverEntryPointQueryResult found;
-    if (cudaGetDriverEntryPointByVersion(symbol, &f, 12000, cudaEnableDefault, &found) !=
-            cudaSuccess ||
-        found != cudaDriverEntryPointSuccess)
-        return false;
+#if CUDART_VERSION >= 12050
+    const cudaError_t e =
+        cudaGetDriverEntryPointByVersion(symbol, &f, 12000, cudaEnableDefault, &found);
+#else
+    const cudaError_t e = cudaGetDriverEntryPoint(symbol, &f, cudaEnableDefault, &found);
+#endif
+    if (e != cudaSuccess || found != cudaDriverEntryPointSuccess) return false;
     memcpy(function, &f, sizeof f);
     return f != NULL;
 }
@@ -94,7 +106,11 @@ static bool find_all(agi_machine *m)
            find("cuMemAddressFree", &m->address_free) && find("cuMemCreate", &m->create) &&
            find("cuMemRelease", &m->release) && find("cuMemMap", &m->map) &&
            find("cuMemUnmap", &m->unmap) && find("cuMemSetAccess", &m->set_access) &&
-           find("cuMemGetAllocationGranularity", &m->get_granularity);
+           find("cuMemGetAllocationGranularity", &m->get_granularity) &&
+           find("cuDeviceGet", &m->get_device) &&
+           find("cuDevicePrimaryCtxRetain", &m->retain_context) &&
+           find("cuDevicePrimaryCtxRelease", &m->release_context) &&
+           find("cuCtxPushCurrent", &m->push_context) && find("cuCtxPopCurrent", &m->pop_context);
 }
 
 /* Why there is no device to use. */
@@ -131,43 +147,84 @@ static cudaError_t begin_memory(agi_machine *m)
     return e;
 }
 
-static int begin(agi_machine *m)
+/* The card has code to run, and what it can do. */
+static int know_card(agi_machine *m)
 {
-    int major = 0, minor = 0, count = 0;
-    cudaError_t e = cudaGetDeviceCount(&count);
-    if (e != cudaSuccess || count == 0) return no_device(&m->host, e);
-    if ((e = cudaSetDevice(m->device)) != cudaSuccess) return no_device(&m->host, e);
+    struct cudaFuncAttributes code;
+    int major = 0, minor = 0;
     cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, m->device);
     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, m->device);
     snprintf(m->isa, sizeof m->isa, "sm_%d%d", major, minor);
     if (major < 8)
         return m->host.fail(AG_EUNSUPPORTED,
-                            "backend 'cuda': the card is sm_%d%d, kernels are for sm_80 and later; "
-                            "use the cpu",
-                            major, minor);
-    /* ARGENT_PDL=0 has every launch wait for the end of the one before it. */
-    const char *pdl = getenv("ARGENT_PDL");
-    m->dependent = major >= 9 && !(pdl && !strcmp(pdl, "0")) && agi_cuda_waits();
-    if ((e = cudaStreamCreateWithFlags(&m->stream, cudaStreamNonBlocking)) != cudaSuccess ||
-        (e = begin_memory(m)) != cudaSuccess)
-        return no_device(&m->host, e);
-    CUmemAllocationProp p = properties(m);
-    if (!find_all(m) ||
-        m->get_granularity(&m->granularity, &p, CU_MEM_ALLOC_GRANULARITY_MINIMUM) != CUDA_SUCCESS)
+                            "backend 'cuda': the card is %s, kernels are for sm_80 and later; use "
+                            "the cpu",
+                            m->isa);
+    cudaError_t e = cudaFuncGetAttributes(&code, agi_cuda_a_kernel());
+    if (e == cudaErrorNoKernelImageForDevice || e == cudaErrorInvalidDeviceFunction)
         return m->host.fail(AG_EUNSUPPORTED,
-                            "backend 'cuda': the driver has no virtual memory management");
+                            "backend 'cuda': this build has no kernels for the card, %s; build "
+                            "with -DCMAKE_CUDA_ARCHITECTURES=%s, or use the cpu",
+                            m->isa, m->isa + 3);
+    if (e != cudaSuccess) return no_device(&m->host, e);
+    /* Code for a card before sm_90, which the driver may have translated for a later one, does not
+     * wait for the kernel before it. ARGENT_PDL=0 has every launch wait for its end. */
+    const char *pdl = getenv("ARGENT_PDL");
+    m->dependent = code.ptxVersion >= 90 && !(pdl && !strcmp(pdl, "0"));
     return AG_OK;
 }
 
-int agi_machine_open(agi_machine **out, const agi_device_host *host)
+/* The machine's device is current. */
+static int begin(agi_machine *m)
+{
+    int rc = know_card(m);
+    if (rc) return rc;
+    cudaError_t e = cudaStreamCreateWithFlags(&m->stream, cudaStreamNonBlocking);
+    if (e == cudaSuccess) e = begin_memory(m);
+    if (e != cudaSuccess) return no_device(&m->host, e);
+    CUmemAllocationProp p = properties(m);
+    if (m->get_granularity(&m->granularity, &p, CU_MEM_ALLOC_GRANULARITY_MINIMUM) != CUDA_SUCCESS)
+        return m->host.fail(AG_EUNSUPPORTED,
+                            "backend 'cuda': the device has no virtual memory management");
+    return AG_OK;
+}
+
+/* Finds the device and the driver's functions. The device does not become current. */
+static int reach(agi_machine *m)
+{
+    int count = 0;
+    cudaError_t e = cudaGetDeviceCount(&count);
+    if (e != cudaSuccess || count == 0) return no_device(&m->host, e);
+    if (m->device >= count)
+        return m->host.fail(AG_EUNSUPPORTED,
+                            "backend 'cuda': there is no device %d; this machine has %d, counted "
+                            "from 0",
+                            m->device, count);
+    if ((e = cudaInitDevice(m->device, 0, 0)) != cudaSuccess) return no_device(&m->host, e);
+    if (!find_all(m))
+        return m->host.fail(AG_EUNSUPPORTED,
+                            "backend 'cuda': the driver has no virtual memory management");
+    if (m->get_device(&m->handle, m->device) != CUDA_SUCCESS ||
+        m->retain_context(&m->context, m->handle) != CUDA_SUCCESS)
+        return m->host.fail(AG_EUNSUPPORTED, "backend 'cuda': device %d cannot be used", m->device);
+    return AG_OK;
+}
+
+int agi_machine_open(agi_machine **out, const agi_device_host *host, int number)
 {
     agi_machine *m = calloc(1, sizeof *m);
     *out = NULL;
     if (!m) return host->fail(AG_ENOMEM, "backend: out of memory");
     m->host = *host;
+    m->device = number;
     /* Kernels that are loaded when they are first launched could be so inside a capture. */
     setenv("CUDA_MODULE_LOADING", "EAGER", 0);
-    int rc = begin(m);
+    int rc = reach(m);
+    if (rc == AG_OK) {
+        agi_machine_enter(m);
+        rc = begin(m);
+        agi_machine_leave(m);
+    }
     if (rc) {
         agi_machine_close(m);
         return rc;
@@ -178,14 +235,27 @@ int agi_machine_open(agi_machine **out, const agi_device_host *host)
 
 void agi_machine_close(agi_machine *m)
 {
-    if (m->stream) {
-        cudaStreamSynchronize(m->stream);
-        cudaStreamDestroy(m->stream);
+    if (m->context) {
+        agi_machine_enter(m);
+        if (m->stream) {
+            cudaStreamSynchronize(m->stream);
+            cudaStreamDestroy(m->stream);
+        }
+        if (m->pool) cudaMemPoolDestroy(m->pool);
+        cudaFreeHost(m->slots);
+        cudaFreeHost(m->window);
+        agi_machine_leave(m);
+        m->release_context(m->handle);
     }
-    if (m->pool) cudaMemPoolDestroy(m->pool);
-    cudaFreeHost(m->slots);
-    cudaFreeHost(m->window);
     free(m);
+}
+
+void agi_machine_enter(agi_machine *m) { m->push_context(m->context); }
+
+void agi_machine_leave(agi_machine *m)
+{
+    CUcontext own;
+    m->pop_context(&own);
 }
 
 const char *agi_machine_kind(void) { return "cuda"; }
@@ -195,15 +265,21 @@ bool agi_machine_dependent(const agi_machine *m) { return m->dependent; }
 
 /* ---- memory ---- */
 
+/* Waits until what was given back is free, and takes it from the pool. */
+static void give_back(agi_machine *m)
+{
+    cudaGetLastError(); /* that there was no memory */
+    cudaStreamSynchronize(m->stream);
+    cudaMemPoolTrimTo(m->pool, 0);
+}
+
 /* From the stream's pool, which keeps what is given back: neither waits for the device. */
 int agi_machine_alloc(agi_machine *m, int64_t bytes, char **out)
 {
     void *p = NULL;
     cudaError_t e = cudaMallocFromPoolAsync(&p, (size_t)bytes, m->pool, m->stream);
     if (e == cudaErrorMemoryAllocation) {
-        cudaGetLastError();
-        cudaStreamSynchronize(m->stream);
-        cudaMemPoolTrimTo(m->pool, 0);
+        give_back(m);
         e = cudaMallocFromPoolAsync(&p, (size_t)bytes, m->pool, m->stream);
     }
     if (e == cudaErrorMemoryAllocation) return no_memory(m, bytes);
@@ -268,7 +344,12 @@ int agi_machine_commit(agi_machine *m, char *data, int64_t from, int64_t to)
     access.location = p.location;
     access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
     CUmemGenericAllocationHandle part;
-    if (m->create(&part, size, &p, 0) != CUDA_SUCCESS) return no_memory(m, (int64_t)size);
+    CUresult made = m->create(&part, size, &p, 0);
+    if (made == CUDA_ERROR_OUT_OF_MEMORY) {
+        give_back(m);
+        made = m->create(&part, size, &p, 0);
+    }
+    if (made != CUDA_SUCCESS) return no_memory(m, (int64_t)size);
     if (m->map(r->base + r->mapped, size, 0, part, 0) != CUDA_SUCCESS) {
         m->release(part);
         return m->host.fail(AG_EIO, "cuda: cannot map %lld bytes", (long long)size);

@@ -10,7 +10,8 @@
 
 typedef int kernel_fn(const void *args, const agi_launch *l);
 
-#define AG_OP(name, ...) kernel_fn agi_cuda_##name;
+/* Weak: an op that has no kernel here is an empty slot, not a library that does not open. */
+#define AG_OP(name, ...) __attribute__((weak)) kernel_fn agi_cuda_##name;
 #include "../ops.def"
 #undef AG_OP
 
@@ -34,6 +35,18 @@ typedef struct {
 } device;
 
 static device *of(ag_backend *be) { return (device *)be; }
+
+static device *enter(ag_backend *be)
+{
+    agi_machine_enter(of(be)->machine);
+    return of(be);
+}
+
+static int leave(device *d, int rc)
+{
+    agi_machine_leave(d->machine);
+    return rc;
+}
 
 /* ---- faults of the data ---- */
 
@@ -65,9 +78,16 @@ static int64_t scratch_of(int kind, const void *args)
     }
 }
 
-static int launch(device *d, int kind, const void *args, char *scratch, bool dependent)
+static int no_kernel(const device *d, enum agi_op op)
 {
-    const agi_launch l = {agi_machine_stream(d->machine), d->fault, scratch, dependent};
+    return d->host.fail(AG_EUNSUPPORTED, "%s: the backend '%s' has no kernel for it; use the cpu",
+                        kernels[op].name, d->base.kind);
+}
+
+static int launch(device *d, int kind, const void *args, char *scratch, bool dependent,
+                  int *started)
+{
+    const agi_launch l = {agi_machine_stream(d->machine), d->fault, scratch, dependent, started};
     int rc = kernels[kind].launch(args, &l);
     if (rc == AGI_NO_KERNEL)
         return d->host.fail(AG_EUNSUPPORTED, "%s: heads this wide have no kernel on this backend",
@@ -82,17 +102,23 @@ static bool may_fault(enum agi_op op)
            op == AGI_OP_attention || op == AGI_OP_attention_probs || op == AGI_OP_rope_append;
 }
 
-static int run(ag_backend *be, const agi_call *call)
+static int run_call(device *d, const agi_call *call)
 {
-    device *d = of(be);
     const int64_t need = scratch_of((int)call->op, call->args);
     char *scratch = NULL;
-    int rc = AG_OK;
+    int rc = AG_OK, started;
     if (need) rc = agi_machine_alloc(d->machine, need, &scratch);
-    if (rc == AG_OK) rc = launch(d, (int)call->op, call->args, scratch, false);
+    if (rc == AG_OK) rc = launch(d, (int)call->op, call->args, scratch, false, &started);
     if (rc == AG_OK && may_fault(call->op)) rc = settle(d);
     if (scratch) agi_machine_free(d->machine, scratch, need);
     return rc;
+}
+
+static int run(ag_backend *be, const agi_call *call)
+{
+    if (!kernels[call->op].launch) return no_kernel(of(be), call->op);
+    device *d = enter(be);
+    return leave(d, run_call(d, call));
 }
 
 /* ---- plans ---- */
@@ -120,6 +146,7 @@ static int record(ag_backend *be, ag_plan *plan, const agi_call *call)
 {
     device *d = of(be);
     plan_list *p = plan->impl;
+    if (!kernels[call->op].launch) return no_kernel(d, call->op);
     if (!p && !(p = plan->impl = calloc(1, sizeof *p))) return no_memory(d);
     p->d = d;
     if (!agi_grow((void **)&p->entries, p->n_entries, &p->cap_entries, sizeof *p->entries))
@@ -162,21 +189,23 @@ static void drop_entries(plan_list *p)
 static int plan_end(ag_plan *plan)
 {
     plan_list *p = plan->impl;
+    enter(plan->be);
     int rc = agi_fuse(p->entries, p->n_entries, add_step, p);
     drop_entries(p);
     plan->barriers = p->n;
-    return rc;
+    return leave(p->d, rc);
 }
 
-/* The first launch waits for all that was done before the plan; the others know what they
+/* The first kernel waits for all that was done before the plan; the others know what they
  * follow. */
 static int launch_all(void *plan)
 {
     plan_list *p = plan;
+    int started = 0;
     for (int i = 0; i < p->n; i++) {
         const step *s = &p->steps[i];
-        const bool dependent = i > 0 && s->early && agi_machine_dependent(p->d->machine);
-        int rc = launch(p->d, s->kind, s->args, s->scratch, dependent);
+        const bool dependent = started && s->early && agi_machine_dependent(p->d->machine);
+        int rc = launch(p->d, s->kind, s->args, s->scratch, dependent, &started);
         if (rc) return rc;
     }
     return AG_OK;
@@ -193,70 +222,87 @@ static int plan_run(ag_plan *plan)
 {
     plan_list *p = plan->impl;
     if (!p) return AG_OK;
+    device *d = enter(plan->be);
     int rc = replay(p);
-    return rc ? rc : settle(p->d);
+    return leave(d, rc ? rc : settle(d));
 }
 
 static int plan_read(ag_plan *plan, void *dst, const char *src, int64_t bytes)
 {
     plan_list *p = plan->impl;
-    device *d = of(plan->be);
+    device *d = enter(plan->be);
     int rc = p ? replay(p) : AG_OK;
     if (rc == AG_OK) rc = agi_machine_download(d->machine, dst, src, bytes);
-    return rc ? rc : take_fault(d);
+    return leave(d, rc ? rc : take_fault(d));
 }
 
 static void plan_free(ag_plan *plan)
 {
     plan_list *p = plan->impl;
     if (!p) return;
-    agi_machine_forget(p->d->machine, p->graph);
+    device *d = enter(plan->be);
+    agi_machine_forget(d->machine, p->graph);
     drop_entries(p);
     for (int i = 0; i < p->n; i++) {
         free(p->steps[i].args);
         if (p->steps[i].scratch)
-            agi_machine_free(p->d->machine, p->steps[i].scratch, p->steps[i].scratch_bytes);
+            agi_machine_free(d->machine, p->steps[i].scratch, p->steps[i].scratch_bytes);
     }
     free(p->steps);
     free(p);
+    leave(d, AG_OK);
 }
 
 /* ---- memory ---- */
 
 static int mem_alloc(ag_backend *be, int64_t bytes, char **out)
 {
-    return agi_machine_alloc(of(be)->machine, bytes, out);
+    device *d = enter(be);
+    return leave(d, agi_machine_alloc(d->machine, bytes, out));
 }
 static void mem_free(ag_backend *be, char *data, int64_t bytes)
 {
-    agi_machine_free(of(be)->machine, data, bytes);
+    device *d = enter(be);
+    agi_machine_free(d->machine, data, bytes);
+    leave(d, AG_OK);
 }
 static int mem_reserve(ag_backend *be, int64_t bytes, char **out)
 {
-    return agi_machine_reserve(of(be)->machine, bytes, out);
+    device *d = enter(be);
+    return leave(d, agi_machine_reserve(d->machine, bytes, out));
 }
 static int mem_commit(ag_backend *be, char *data, int64_t from, int64_t to)
 {
-    return agi_machine_commit(of(be)->machine, data, from, to);
+    device *d = enter(be);
+    return leave(d, agi_machine_commit(d->machine, data, from, to));
 }
 static void mem_unreserve(ag_backend *be, char *data, int64_t bytes)
 {
-    agi_machine_unreserve(of(be)->machine, data, bytes);
+    device *d = enter(be);
+    agi_machine_unreserve(d->machine, data, bytes);
+    leave(d, AG_OK);
 }
 static int upload(ag_backend *be, char *dst, const void *src, int64_t bytes)
 {
-    return agi_machine_upload(of(be)->machine, dst, src, bytes);
+    device *d = enter(be);
+    return leave(d, agi_machine_upload(d->machine, dst, src, bytes));
 }
 static int download(ag_backend *be, void *dst, const char *src, int64_t bytes)
 {
-    return agi_machine_download(of(be)->machine, dst, src, bytes);
+    device *d = enter(be);
+    return leave(d, agi_machine_download(d->machine, dst, src, bytes));
 }
-static int sync(ag_backend *be) { return settle(of(be)); }
+static int sync(ag_backend *be)
+{
+    device *d = enter(be);
+    return leave(d, settle(d));
+}
 
 static void destroy(ag_backend *be)
 {
-    device *d = of(be);
+    device *d = enter(be);
     agi_machine_unshare(d->machine, d->fault);
+    leave(d, AG_OK);
     agi_machine_close(d->machine);
     free(d);
 }
@@ -281,7 +327,7 @@ static const agi_backend_slots slots = {
 };
 
 __attribute__((visibility("default"))) int agi_device_open(ag_backend **out,
-                                                           const agi_device_host *host)
+                                                           const agi_device_host *host, int number)
 {
     *out = NULL;
     if (host->abi != AGI_DEVICE_ABI || host->ops != AGI_OPS)
@@ -290,12 +336,14 @@ __attribute__((visibility("default"))) int agi_device_open(ag_backend **out,
     device *d = calloc(1, sizeof *d);
     if (!d) return host->fail(AG_ENOMEM, "backend: out of memory");
     d->host = *host;
-    int rc = agi_machine_open(&d->machine, &d->host);
+    int rc = agi_machine_open(&d->machine, &d->host, number);
     if (rc) {
         free(d);
         return rc;
     }
+    enter(&d->base);
     d->fault = agi_machine_shared(d->machine, sizeof *d->fault);
+    leave(d, AG_OK);
     if (!d->fault) {
         agi_machine_close(d->machine);
         free(d);

@@ -14,15 +14,15 @@
 #include "../../kernels/cuda/fused.h"
 
 /* What the object needs of libargent, and the layout that both must agree on. */
-enum { AGI_DEVICE_ABI = 3 };
+enum { AGI_DEVICE_ABI = 4 };
 typedef struct {
     int abi, ops;
     int (*fail)(int code, const char *fmt, ...);
     int (*fault)(int what, int64_t a, int64_t b, int64_t c, int64_t d); /* agi_fault_fail */
 } agi_device_host;
 
-/* The one exported function, "agi_device_open". */
-typedef int agi_device_open_fn(ag_backend **out, const agi_device_host *host);
+/* The one exported function, "agi_device_open"; number: which device, from 0. */
+typedef int agi_device_open_fn(ag_backend **out, const agi_device_host *host, int number);
 
 /* ---- from ops to launches ---- */
 
@@ -54,11 +54,15 @@ typedef int agi_emit(void *ctx, int kind, const void *args, size_t size, bool ea
 int agi_fuse(agi_entry *entries, int n, agi_emit *emit, void *ctx);
 
 /* ---- the machine ---- */
-/* Functions return 0, or fail with a message through `host`. */
+/* Functions return 0, or fail with a message through `host`. But for open, close and those that
+ * only tell something they, and launches, stand between enter and leave: these make the machine's
+ * device the thread's current one, and the one that was current before current again. */
 typedef struct agi_machine agi_machine;
 
-int agi_machine_open(agi_machine **out, const agi_device_host *host);
+int agi_machine_open(agi_machine **out, const agi_device_host *host, int number);
 void agi_machine_close(agi_machine *m);
+void agi_machine_enter(agi_machine *m);
+void agi_machine_leave(agi_machine *m);
 const char *agi_machine_kind(void);                /* "cuda", "cuda-emulated" */
 const char *agi_machine_isa(const agi_machine *m); /* "sm_90", "emulated" */
 void *agi_machine_stream(const agi_machine *m);

@@ -113,8 +113,8 @@ static bool fits(const fuser *f, const agi_entry *e, int from)
     return true;
 }
 
-/* Adds the products of the same rows that follow i. The rows are not looked at again: they are those
- * of the others, or what the norm of the launch hands on. */
+/* Adds the products of the same rows that follow i. The rows are not looked at again: they are
+ * those of the others, or what the norm of the launch hands on. */
 static void gather_parts(fuser *f, int i, agi_product_args *p, const agi_linear_args *input)
 {
     for (int j = next_of(f, i, i); j >= 0 && p->parts < AGI_PRODUCT_PARTS; j = next_of(f, i, j)) {

@@ -13,8 +13,11 @@ struct agi_machine {
     bool overlap; /* of launches, to check that none reads too early; that takes time */
 };
 
-int agi_machine_open(agi_machine **out, const agi_device_host *host)
+int agi_machine_open(agi_machine **out, const agi_device_host *host, int number)
 {
+    *out = NULL;
+    if (number != 0)
+        return host->fail(AG_EUNSUPPORTED, "backend 'cuda-emulated': it is one device, 0");
     *out = calloc(1, sizeof **out);
     if (!*out) return host->fail(AG_ENOMEM, "backend: out of memory");
     (*out)->host = *host;
@@ -24,6 +27,9 @@ int agi_machine_open(agi_machine **out, const agi_device_host *host)
 }
 
 void agi_machine_close(agi_machine *m) { free(m); }
+
+void agi_machine_enter(agi_machine *m) { agi_emulated_overlap(m->overlap); }
+void agi_machine_leave(agi_machine *m) { (void)m; }
 const char *agi_machine_kind(void) { return "cuda-emulated"; }
 
 const char *agi_machine_isa(const agi_machine *m)
@@ -52,6 +58,7 @@ void agi_machine_free(agi_machine *m, char *data, int64_t bytes)
 {
     (void)m;
     (void)bytes;
+    agi_emulated_wait();
     free(data);
 }
 
@@ -78,6 +85,7 @@ int agi_machine_commit(agi_machine *m, char *data, int64_t from, int64_t to)
 void agi_machine_unreserve(agi_machine *m, char *data, int64_t bytes)
 {
     (void)m;
+    agi_emulated_wait();
     munmap(data, (size_t)bytes);
 }
 
@@ -90,12 +98,14 @@ void *agi_machine_shared(agi_machine *m, int64_t bytes)
 void agi_machine_unshare(agi_machine *m, void *p)
 {
     (void)m;
+    agi_emulated_wait();
     free(p);
 }
 
 int agi_machine_upload(agi_machine *m, char *dst, const void *src, int64_t bytes)
 {
     (void)m;
+    agi_emulated_wait();
     memcpy(dst, src, (size_t)bytes);
     return AG_OK;
 }
@@ -103,6 +113,7 @@ int agi_machine_upload(agi_machine *m, char *dst, const void *src, int64_t bytes
 int agi_machine_download(agi_machine *m, void *dst, const char *src, int64_t bytes)
 {
     (void)m;
+    agi_emulated_wait();
     memcpy(dst, src, (size_t)bytes);
     return AG_OK;
 }
@@ -110,6 +121,7 @@ int agi_machine_download(agi_machine *m, void *dst, const char *src, int64_t byt
 int agi_machine_sync(agi_machine *m)
 {
     (void)m;
+    agi_emulated_wait();
     return AG_OK;
 }
 
@@ -123,12 +135,10 @@ bool agi_machine_dependent(const agi_machine *m) { return m->overlap; }
 int agi_machine_replay(agi_machine *m, void **graph, int runs, int (*launch)(void *plan),
                        void *plan)
 {
+    (void)m;
     (void)graph;
     (void)runs;
-    agi_emulated_overlap(m->overlap);
-    int rc = launch(plan);
-    agi_emulated_overlap(false);
-    return rc;
+    return launch(plan);
 }
 
 void agi_machine_forget(agi_machine *m, void *graph)

@@ -60,8 +60,8 @@ describe('--device', function()
       for _, args in ipairs {{}, {'-v'}, {'--device', 'cpu', '-v'}} do
         local r = here(unpack(args))
         assert.equal(0, r.code, r.err)
-        assert.is_nil(r.err:find 'cuda')
-        assert.is_nil(r.err:find 'CUDA')
+        local said = r.err:gsub(command.root:gsub('%p', '%%%0'), '') -- its path may hold the word
+        assert.is_nil(said:lower():find 'cuda')
       end
     end)
   end)

@@ -1,6 +1,7 @@
 -- Launches that stand for several ops of a plan: fewer of them, the same bits.
 
 local ag = require 'argent'
+local card = require 'support.card'
 local ffi = require 'ffi'
 local golden = require 'support.golden'
 local kernels = require 'support.kernels'
@@ -69,7 +70,7 @@ end
 for _, kind in ipairs {'cuda-emulated', 'cuda-emulated, overlapping', 'cuda'} do
   describe('a plan on ' .. kind, function()
     local be, why
-    if kind:find 'overlapping' then be = overlapping() else be, why = ag.backend(kind) end
+    if kind:find 'overlapping' then be = overlapping() else be, why = card.backend(kind) end
     if not be then
       pending(why)
       return
@@ -191,6 +192,24 @@ for _, kind in ipairs {'cuda-emulated', 'cuda-emulated, overlapping', 'cuda'} do
             assert.same_bits(a, type(t) == 'table' and got[name][i] or got[name], what)
           end
         end
+      end
+    end)
+
+    it('waits for what came before it, though its first op has nothing to do', function()
+      local next = kernels.random(11)
+      local x, w = kernels.tensor(be, {1, 64}, next), kernels.tensor(be, {64, 64}, next)
+      local fresh, out = ag.zeros(be, {64, 64}), ag.zeros(be, {1, 64})
+      local plan = ag.capture(be, function()
+        ops.affine(ag.zeros(be, {0}), ag.zeros(be, {0}), 2, 0)
+        ops.linear(out, x, w, nil)
+      end)
+      local want = ag.zeros(be, {1, 64})
+      for i = 1, 3 do
+        fresh:fill(i)
+        ops.linear(want, x, fresh, nil)
+        ops.copy(w, fresh)
+        plan:run()
+        assert.same_bits(want, out)
       end
     end)
 

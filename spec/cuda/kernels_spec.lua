@@ -3,6 +3,7 @@
 -- is the reference.
 
 local ag = require 'argent'
+local card = require 'support.card'
 local kernels = require 'support.kernels'
 
 local ops = ag.ops
@@ -24,7 +25,7 @@ end
 
 for _, kind in ipairs {'cuda-emulated', 'cuda'} do
   describe('a kernel on ' .. kind, function()
-    local be, why = ag.backend(kind)
+    local be, why = card.backend(kind)
     if not be then
       pending(why)
       return

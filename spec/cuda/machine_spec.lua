@@ -37,25 +37,26 @@ describe('the machine of the CUDA backend', function()
     return command.run(args, {exe = exe, env = env})
   end
 
-  -- Runs a script on the card; what it prints, as JSON. It has ag, be, counts() and model.
+  local HEAD = [[
+local ag, ffi, cjson = require 'argent', require 'ffi', require 'cjson'
+local model = %q
+ffi.cdef 'struct fake_cuda_counts { int64_t %s, current, dependent; } fake_cuda_counts;'
+local counted = ffi.load(%q).fake_cuda_counts
+local function counts()
+  local t = {}
+  for name in ('%s'):gmatch '[%%a_]+' do t[name] = tonumber(counted[name]) end
+  return t
+end
+local be = assert(ag.backend 'cuda')
+]]
+  local COUNTS = 'launches, graph_launches, graphs, waits, downloads, downloaded, uploads, '
+    .. 'allocations, frees, memory, mapped, pinned'
+
+  -- Runs a script on the card; what it prints, as JSON. It has ag, be, counts(), counted and model.
   local function script(text, fake)
     local path = dir .. '/script.lua'
     local f = assert(io.open(path, 'w'))
-    f:write(([[
-local ag, ffi, cjson = require 'argent', require 'ffi', require 'cjson'
-local model = %q
-local be = assert(ag.backend 'cuda')
-ffi.cdef 'struct fake_cuda_counts { int64_t launches, graph_launches, graphs, waits, downloads, '
-  .. 'downloaded, uploads, allocations, frees, memory, mapped, pinned; } fake_cuda_counts;'
-]]):format(model):gsub("(ffi%.cdef) ('.-')\n  %.%. ('.-')\n", '%1(%2 .. %3)\n'), ([[
-local lib = ffi.load(%q)
-local function counts()
-  local c, t = lib.fake_cuda_counts, {}
-  for name in ('launches graph_launches graphs waits downloads downloaded uploads allocations '
-    .. 'frees memory mapped pinned'):gmatch '%%a[%%a_]*' do t[name] = tonumber(c[name]) end
-  return t
-end
-]]):format(dir .. '/libargent_cuda.so'), text)
+    f:write(HEAD:format(model, COUNTS, dir .. '/libargent_cuda.so', COUNTS), text)
     f:close()
     local r = run({'run', path}, fake)
     assert.equal(0, r.code, r.err)
@@ -166,6 +167,67 @@ print(cjson.encode {first = of(10), last = of(5000), mapped = mapped, ok = ok or
       r.err)
   end)
 
+  it('grows into memory that was given back', function()
+    local r = script([[
+local t = require('argent.tensor').reserve(be, {1e6, 64}, 'f32', 10)
+local big = ag.zeros(be, {15e6})
+ag.ops.fill(big, 1)
+big:release()
+local ok, err = t:commit(300000)
+print(cjson.encode {ok = ok or false, err = err, last = t:select(1, 300000):totable()[64]})
+]], 'memory=100000000')
+    assert.same({ok = true, last = 0}, r)
+  end)
+
+  it('takes the card that it is told to take, and leaves the current one current', function()
+    local r = script([[
+counted.current = 4 -- the caller's own, number 3
+local seen = {}
+local function see(what, ...)
+  seen[#seen + 1] = {what, tonumber(counted.current) - 1}
+  return ...
+end
+local other = see('open', assert(ag.backend('cuda', {device = 2})))
+local _, err, code = see('no such card', ag.backend('cuda', {device = 5}))
+local x = see('alloc and upload', ag.tensor(other, {1, 2, 3}))
+see('an op', ag.ops.affine(x, x, 2, 0))
+see('an op that can fail', pcall(ag.ops.embedding, ag.zeros(other, {1, 2}), ag.zeros(other, {3, 2}),
+  ag.tensor(other, {7}, 'i32'), 0))
+local plan = see('capture', ag.capture(other, function() ag.ops.affine(x, x, 1, 1) end))
+for _ = 1, 3 do see('run', plan:run()) end
+see('sync', other:sync())
+local values = see('download', x:totable())
+local t = see('reserve', require('argent.tensor').reserve(other, {1e5, 64}, 'f32', 10))
+see('commit', t:commit(5000))
+see('too much', t:commit(100000))
+see('unreserve', t:release())
+see('drop a plan', plan:release())
+see('free', x:release())
+local first = ag.tensor(be, {4}):totable() -- the first backend is as it was
+x, t, plan, other = nil, nil, nil, nil
+jit.flush()
+for _ = 1, 4 do collectgarbage() end
+see 'close'
+print(cjson.encode {seen = seen, err = err, code = code, values = values, first = first})]],
+      'devices=4 memory=20000000')
+    for _, s in ipairs(r.seen) do assert.equal(3, s[2], s[1]) end
+    assert.is_true(#r.seen >= 18)
+    assert.same({5, 7, 9, 4}, {r.values[1], r.values[2], r.values[3], r.first[1]})
+    assert.equal("backend 'cuda': there is no device 5; this machine has 4, counted from 0", r.err)
+    assert.equal('unsupported', r.code)
+  end)
+
+  it('never lets launches overlap whose code does not wait for the one before', function()
+    local text = [[
+local tts = assert(ag.qwen3_tts.open(model, {backend = be}))
+local sound = assert(tts:say {text = 'One two.', voice = 'ryan', seed = 4, max_frames = 4})
+print(cjson.encode {codes = sound.codes:totable(), dependent = tonumber(counted.dependent)})]]
+    local native, translated = script(text), script(text, 'translated')
+    assert.same(native.codes, translated.codes)
+    assert.is_true(native.dependent > 0)
+    assert.equal(0, translated.dependent)
+  end)
+
   it('goes on with the graph of a step when a session grows past what it had', function()
     local r = script [[
 local tensor = require 'argent.tensor'
@@ -212,6 +274,8 @@ print(cjson.encode {sums = sums, before = before, after = counts(),
       insufficient = 'the NVIDIA driver is too old %(it knows CUDA 11%.8, this build needs '
         .. '%d+%.%d+%); update it, or use the cpu',
       turing = 'the card is sm_75, kernels are for sm_80 and later; use the cpu',
+      orin = 'this build has no kernels for the card, sm_87; build with '
+        .. '%-DCMAKE_CUDA_ARCHITECTURES=87, or use the cpu',
       novmm = 'the driver has no virtual memory management',
     } do
       local r = say('cuda', fake)

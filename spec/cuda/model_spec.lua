@@ -2,6 +2,7 @@
 -- as plain C, block by block and thread by thread.
 
 local ag = require 'argent'
+local card = require 'support.card'
 local cases = require 'support.cases'
 local compare = require 'support.compare'
 local speech = require 'support.speech'
@@ -14,7 +15,7 @@ local LONG = 'A dozen of the boys jumped over the lazy brown dog, which quickly 
 
 for _, kind in ipairs {'cuda-emulated', 'cuda'} do
   describe('on ' .. kind, function()
-    local be, why = ag.backend(kind)
+    local be, why = card.backend(kind)
     if not be then
       pending(why)
       return

@@ -102,7 +102,7 @@ static void save_again(ag_file *f, ag_backend *be)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static ag_backend *be;
-    if (!be) require(ag_backend_new(&be, "cpu", 1, "plain") == AG_OK, "backend");
+    if (!be) require(ag_backend_new(&be, "cpu", 1, "plain", 0) == AG_OK, "backend");
     char path[64];
     int fd = memory_file(data, n, path);
     ag_file *f;

@@ -1,5 +1,6 @@
 -- sample: the draws against published Philox vectors, every processor by hand, all of them against
--- a model in Lua doubles written from qwen3-tts.md 6.2 and 6.4, frequencies, and refusals.
+-- a model in Lua doubles written from REFERENCE.md, "Processing of logits" and "Draws",
+-- frequencies, and refusals.
 
 local ag = require 'argent'
 local ffi = require 'ffi'

@@ -80,7 +80,8 @@ for _, dtype in ipairs {'f32', 'bf16'} do
           -- max_frames Argent stops before that draw.
           assert.is_true(sound.stats.ended == case.ended or case.frames == o.max_frames)
           assert.same(e.codes:totable(), sound.codes:totable())
-          -- The official cut of an in-context reference can be one sample early (reference, 5.7).
+          -- The official cut of an in-context reference can be one sample early (REFERENCE.md,
+          -- "What is decoded").
           local n = sound.samples:count()
           local extra = e.wave:count() - n
           assert.is_true(extra == 0 or (case.mode == 'icl' and extra == 1))

@@ -412,7 +412,8 @@ describe('prompt.build', function()
   end)
 end)
 
---- Vectors of section 3.1 and 3.2 in double precision, from a model's weights.
+--- The vectors of REFERENCE.md, "Text vectors" and "Codec vectors", in double precision, from a
+--- model's weights.
 local function vectors(model_dir, D)
   local weights = safetensors.open(model_dir .. '/model.safetensors')
 

@@ -1,6 +1,8 @@
 -- A copy of the build in which the card's kernels as plain C stand in the place of the CUDA half:
--- the command there finds a card on any machine, so that what it does with one can be seen.
+-- the command there finds a card on any machine, so that what it does with one can be seen. And the
+-- backends of a card that specs run on.
 
+local ag = require 'argent'
 local command = require 'support.command'
 local lfs = require 'lfs'
 
@@ -25,6 +27,22 @@ end
 --- What the command's environment must hold.
 function M.env()
   return {ARGENT_HOME = command.root}
+end
+
+--- A backend of a card for specs, or nil and why this machine has none, which is for `pending`. A
+--- half that was built and does not open is a fault of the build: it raises.
+---@param kind string 'cuda', 'cuda-emulated'
+---@param open? function in the place of ag.backend
+---@return ag.Backend?
+---@return string? why
+function M.backend(kind, open)
+  local be, why = (open or ag.backend)(kind)
+  local broken = kind ~= 'cuda' -- every build has the emulated one
+  for _, words in ipairs {'does not open', "is not Argent's", 'is of another build'} do
+    broken = broken or why and why:find(words, 1, true) ~= nil
+  end
+  if not be and broken then error(why, 0) end
+  return be, why
 end
 
 return M

@@ -1,11 +1,11 @@
 /*
  * fake_cudart.c: the CUDA runtime functions that runtime/device/cuda.c calls, without a card: a
  * stream is a queue that runs when somebody waits for it, device memory is host memory, kernels are
- * those of kernels/emulate/emulate.c. So the machine of the backend `cuda` runs in specs, and what it
- * leaves to happen later happens later. spec/cuda/machine_spec.lua opens it.
+ * those of kernels/emulate/emulate.c. So the machine of the backend `cuda` runs in specs, and what
+ * it leaves to happen later happens later. spec/cuda/machine_spec.lua opens it.
  *
  * FAKE_CUDA says what kind of card and driver this is, in words:
- *   none old insufficient turing novmm nograph memory=BYTES
+ *   none insufficient turing orin translated novmm nograph memory=BYTES devices=N
  */
 #include "../../kernels/emulate/run.h"
 
@@ -21,6 +21,8 @@
 __attribute__((visibility("default"))) struct fake_cuda_counts {
     int64_t launches, graph_launches, graphs, waits, downloads, downloaded, uploads, allocations,
         frees, memory, mapped, pinned;
+    int64_t current;   /* the thread's device + 1, 0: none; a script may set it */
+    int64_t dependent; /* launches that may begin before the one before them ends */
 } fake_cuda_counts;
 #define COUNT fake_cuda_counts
 
@@ -59,16 +61,66 @@ static bool said(const char *word)
     return all && strstr(all, word);
 }
 
-static int64_t memory_limit(void)
+static int64_t number(const char *word, int64_t otherwise)
 {
-    const char *all = getenv("FAKE_CUDA"), *at = all ? strstr(all, "memory=") : NULL;
-    return at ? atoll(at + 7) : (int64_t)1 << 40;
+    const char *all = getenv("FAKE_CUDA"), *at = all ? strstr(all, word) : NULL;
+    return at ? atoll(at + strlen(word)) : otherwise;
 }
+
+static int64_t memory_limit(void) { return number("memory=", (int64_t)1 << 40); }
 
 static void fail(const char *what)
 {
     fprintf(stderr, "fake CUDA: %s\n", what);
     abort();
+}
+
+/* ---- the current device ---- */
+
+enum { MOST_DEVICES = 8 };
+static int64_t before[8]; /* what was current, under what is */
+static int depth, retained[MOST_DEVICES];
+
+/* Every call that works on a device finds it current. */
+static void here(void)
+{
+    if (!COUNT.current || !retained[COUNT.current - 1])
+        fail("a call while another device is current");
+}
+
+static CUresult get_device(CUdevice *out, int number)
+{
+    *out = number;
+    return CUDA_SUCCESS;
+}
+
+static CUresult retain_context(CUcontext *out, CUdevice device)
+{
+    *out = (CUcontext)(intptr_t)(device + 1);
+    retained[device]++;
+    return CUDA_SUCCESS;
+}
+
+static CUresult release_context(CUdevice device)
+{
+    retained[device]--;
+    return CUDA_SUCCESS;
+}
+
+static CUresult push_context(CUcontext context)
+{
+    if (depth == 8) fail("contexts are pushed and not popped");
+    before[depth++] = COUNT.current;
+    COUNT.current = (intptr_t)context;
+    return CUDA_SUCCESS;
+}
+
+static CUresult pop_context(CUcontext *out)
+{
+    if (!depth) fail("no context to pop");
+    *out = (CUcontext)(intptr_t)COUNT.current;
+    COUNT.current = before[--depth];
+    return CUDA_SUCCESS;
 }
 
 /* ---- the queue ---- */
@@ -99,12 +151,15 @@ static void drop(list *l)
 /* A header before each allocation: how many bytes it has. */
 enum { HEAD = 256 };
 
+static int64_t pooled; /* bytes that were given back and that the pool keeps */
+
 static void release(void *p)
 {
     char *whole = (char *)p - HEAD;
     int64_t bytes;
     memcpy(&bytes, whole, sizeof bytes);
     COUNT.memory -= bytes;
+    pooled += bytes;
     free(whole);
 }
 
@@ -114,15 +169,15 @@ static void run(const list *l)
 {
     for (int i = 0; i < l->n; i++) {
         const node *o = &l->nodes[i];
+        if (o->kind != KERNEL_NODE) agi_emulated_wait();
         switch (o->kind) {
         case KERNEL_NODE: agi_emulated_launch(&o->call); break;
         case COPY_NODE: memcpy(o->dst, o->staged ? o->staged : o->src, o->bytes); break;
         case SET_NODE: memset(o->dst, o->value, o->bytes); break;
         case FREE_NODE: release(o->dst); break;
         case GRAPH_NODE:
-            agi_emulated_overlap(true);
             run(&o->graph->of);
-            agi_emulated_overlap(false);
+            agi_emulated_wait();
             break;
         }
     }
@@ -131,7 +186,9 @@ static void run(const list *l)
 static void flush(void)
 {
     agi_emulated_sink(NULL);
+    agi_emulated_overlap(true);
     run(&queue);
+    agi_emulated_overlap(false);
     agi_emulated_sink(keep_launch);
     drop(&queue);
 }
@@ -139,6 +196,7 @@ static void flush(void)
 /* Every launch of a kernel comes here. */
 static int keep_launch(const agi_emulated_call *call)
 {
+    here();
     node *o = add(taken ? &taken->of : &queue, KERNEL_NODE);
     void *copy = malloc(call->size);
     if (!copy) fail("no memory");
@@ -146,6 +204,7 @@ static int keep_launch(const agi_emulated_call *call)
     o->call.args = memcpy(copy, call->args, call->size);
     if (taken && call->dependent && said("nograph")) refused = true;
     if (!taken) COUNT.launches++;
+    if (call->dependent) COUNT.dependent++;
     return 0;
 }
 
@@ -161,7 +220,7 @@ cudaError_t cudaGetLastError(void) { return cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int *count)
 {
     agi_emulated_sink(keep_launch);
-    *count = said("none") ? 0 : 1;
+    *count = said("none") ? 0 : (int)number("devices=", 1);
     return said("insufficient") ? cudaErrorInsufficientDriver : cudaSuccess;
 }
 
@@ -171,13 +230,26 @@ cudaError_t cudaDriverGetVersion(int *version)
     return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+cudaError_t cudaInitDevice(int device, unsigned device_flags, unsigned flags)
+{
+    (void)device_flags, (void)flags;
+    return device < MOST_DEVICES ? cudaSuccess : cudaErrorInvalidDevice;
+}
 
 cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr what, int device)
 {
     (void)device;
-    const bool turing = said("turing");
-    *value = what == cudaDevAttrComputeCapabilityMajor ? (turing ? 7 : 9) : turing ? 5 : 0;
+    const int capability = said("turing") ? 75 : said("orin") ? 87 : 90;
+    *value = what == cudaDevAttrComputeCapabilityMajor ? capability / 10 : capability % 10;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *out, const void *kernel)
+{
+    here();
+    if (!kernel || said("orin")) return cudaErrorNoKernelImageForDevice;
+    memset(out, 0, sizeof *out);
+    out->ptxVersion = said("translated") ? 80 : 90;
     return cudaSuccess;
 }
 
@@ -185,6 +257,7 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr what, int dev
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags)
 {
+    here();
     (void)flags;
     *s = (cudaStream_t)&queue;
     return cudaSuccess;
@@ -192,6 +265,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags)
 
 cudaError_t cudaStreamDestroy(cudaStream_t s)
 {
+    here();
     (void)s;
     flush();
     return cudaSuccess;
@@ -199,6 +273,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
+    here();
     (void)s;
     if (taken) return cudaErrorStreamCaptureUnsupported;
     COUNT.waits++;
@@ -208,6 +283,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s)
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, enum cudaStreamCaptureMode mode)
 {
+    here();
     (void)s, (void)mode;
     if (taken) fail("a capture within a capture");
     taken = calloc(1, sizeof *taken);
@@ -228,6 +304,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *out)
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t g, unsigned long long flags)
 {
+    here();
     (void)flags;
     *out = calloc(1, sizeof **out);
     if (!*out) fail("no memory");
@@ -239,6 +316,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t g, unsigned l
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t g, cudaStream_t s)
 {
+    here();
     (void)s;
     add(&queue, GRAPH_NODE)->graph = g;
     COUNT.graph_launches++;
@@ -254,6 +332,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t g)
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t g)
 {
+    here();
     for (int i = 0; i < queue.n; i++)
         if (queue.nodes[i].graph == g) fail("a graph is destroyed before it has run");
     drop(&g->of);
@@ -266,19 +345,23 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t g)
 
 static bool fits(size_t bytes)
 {
-    return COUNT.memory + COUNT.mapped + (int64_t)bytes <= memory_limit();
+    return COUNT.memory + pooled + COUNT.mapped + (int64_t)bytes <= memory_limit();
 }
 
 cudaError_t cudaMemGetInfo(size_t *left, size_t *total)
 {
+    here();
     *total = (size_t)memory_limit();
-    *left = (size_t)(memory_limit() - COUNT.memory - COUNT.mapped);
+    *left = (size_t)(memory_limit() - COUNT.memory - pooled - COUNT.mapped);
     return cudaSuccess;
 }
 
 cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const struct cudaMemPoolProps *props)
 {
-    if (props->location.type != cudaMemLocationTypeDevice) return cudaErrorInvalidValue;
+    here();
+    if (props->location.type != cudaMemLocationTypeDevice ||
+        props->location.id != COUNT.current - 1)
+        return cudaErrorInvalidValue;
     *pool = (cudaMemPool_t)&fake_cuda_counts;
     return cudaSuccess;
 }
@@ -291,7 +374,9 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, enum cudaMemPoolAttr wha
 
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t bytes)
 {
-    (void)pool, (void)bytes;
+    here();
+    (void)pool;
+    if (pooled > (int64_t)bytes) pooled = (int64_t)bytes;
     return cudaSuccess;
 }
 
@@ -304,12 +389,14 @@ cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool)
 /* Filled with what nobody should rely on. */
 cudaError_t cudaMallocFromPoolAsync(void **p, size_t bytes, cudaMemPool_t pool, cudaStream_t s)
 {
+    here();
     (void)pool, (void)s;
     void *whole;
-    const int64_t size = (int64_t)bytes;
+    const int64_t size = (int64_t)bytes, kept = pooled < size ? pooled : size;
     if (taken) return cudaErrorStreamCaptureUnsupported;
-    if (!fits(bytes) || posix_memalign(&whole, HEAD, HEAD + bytes))
+    if (!fits((size_t)(size - kept)) || posix_memalign(&whole, HEAD, HEAD + bytes))
         return cudaErrorMemoryAllocation;
+    pooled -= kept;
     memset(whole, 0xff, HEAD + bytes);
     memcpy(whole, &size, sizeof size);
     COUNT.memory += size;
@@ -320,6 +407,7 @@ cudaError_t cudaMallocFromPoolAsync(void **p, size_t bytes, cudaMemPool_t pool, 
 
 cudaError_t cudaFreeAsync(void *p, cudaStream_t s)
 {
+    here();
     (void)s;
     COUNT.frees++;
     add(&queue, FREE_NODE)->dst = p;
@@ -343,6 +431,7 @@ static bool is_pinned(const void *p)
 
 cudaError_t cudaHostAlloc(void **p, size_t bytes, unsigned flags)
 {
+    here();
     (void)flags;
     pinned *i = calloc(1, sizeof *i);
     if (!i || !(i->p = malloc(bytes))) fail("no memory");
@@ -357,6 +446,7 @@ cudaError_t cudaHostAlloc(void **p, size_t bytes, unsigned flags)
 cudaError_t cudaFreeHost(void *p)
 {
     if (!p) return cudaSuccess;
+    here();
     for (pinned **at = &pins; *at; at = &(*at)->next)
         if ((*at)->p == p) {
             pinned *i = *at;
@@ -371,6 +461,7 @@ cudaError_t cudaFreeHost(void *p)
 
 cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t s)
 {
+    here();
     (void)s;
     node *o = add(taken ? &taken->of : &queue, SET_NODE);
     o->dst = p;
@@ -383,6 +474,7 @@ cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t s)
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, enum cudaMemcpyKind kind,
                             cudaStream_t s)
 {
+    here();
     (void)s;
     if (taken) return cudaErrorStreamCaptureUnsupported;
     const bool up = kind == cudaMemcpyHostToDevice, pageable = !is_pinned(up ? src : dst);
@@ -423,7 +515,9 @@ static CUresult create(CUmemGenericAllocationHandle *h, size_t size, const CUmem
                        unsigned long long flags)
 {
     (void)flags;
-    if (size % GRANULARITY || p->type != CU_MEM_ALLOCATION_TYPE_PINNED)
+    here();
+    if (size % GRANULARITY || p->type != CU_MEM_ALLOCATION_TYPE_PINNED ||
+        p->location.id != COUNT.current - 1)
         return CUDA_ERROR_INVALID_VALUE;
     if (!fits(size)) return CUDA_ERROR_OUT_OF_MEMORY;
     COUNT.mapped += (int64_t)size;
@@ -466,9 +560,9 @@ static CUresult granularity(size_t *out, const CUmemAllocationProp *p,
     return CUDA_SUCCESS;
 }
 
-cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **out, unsigned version,
-                                             unsigned long long flags,
-                                             enum cudaDriverEntryPointQueryResult *found)
+/* The driver's function of that name. */
+static cudaError_t entry_point(const char *symbol, void **out,
+                               enum cudaDriverEntryPointQueryResult *found)
 {
     static const struct {
         const char *name;
@@ -482,8 +576,12 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **out, uns
         {"cuMemUnmap", (void *)unmap},
         {"cuMemSetAccess", (void *)set_access},
         {"cuMemGetAllocationGranularity", (void *)granularity},
+        {"cuDeviceGet", (void *)get_device},
+        {"cuDevicePrimaryCtxRetain", (void *)retain_context},
+        {"cuDevicePrimaryCtxRelease", (void *)release_context},
+        {"cuCtxPushCurrent", (void *)push_context},
+        {"cuCtxPopCurrent", (void *)pop_context},
     };
-    (void)version, (void)flags;
     *found = cudaDriverEntryPointSymbolNotFound;
     for (size_t i = 0; i < sizeof all / sizeof *all && !said("novmm"); i++)
         if (!strcmp(all[i].name, symbol)) {
@@ -492,3 +590,20 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **out, uns
         }
     return cudaSuccess;
 }
+
+#if CUDART_VERSION >= 12050
+cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **out, unsigned version,
+                                             unsigned long long flags,
+                                             enum cudaDriverEntryPointQueryResult *found)
+{
+    (void)version, (void)flags;
+    return entry_point(symbol, out, found);
+}
+#else
+cudaError_t cudaGetDriverEntryPoint(const char *symbol, void **out, unsigned long long flags,
+                                    enum cudaDriverEntryPointQueryResult *found)
+{
+    (void)flags;
+    return entry_point(symbol, out, found);
+}
+#endif

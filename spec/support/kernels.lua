@@ -4,6 +4,7 @@
 require 'support.near'
 local assert = require 'luassert'
 local ag = require 'argent'
+local card = require 'support.card'
 
 local M = {}
 
@@ -23,7 +24,7 @@ function M.all()
   end
   -- The CUDA kernels, as plain C everywhere and on a card where there is one. They have no workers.
   for _, kind in ipairs {'cuda-emulated', 'cuda'} do
-    local be, err = ag.backend(kind)
+    local be, err = card.backend(kind)
     list[#list + 1] = {isa = kind, be = be and {be, be, be}, missing = err}
   end
   return list

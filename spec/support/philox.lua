@@ -34,8 +34,8 @@ function M.words(counter, key)
   return {c0, c1, c2, c3}
 end
 
---- What a draw of Argent starts from (qwen3-tts.md 6.4): the first word for a seed, a frame, a
---- group and a row.
+--- What a draw of Argent starts from (REFERENCE.md, "Draws"): the first word for a seed, a
+--- frame, a group and a row.
 ---@return integer
 function M.draw(seed, frame, group, row)
   return M.words({frame, group, row, 0}, {seed % 2 ^ 32, math.floor(seed / 2 ^ 32) % 2 ^ 32})[1]

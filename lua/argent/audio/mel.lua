@@ -1,5 +1,6 @@
--- The mel spectrogram that the speaker encoder reads (reference, 9.3), which also makes good
--- pictures: magnitudes of a short-time Fourier transform, summed into bands of the Slaney scale.
+-- The mel spectrogram that the speaker encoder reads (REFERENCE.md, "Mel spectrogram"), which also
+-- makes good pictures: magnitudes of a short-time Fourier transform, summed into bands of the
+-- Slaney scale.
 
 local ffi = require 'ffi'
 local check = require 'argent.check'

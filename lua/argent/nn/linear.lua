@@ -1,5 +1,4 @@
--- A linear layer, y = W x + b, and the table lookup that is its transpose's cousin: both are a
--- weight and a name.
+-- A linear layer: y = W x + b.
 
 local ops = require 'argent.ops'
 

@@ -1,6 +1,6 @@
 -- The code predictor: after the talker has chosen code group 0 of a frame, a small decoder chooses
 -- groups 1 .. G - 1, one after the other, from the talker's hidden state and the codes so far
--- (reference, section 4). Its cache lives for one frame.
+-- (REFERENCE.md, "Code predictor"). Its cache lives for one frame.
 
 local Backbone = require 'argent.nn.backbone'
 local Embedding = require 'argent.nn.embedding'

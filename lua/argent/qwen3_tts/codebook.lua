@@ -1,5 +1,5 @@
 -- Codebooks as the codec's files hold them: running sums and usage counts of the training, to be
--- divided once at load (reference, 2.6).
+-- divided once at load (REFERENCE.md, "Codebooks").
 
 local status = require 'argent.status'
 local lib = require 'argent.ffi'

@@ -1,7 +1,8 @@
--- The codec decoder: codes [F, G] -> samples (reference, section 8). Split residual codebooks, a
--- causal convolution, a sliding-window transformer, upsampling by transposed convolutions and
--- ConvNeXt blocks, then the waveform decoder of snakes and dilated convolutions. Everything looks
--- back only, so codes may come in chunks of any size: a stream is exactly the one pass.
+-- The codec decoder: codes [F, G] -> samples (REFERENCE.md, "Codec decoder"). Split residual
+-- codebooks, a causal convolution, a sliding-window transformer, upsampling by transposed
+-- convolutions and ConvNeXt blocks, then the waveform decoder of snakes and dilated convolutions.
+-- Every layer looks back only, so codes may come in chunks of any size: a stream gives exactly what
+-- one pass gives.
 
 local Backbone = require 'argent.nn.backbone'
 local Linear = require 'argent.nn.linear'

@@ -1,7 +1,7 @@
--- The codec's encoder: a recording -> codes [F, G] (reference, 9.2), a Mimi encoder. Causal strided
--- convolutions and a transformer take the sound chunk by chunk, so that a long recording needs
--- little scratch; one more strided convolution and the split residual quantiser then see all frames
--- at once.
+-- The codec's encoder: a recording -> codes [F, G] (REFERENCE.md, "Codec encoder"), a Mimi encoder.
+-- Causal strided convolutions and a transformer take the sound chunk by chunk, so that a long
+-- recording needs little scratch; one more strided convolution and the split residual quantiser
+-- then see all frames at once.
 
 local Backbone = require 'argent.nn.backbone'
 local codebook = require 'argent.qwen3_tts.codebook'

@@ -62,7 +62,7 @@ local CODEC_TRANSFORMER = {
 ---@field predictor argent.LMConfig with num_code_groups; vocab_size is that of one codebook
 ---@field codec argent.CodecConfig
 ---@field speaker_encoder table? speaker_encoder_config, unchecked; base only
----@field default_voice string|false who speaks when no voice is named; `open` names the demo voice's
+---@field default_voice string|false who speaks when no voice is named; set for the demo voice
 ---@field generation table do_sample, temperature, ... as in generation_config.json
 
 -- Fields that a checked table may lack.

@@ -1,6 +1,7 @@
--- What the configuration says of the two analysis networks (reference, 1.3 and 1.4), checked like
--- the rest of it but only when one of them is needed: a model speaks without them. Fields that
--- would make another network than the one that is built are refused.
+-- What the configuration says of the two analysis networks (REFERENCE.md, "Speaker encoder
+-- configuration" and "Codec configuration"). It is checked like the rest, but only when one of them
+-- is needed, as a model speaks without them. Fields that would make another network than the one
+-- that is built are refused.
 
 local json = require 'argent.json'
 local transformer = require 'argent.nn.config'

@@ -1,7 +1,7 @@
--- The speaker encoder: a recording -> one vector that says who speaks (reference, 9.3 and 9.4), an
--- ECAPA-TDNN. Convolutions over the mel spectrogram whose ends mirror, gates from the mean over
--- time, and a pooling that weights each moment. Everything depends on the whole recording, so it is
--- taken in at once; of what is as long as the recording, little is kept.
+-- The speaker encoder: a recording -> one vector that says who speaks (REFERENCE.md, "Speaker
+-- encoder"), an ECAPA-TDNN: convolutions over the mel spectrogram, which is mirrored at its ends,
+-- gates from the mean over time, and a pooling that weights each moment. Every value depends on the
+-- whole recording, so it is taken in at once, and few tensors of its length are kept.
 
 local Linear = require 'argent.nn.linear'
 local layers = require 'argent.qwen3_tts.codec_layers'

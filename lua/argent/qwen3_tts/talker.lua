@@ -1,6 +1,6 @@
 -- The talker: an ordinary Qwen3 decoder over rows that are the sum of a text side and a codec side
--- (reference, sections 3 and 5). Its hidden state after the final norm gives the logits of code
--- group 0 and is what the code predictor continues from.
+-- (REFERENCE.md, "Talker" and "Prompts"). Its hidden state after the final norm gives the logits of
+-- code group 0 and is what the code predictor continues from.
 
 local Backbone = require 'argent.nn.backbone'
 local Embedding = require 'argent.nn.embedding'
