@@ -1,6 +1,7 @@
 /*
- * cache.h: addresses in the key and value caches of attention: [capacity, rows, heads, d], of which
- * only the first bytes are committed. A position's slot is position mod capacity.
+ * cache.h: the slots of rows, and addresses in the key and value caches of attention: [slots,
+ * blocks, 2^shift, heads, d], of which each slot has its own first bytes committed. Position p of a
+ * slot lies in place p mod capacity.
  */
 #ifndef ARGENT_KERNELS_CACHE_H
 #define ARGENT_KERNELS_CACHE_H
@@ -10,16 +11,26 @@
 
 #include <stdbool.h>
 
-AGI_BOTH float *agi_cache_at(const agi_cache *c, int64_t slot, int64_t row, int64_t head)
+/* The slot of a row; -1 when there is none of that number. */
+AGI_BOTH int64_t agi_slot_of(const agi_slots *s, int64_t row)
 {
-    return c->p + slot * c->slot + row * c->row + head * c->head;
+    if (!s->p) return row;
+    const int64_t slot = s->p[row * s->stride];
+    return slot >= 0 && slot < s->count ? slot : -1;
 }
 
-/* Whether the d elements there, and so those of all lower slots, may be touched. */
-AGI_BOTH bool agi_cache_has(const agi_cache *c, int64_t slot, int64_t row, int64_t head, int64_t d)
+AGI_BOTH float *agi_cache_at(const agi_cache *c, int64_t slot, int64_t place, int64_t head)
 {
-    const char *end = (const char *)(agi_cache_at(c, slot, row, head) + d);
-    return !c->committed || end - c->base <= *c->committed;
+    const int64_t block = place >> c->shift, inside = place - (block << c->shift);
+    return c->p + slot * c->slot + block * c->block + inside * c->place + head * c->head;
+}
+
+/* Whether the d elements there, and so those of all lower places, may be touched. */
+AGI_BOTH bool agi_cache_has(const agi_cache *c, int64_t slot, int64_t place, int64_t head,
+                            int64_t d)
+{
+    const char *end = (const char *)(agi_cache_at(c, slot, place, head) + d);
+    return !c->committed || end - (c->base + slot * c->slot_bytes) <= c->committed[slot];
 }
 
 #endif

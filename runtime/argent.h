@@ -50,6 +50,9 @@ const char *ag_dtype_name(int dtype); /* "f32", ... */
 const char *ag_dtype_host(int dtype); /* the C type of an element on the host: "float", ... */
 const char *ag_weight_name(int kind); /* from 0 up: "f32", ... */
 int ag_dtype_float(int dtype);        /* 1 for floats, 0 for integers */
+/* What the word of a row at fault means (ops with opt_fault): "NAN", "INF", "NO_LOGIT", "SETTING",
+ * "ID"; NULL for other numbers. */
+const char *ag_fault_name(int word);
 /* Ops and plans return AG_EINTERRUPTED from ag_interrupt(1) until ag_interrupt(0). Safe in a signal
  * handler. */
 void ag_interrupt(int on);
@@ -70,13 +73,12 @@ int ag_backend_sync(ag_backend *be);
 int ag_isa_supported(const char *isa); /* 1 when this CPU and this build have it */
 
 /* Tensors. A new tensor is zeroed, contiguous, and owns its memory; a view shares it. At most
- * AG_MAX_DIMS dims; sizes of zero are legal. ag_tensor_reserve reserves addresses for `shape`
- * and commits memory for the first `rows` of dim 0; ag_tensor_commit adds more later without
- * moving (a failure leaves it as it was). Strides are in elements. */
+ * AG_MAX_DIMS dims; sizes of zero are legal. ag_tensor_reserve reserves addresses for `shape` [S,
+ * N, ...] and no memory; ag_tensor_commit gives one of the S rows memory for its first n of N,
+ * without moving (a failure leaves it as it was). Strides are in elements. */
 int ag_tensor_new(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape);
-int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
-                      int64_t rows);
-int ag_tensor_commit(ag_tensor *t, int64_t rows);
+int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape);
+int ag_tensor_commit(ag_tensor *t, int64_t row, int64_t n);
 int ag_tensor_view(ag_tensor **out, ag_tensor *t, int ndim, const int64_t *shape,
                    const int64_t *stride, int64_t offset);
 void ag_tensor_free(ag_tensor *t); /* drops one reference; accepts NULL */

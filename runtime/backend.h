@@ -46,6 +46,7 @@ typedef struct {
     bool far; /* kernels do not see the host's memory */
     int (*alloc)(ag_backend *be, int64_t bytes, char **out); /* zeroed, 64-byte aligned */
     void (*free)(ag_backend *be, char *data, int64_t bytes);
+    int64_t (*page)(const ag_backend *be); /* what commit works in */
     int (*reserve)(ag_backend *be, int64_t bytes, char **out);
     int (*commit)(ag_backend *be, char *data, int64_t from, int64_t to); /* zeroed */
     void (*unreserve)(ag_backend *be, char *data, int64_t bytes);

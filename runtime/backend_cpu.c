@@ -40,6 +40,12 @@ static void cpu_free(ag_backend *be, char *data, int64_t bytes)
     else free(data);
 }
 
+static int64_t cpu_page(const ag_backend *be)
+{
+    (void)be;
+    return sysconf(_SC_PAGESIZE);
+}
+
 static int cpu_reserve(ag_backend *be, int64_t bytes, char **out)
 {
     (void)be;
@@ -53,9 +59,7 @@ static int cpu_reserve(ag_backend *be, int64_t bytes, char **out)
 
 static int cpu_commit(ag_backend *be, char *data, int64_t from, int64_t to)
 {
-    (void)be;
-    int64_t page = sysconf(_SC_PAGESIZE);
-    from = from / page * page;
+    from = from / cpu_page(be) * cpu_page(be);
     if (mprotect(data + from, (size_t)(to - from), PROT_READ | PROT_WRITE) != 0)
         return agi_fail(AG_ENOMEM, "out of memory: cannot commit %lld bytes",
                         (long long)(to - from));
@@ -97,6 +101,7 @@ static void cpu_destroy(ag_backend *be)
 static const agi_backend_slots cpu_slots = {
     .alloc = cpu_alloc,
     .free = cpu_free,
+    .page = cpu_page,
     .reserve = cpu_reserve,
     .commit = cpu_commit,
     .unreserve = cpu_unreserve,

@@ -2,6 +2,7 @@
 #include "buffer.h"
 #include "backend.h"
 #include "error.h"
+#include "size.h"
 
 #include <stdlib.h>
 
@@ -12,9 +13,11 @@ void agi_buffer_free(agi_buffer *b)
     if (!b || --b->refs > 0) return;
     ag_backend *be = b->be;
     if (b->kind == AGI_HEAP && b->data) be->slots->free(be, b->data, b->bytes);
-    if (b->kind == AGI_RESERVED && b->data) be->slots->unreserve(be, b->data, b->reserved);
+    if (b->kind == AGI_RESERVED && b->data)
+        be->slots->unreserve(be, b->data, b->rows * b->row_bytes);
     if (b->kind == AGI_MAPPED) b->drop(b->owner);
-    if (b->told) be->slots->free(be, b->told, sizeof b->bytes);
+    if (b->told) be->slots->free(be, b->told, b->rows * (int64_t)sizeof *b->committed);
+    free(b->committed);
     if (b->kind != AGI_MAPPED) be->live -= b->bytes;
     free(b);
     ag_backend_free(be);
@@ -44,20 +47,31 @@ int agi_buffer_alloc(agi_buffer **out, ag_backend *be, int64_t bytes)
         *out = NULL;
         return rc;
     }
-    b->bytes = b->reserved = bytes;
+    b->bytes = bytes;
     be->live += bytes;
     return AG_OK;
 }
 
-int agi_buffer_reserve(agi_buffer **out, ag_backend *be, int64_t bytes)
+int agi_buffer_reserve(agi_buffer **out, ag_backend *be, int64_t rows, int64_t row_size)
 {
     agi_buffer *b = *out = empty(be);
     if (!b) return AG_ENOMEM;
     b->kind = AGI_RESERVED;
-    int rc = bytes > 0 ? be->slots->reserve(be, bytes, &b->data) : AG_OK;
-    if (rc == AG_OK) b->reserved = bytes;
+    b->rows = rows;
+    b->row_size = row_size;
+    /* Each row begins where memory can be committed apart from the row before. */
+    const int64_t step = be->slots->page(be), size = (int64_t)sizeof *b->committed;
+    int64_t whole = 0, counts = 0;
+    int rc = AG_OK;
+    if (!agi_add(row_size, step - 1, &whole) || !agi_mul(whole / step * step, rows, &whole) ||
+        !agi_mul(rows, size, &counts))
+        rc = agi_fail(AG_EINVAL, "tensor: the shape is too large to be reserved");
+    else if (rows > 0 && !(b->committed = calloc((size_t)rows, (size_t)size)))
+        rc = agi_fail(AG_ENOMEM, "tensor: out of memory");
+    if (rc == AG_OK && whole > 0) rc = be->slots->reserve(be, whole, &b->data);
+    if (rc == AG_OK && rows > 0) b->row_bytes = whole / rows;
     /* Kernels read how far a cache is committed. */
-    if (rc == AG_OK && be->slots->far) rc = be->slots->alloc(be, sizeof b->bytes, &b->told);
+    if (rc == AG_OK && rows > 0 && be->slots->far) rc = be->slots->alloc(be, counts, &b->told);
     if (rc) {
         agi_buffer_free(b);
         *out = NULL;
@@ -65,14 +79,28 @@ int agi_buffer_reserve(agi_buffer **out, ag_backend *be, int64_t bytes)
     return rc;
 }
 
-int agi_buffer_commit(agi_buffer *b, int64_t bytes)
+int agi_buffer_commit(agi_buffer *b, int64_t row, int64_t bytes)
 {
-    if (bytes <= b->bytes) return AG_OK;
-    int rc = b->be->slots->commit(b->be, b->data, b->bytes, bytes);
+    const int64_t has = b->committed[row], start = row * b->row_bytes;
+    if (bytes <= has) return AG_OK;
+    int rc = b->be->slots->commit(b->be, b->data, start + has, start + bytes);
     if (rc) return rc;
-    b->be->live += bytes - b->bytes;
-    b->bytes = bytes;
-    return b->told ? b->be->slots->upload(b->be, b->told, &b->bytes, sizeof b->bytes) : AG_OK;
+    b->be->live += bytes - has;
+    b->bytes += bytes - has;
+    b->committed[row] = bytes;
+    const int64_t at = row * (int64_t)sizeof bytes;
+    return b->told ? b->be->slots->upload(b->be, b->told + at, &bytes, sizeof bytes) : AG_OK;
+}
+
+bool agi_buffer_has(const agi_buffer *b, int64_t lo, int64_t hi)
+{
+    if (b->kind != AGI_RESERVED) return hi <= b->bytes;
+    for (int64_t row = lo < hi ? lo / b->row_bytes : 0; lo < hi; row++) {
+        const int64_t start = row * b->row_bytes, end = start + b->row_size;
+        if (start + b->committed[row] < (hi < end ? hi : end)) return false;
+        lo = start + b->row_bytes;
+    }
+    return true;
 }
 
 int agi_buffer_wrap(agi_buffer **out, ag_backend *be, void *data, int64_t bytes, void *owner,
@@ -85,7 +113,7 @@ int agi_buffer_wrap(agi_buffer **out, ag_backend *be, void *data, int64_t bytes,
     }
     b->kind = AGI_MAPPED;
     b->data = data;
-    b->bytes = b->reserved = bytes;
+    b->bytes = bytes;
     b->owner = owner;
     b->drop = drop;
     return AG_OK;

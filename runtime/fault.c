@@ -8,9 +8,9 @@
 
 static const struct {
     int code;
-    const char *text;
+    const char *text, *name;
 } faults[] = {
-#define AGI_FAULT(name, code, text) [AGI_FAULT_##name] = {code, text},
+#define AGI_FAULT(name, code, text) [AGI_FAULT_##name] = {code, text, #name},
 #include "fault.def"
 #undef AGI_FAULT
 };
@@ -26,4 +26,9 @@ int agi_fault_fail(int what, int64_t a, int64_t b, int64_t c, int64_t d)
                         isnan(value) ? (double)NAN : (double)value); /* never "-nan" */
     }
     return agi_fail(code, text, (long long)a, (long long)b, (long long)c, (long long)d);
+}
+
+const char *ag_fault_name(int word)
+{
+    return word > 0 && word < (int)(sizeof faults / sizeof *faults) ? faults[word].name : NULL;
 }

@@ -61,7 +61,7 @@ static bool take(agi_front *f, const char *name, ag_tensor *t, int dtype, bool w
     if (write && t->buf->kind == AGI_MAPPED)
         return agi_bad(f, "%s is a mapped file, read only", name);
     agi_tensor_extent(t, &lo, &hi);
-    if (committed && hi > t->buf->bytes) {
+    if (committed && !agi_buffer_has(t->buf, lo, hi)) {
         f->rc = agi_fail(AG_ECAPACITY, "%s: %s is not committed that far", f->op, name);
         return false;
     }
@@ -87,24 +87,55 @@ bool agi_opt(agi_front *f, const char *name, ag_tensor *t, int dtype)
     return !t || take(f, name, t, dtype, false, true);
 }
 
-/* Where a kernel finds how far a buffer is committed; NULL: all of it is, and what the host knows
- * is out of the kernel's reach. */
-static const int64_t *committed_of(const agi_buffer *b)
-{
-    return b->be->slots->far ? (const int64_t *)(const void *)b->told : &b->bytes;
-}
-
 bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out)
 {
-    if (!take(f, name, t, AG_F32, written, false) || !agi_ndim(f, name, t, 4)) return false;
-    if (t->shape[3] > 1 && t->stride[3] != 1)
+    if (!take(f, name, t, AG_F32, written, false) || !agi_ndim(f, name, t, 5)) return false;
+    if (t->shape[4] > 1 && t->stride[4] != 1)
         return agi_bad(f, "%s: its last dimension must be contiguous", name);
-    *out = (agi_cache){(float *)(void *)agi_tensor_data(t),
-                       t->stride[0],
-                       t->stride[1],
-                       t->stride[2],
-                       committed_of(t->buf),
-                       t->buf->data};
+    const int64_t blocks = t->shape[1], size = t->shape[2];
+    if (blocks > 1 && (size < 1 || (size & (size - 1)) || size > 1 << 30))
+        return agi_bad(f, "%s: several blocks must each hold a power of two, not %lld", name,
+                       (long long)size);
+    *out = (agi_cache){.p = (float *)(void *)agi_tensor_data(t),
+                       .slot = t->stride[0],
+                       .block = t->stride[1],
+                       .place = t->stride[2],
+                       .head = t->stride[3],
+                       .shift = blocks > 1 ? __builtin_ctzll((unsigned long long)size) : 40};
+    const agi_buffer *b = t->buf;
+    if (b->kind != AGI_RESERVED) return true;
+    out->committed = b->be->slots->far ? (const int64_t *)(const void *)b->told : b->committed;
+    out->base = b->data;
+    out->slot_bytes = b->row_bytes;
+    return t->shape[0] == b->rows ||
+           agi_bad(f, "%s: of a reserved tensor all rows are wanted", name);
+}
+
+bool agi_slots_arg(agi_front *f, ag_tensor *t, int64_t rows, int64_t count, agi_slots *out)
+{
+    *out = (agi_slots){.count = count};
+    if (!t)
+        return rows <= count || agi_bad(f, "%lld rows need slots, there are %lld", (long long)rows,
+                                        (long long)count);
+    char s[AGI_SHAPE_TEXT];
+    if (!agi_in(f, "slots", t, AG_I32) || !agi_ndim(f, "slots", t, 1)) return false;
+    if (t->shape[0] != rows)
+        return agi_bad(f, "slots %s: expected [%lld]", agi_shape_text(t, s), (long long)rows);
+    out->p = (const int32_t *)(const void *)agi_tensor_data(t);
+    out->stride = t->stride[0];
+    return true;
+}
+
+bool agi_faults_arg(agi_front *f, ag_tensor *t, int64_t rows, agi_row_faults *out)
+{
+    char s[AGI_SHAPE_TEXT];
+    *out = (agi_row_faults){0};
+    if (!t) return true;
+    if (!agi_out(f, "fault", t, AG_I32) || !agi_ndim(f, "fault", t, 1)) return false;
+    if (t->shape[0] != rows)
+        return agi_bad(f, "fault %s: expected [%lld]", agi_shape_text(t, s), (long long)rows);
+    out->p = (int32_t *)(void *)agi_tensor_data(t);
+    out->stride = t->stride[0];
     return true;
 }
 

@@ -52,10 +52,17 @@ typedef struct {
     int64_t rows, n, out_stride, x_stride;
 } agi_snake_args;
 
-/* n elements x[i * stride]; limit_stride 0: one limit for all; limit NULL: none. */
+/* Which slot a row is: p[r * stride], or r where p is NULL. */
+typedef struct {
+    const int32_t *p;
+    int64_t stride, count; /* slots that there are */
+} agi_slots;
+
+/* n elements x[slot * stride]; limit_stride 0: one limit for all; limit NULL: none. */
 typedef struct {
     int32_t *x, *limit;
     int64_t n, stride, limit_stride;
+    agi_slots slots;
     int32_t by;
 } agi_advance_args;
 
@@ -95,10 +102,17 @@ typedef struct {
 } agi_pool_args;
 
 /* ---- tokens ---- */
+/* The word of row r is p[r * stride]; p NULL: a fault fails the op. */
+typedef struct {
+    int32_t *p;
+    int64_t stride;
+} agi_row_faults;
+
 typedef struct {
     float *out;
     char *table;
     int32_t *ids;
+    agi_row_faults faults;
     int table_dtype, accumulate;
     int64_t rows, n, groups, vocab; /* groups 1 for a plain table */
     int64_t out_stride, table_stride, group_stride, ids_row, ids_group;
@@ -114,6 +128,7 @@ typedef struct {
     int32_t *out, *key, *seen; /* seen may be NULL */
     float *logits, *params;
     int64_t rows, vocab, out_stride, logits_stride, key_stride, params_stride, seen_stride;
+    agi_row_faults faults;
     int32_t group, suppress_from, eos, minimum;
 } agi_sample_args;
 
@@ -121,6 +136,7 @@ typedef struct {
 typedef struct {
     float *out, *inv_freq;
     int32_t *pos;
+    agi_slots slots;
     int64_t rows, steps, half, pos_stride; /* out is contiguous [rows, steps, 2 * half] */
 } agi_rope_angles_args;
 
@@ -130,13 +146,15 @@ typedef struct {
     int64_t row, step, head;
 } agi_heads;
 
-/* [capacity, R, K, d]: slot * slot_stride + r * row + h * head + c; only the first committed
- * bytes of the buffer exist. */
+/* [slots, blocks, 2^shift, K, d], see kernels/cache.h; only the first committed[slot] bytes after
+ * base + slot * slot_bytes exist. */
 typedef struct {
     float *p;
-    int64_t slot, row, head;
-    const int64_t *committed; /* of the buffer, in bytes from `base`; NULL: all */
+    int64_t slot, block, place, head; /* strides in elements */
+    int64_t slot_bytes;
+    const int64_t *committed; /* NULL: all exists */
     const char *base;
+    int shift;
 } agi_cache;
 
 typedef struct {
@@ -144,6 +162,7 @@ typedef struct {
     agi_cache k_cache, v_cache;
     float *angles, *q_norm, *k_norm; /* angles contiguous [R, T, d]; norms may be NULL */
     int32_t *pos;
+    agi_slots slots;
     int64_t rows, steps, q_heads, kv_heads, d, capacity, pos_stride;
     float eps;
 } agi_rope_append_args;
@@ -152,6 +171,7 @@ typedef struct {
     agi_heads out, q;
     agi_cache k_cache, v_cache;
     int32_t *pos;
+    agi_slots slots;
     int64_t rows, steps, q_heads, kv_heads, d, capacity, window, pos_stride;
     float scale;
 } agi_attention_args;

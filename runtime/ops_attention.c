@@ -13,44 +13,53 @@ static bool heads(agi_front *f, const char *name, const ag_tensor *t, agi_heads 
     return true;
 }
 
-/* pos [R] for the rows of t. */
-static bool positions(agi_front *f, const ag_tensor *pos, const char *name, const ag_tensor *t)
+/* pos [S], and which of the S slots the rows of t are. */
+static bool positions(agi_front *f, const ag_tensor *pos, const ag_tensor *t, ag_tensor *slots,
+                      agi_slots *out)
 {
-    return agi_ndim(f, "pos", pos, 1) &&
-           agi_equal(f, "pos", pos, name, t, pos->shape[0], t->shape[0]);
+    return agi_ndim(f, "pos", pos, 1) && agi_slots_arg(f, slots, t->shape[0], pos->shape[0], out);
 }
 
-int ag_rope_angles(ag_tensor *out, ag_tensor *pos, ag_tensor *inv_freq)
+int ag_rope_angles(ag_tensor *out, ag_tensor *pos, ag_tensor *inv_freq, ag_tensor *opt_slots)
 {
     agi_front f = agi_front_begin(AGI_OP_rope_angles);
+    agi_slots slots;
     if (!(agi_in(&f, "pos", pos, AG_I32) && agi_in(&f, "inv_freq", inv_freq, AG_F32) &&
           agi_out(&f, "out", out, AG_F32) && agi_ndim(&f, "out", out, 3) &&
           agi_ndim(&f, "inv_freq", inv_freq, 1) &&
           agi_vector(&f, "inv_freq", inv_freq, inv_freq->shape[0]) &&
           agi_equal(&f, "out", out, "inv_freq", inv_freq, out->shape[2], 2 * inv_freq->shape[0]) &&
-          positions(&f, pos, "out", out)))
+          positions(&f, pos, out, opt_slots, &slots)))
         return f.rc;
     if (!ag_tensor_contiguous(out)) {
         agi_bad(&f, "out must be contiguous");
         return f.rc;
     }
-    agi_rope_angles_args a = {f32(out),      f32(inv_freq), (int32_t *)(void *)agi_tensor_data(pos),
-                              out->shape[0], out->shape[1], inv_freq->shape[0],
-                              pos->stride[0]};
+    agi_rope_angles_args a = {.out = f32(out),
+                              .inv_freq = f32(inv_freq),
+                              .pos = (int32_t *)(void *)agi_tensor_data(pos),
+                              .slots = slots,
+                              .rows = out->shape[0],
+                              .steps = out->shape[1],
+                              .half = inv_freq->shape[0],
+                              .pos_stride = pos->stride[0]};
     return agi_front_run(&f, &a, sizeof a, (double)agi_tensor_count(out) * 16);
 }
 
-/* The caches agree with each other and with q and k in rows, heads and width. */
-static bool caches_fit(agi_front *f, const ag_tensor *kc, const ag_tensor *vc, const ag_tensor *q)
+/* The caches agree with each other, with pos in slots and with q in width. */
+static bool caches_fit(agi_front *f, const ag_tensor *kc, const ag_tensor *vc, const ag_tensor *pos,
+                       const ag_tensor *q)
 {
     return agi_same_shape(f, "k_cache", kc, "v_cache", vc) &&
-           agi_equal(f, "k_cache", kc, "q", q, kc->shape[1], q->shape[0]) &&
-           agi_equal(f, "k_cache", kc, "q", q, kc->shape[3], q->shape[3]);
+           agi_equal(f, "k_cache", kc, "pos", pos, kc->shape[0], pos->shape[0]) &&
+           agi_equal(f, "k_cache", kc, "q", q, kc->shape[4], q->shape[3]);
 }
+
+static int64_t capacity_of(const ag_tensor *cache) { return cache->shape[1] * cache->shape[2]; }
 
 int ag_rope_append(ag_tensor *q, ag_tensor *k, ag_tensor *v, ag_tensor *angles, ag_tensor *pos,
                    ag_tensor *k_cache, ag_tensor *v_cache, ag_tensor *opt_q_norm,
-                   ag_tensor *opt_k_norm, double eps)
+                   ag_tensor *opt_k_norm, double eps, ag_tensor *opt_slots)
 {
     agi_front f = agi_front_begin(AGI_OP_rope_append);
     agi_rope_append_args a = {0};
@@ -60,25 +69,26 @@ int ag_rope_append(ag_tensor *q, ag_tensor *k, ag_tensor *v, ag_tensor *angles, 
           agi_out(&f, "q", q, AG_F32) && agi_cache_arg(&f, "k_cache", k_cache, true, &a.k_cache) &&
           agi_cache_arg(&f, "v_cache", v_cache, true, &a.v_cache) && heads(&f, "q", q, &a.q) &&
           heads(&f, "k", k, &a.k) && heads(&f, "v", v, &a.v) &&
-          agi_same_shape(&f, "k", k, "v", v) && caches_fit(&f, k_cache, v_cache, q) &&
+          agi_same_shape(&f, "k", k, "v", v) && positions(&f, pos, q, opt_slots, &a.slots) &&
+          caches_fit(&f, k_cache, v_cache, pos, q) &&
           agi_equal(&f, "q", q, "k", k, q->shape[0], k->shape[0]) &&
           agi_equal(&f, "q", q, "k", k, q->shape[1], k->shape[1]) &&
           agi_equal(&f, "q", q, "k", k, q->shape[3], k->shape[3]) &&
-          agi_equal(&f, "k_cache", k_cache, "k", k, k_cache->shape[2], k->shape[2]) &&
+          agi_equal(&f, "k_cache", k_cache, "k", k, k_cache->shape[3], k->shape[2]) &&
           agi_ndim(&f, "angles", angles, 3) &&
           agi_equal(&f, "angles", angles, "q", q, angles->shape[0], q->shape[0]) &&
           agi_equal(&f, "angles", angles, "q", q, angles->shape[1], q->shape[1]) &&
           agi_equal(&f, "angles", angles, "q", q, angles->shape[2], q->shape[3]) &&
-          positions(&f, pos, "q", q) && agi_vector(&f, "q_norm", opt_q_norm, q->shape[3]) &&
+          agi_vector(&f, "q_norm", opt_q_norm, q->shape[3]) &&
           agi_vector(&f, "k_norm", opt_k_norm, q->shape[3])))
         return f.rc;
     if (!ag_tensor_contiguous(angles) || q->shape[3] % 2) {
         agi_bad(&f, "angles must be contiguous and the head width even");
         return f.rc;
     }
-    if (q->shape[1] > k_cache->shape[0])
-        return agi_fail(AG_ECAPACITY, "rope_append: %lld steps do not fit a cache of %lld slots",
-                        (long long)q->shape[1], (long long)k_cache->shape[0]);
+    if (q->shape[1] > capacity_of(k_cache))
+        return agi_fail(AG_ECAPACITY, "rope_append: %lld steps do not fit a cache of %lld places",
+                        (long long)q->shape[1], (long long)capacity_of(k_cache));
     const ag_tensor *written[] = {q, k_cache, v_cache}, *all[] = {q, k_cache, v_cache, k, v};
     for (int i = 0; i < 3; i++)
         for (int j = i + 1; j < 5; j++)
@@ -95,7 +105,7 @@ int ag_rope_append(ag_tensor *q, ag_tensor *k, ag_tensor *v, ag_tensor *angles, 
     a.q_heads = q->shape[2];
     a.kv_heads = k->shape[2];
     a.d = q->shape[3];
-    a.capacity = k_cache->shape[0];
+    a.capacity = capacity_of(k_cache);
     a.pos_stride = pos->stride[0];
     a.eps = (float)eps;
     return agi_front_run(&f, &a, sizeof a, (double)agi_tensor_count(q) * 4);
@@ -108,9 +118,9 @@ static bool attend(agi_front *f, agi_attention_args *a, const ag_tensor *q,
     a->rows = q->shape[0];
     a->steps = q->shape[1];
     a->q_heads = q->shape[2];
-    a->kv_heads = k_cache->shape[2];
+    a->kv_heads = k_cache->shape[3];
     a->d = q->shape[3];
-    a->capacity = k_cache->shape[0];
+    a->capacity = capacity_of(k_cache);
     a->window = window;
     a->pos = (int32_t *)(void *)agi_tensor_data(pos);
     a->pos_stride = pos->stride[0];
@@ -128,7 +138,7 @@ static bool attend(agi_front *f, agi_attention_args *a, const ag_tensor *q,
 }
 
 int ag_attention(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tensor *v_cache,
-                 ag_tensor *pos, double scale, int32_t window)
+                 ag_tensor *pos, double scale, int32_t window, ag_tensor *opt_slots)
 {
     agi_front f = agi_front_begin(AGI_OP_attention);
     agi_attention_args a = {0};
@@ -137,7 +147,7 @@ int ag_attention(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tensor *v_
           agi_cache_arg(&f, "k_cache", k_cache, false, &a.k_cache) &&
           agi_cache_arg(&f, "v_cache", v_cache, false, &a.v_cache) && heads(&f, "q", q, &a.q) &&
           heads(&f, "out", out, &a.out) && agi_same_shape(&f, "out", out, "q", q) &&
-          caches_fit(&f, k_cache, v_cache, q) && positions(&f, pos, "q", q) &&
+          positions(&f, pos, q, opt_slots, &a.slots) && caches_fit(&f, k_cache, v_cache, pos, q) &&
           agi_range(&f, "window", window, 0, INT32_MAX) && agi_apart(&f, out, true) &&
           attend(&f, &a, q, k_cache, pos, scale, window)))
         return f.rc;
@@ -145,7 +155,7 @@ int ag_attention(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tensor *v_
 }
 
 int ag_attention_probs(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tensor *pos,
-                       double scale, int32_t window)
+                       double scale, int32_t window, ag_tensor *opt_slots)
 {
     agi_front f = agi_front_begin(AGI_OP_attention_probs);
     agi_attention_probs_args a = {0};
@@ -156,7 +166,8 @@ int ag_attention_probs(ag_tensor *out, ag_tensor *q, ag_tensor *k_cache, ag_tens
           agi_equal(&f, "out", out, "q", q, out->shape[0], q->shape[0]) &&
           agi_equal(&f, "out", out, "q", q, out->shape[1], q->shape[2]) &&
           agi_equal(&f, "out", out, "q", q, out->shape[2], q->shape[1]) &&
-          caches_fit(&f, k_cache, k_cache, q) && positions(&f, pos, "q", q) &&
+          positions(&f, pos, q, opt_slots, &a.of.slots) &&
+          caches_fit(&f, k_cache, k_cache, pos, q) &&
           agi_range(&f, "window", window, 0, INT32_MAX) && agi_apart(&f, out, false) &&
           attend(&f, &a.of, q, k_cache, pos, scale, window)))
         return f.rc;

@@ -141,14 +141,15 @@ int ag_snake(ag_tensor *out, ag_tensor *x, ag_tensor *alpha, ag_tensor *inv_beta
     return agi_front_run(&f, &a, sizeof a, (double)(rx.rows * n * 8));
 }
 
-int ag_advance(ag_tensor *x, int32_t by, ag_tensor *opt_limit)
+int ag_advance(ag_tensor *x, int32_t by, ag_tensor *opt_limit, ag_tensor *opt_slots)
 {
     agi_front f = agi_front_begin(AGI_OP_advance);
     if (!(agi_out(&f, "x", x, AG_I32) && agi_ndim(&f, "x", x, 1) &&
           agi_opt(&f, "limit", opt_limit, AG_I32)))
         return f.rc;
     agi_advance_args a = {.x = (int32_t *)(void *)agi_tensor_data(x),
-                          .n = x->shape[0],
+                          .n =
+                              opt_slots && opt_slots->ndim == 1 ? opt_slots->shape[0] : x->shape[0],
                           .stride = x->stride[0],
                           .by = by};
     if (opt_limit) {
@@ -158,5 +159,6 @@ int ag_advance(ag_tensor *x, int32_t by, ag_tensor *opt_limit)
         a.limit = (int32_t *)(void *)agi_tensor_data(opt_limit);
         a.limit_stride = one ? 0 : opt_limit->stride[0];
     }
+    if (!agi_slots_arg(&f, opt_slots, a.n, x->shape[0], &a.slots)) return f.rc;
     return agi_front_run(&f, &a, sizeof a, (double)a.n);
 }

@@ -186,7 +186,8 @@ int ag_pool(ag_tensor *out, ag_tensor *x, ag_tensor *opt_logits, double floor)
 
 /* ---- tokens ---- */
 
-int ag_embedding(ag_tensor *out, ag_tensor *table, ag_tensor *ids, int32_t accumulate)
+int ag_embedding(ag_tensor *out, ag_tensor *table, ag_tensor *ids, int32_t accumulate,
+                 ag_tensor *opt_fault)
 {
     agi_front f = agi_front_begin(AGI_OP_embedding);
     agi_rows ro;
@@ -223,6 +224,7 @@ int ag_embedding(ag_tensor *out, ag_tensor *table, ag_tensor *ids, int32_t accum
         a.group_stride = table->stride[0];
         a.ids_group = ids->stride[1];
     }
+    if (!agi_faults_arg(&f, opt_fault, a.rows, &a.faults)) return f.rc;
     return agi_front_run(&f, &a, sizeof a, (double)(a.rows * n * a.groups));
 }
 
@@ -254,7 +256,7 @@ int ag_nearest(ag_tensor *out, ag_tensor *x, ag_tensor *table)
 
 int ag_sample(ag_tensor *out, ag_tensor *logits, ag_tensor *key, ag_tensor *params,
               ag_tensor *opt_seen, int32_t group, int32_t suppress_from, int32_t eos,
-              int32_t minimum)
+              int32_t minimum, ag_tensor *opt_fault)
 {
     agi_front f = agi_front_begin(AGI_OP_sample);
     agi_rows rl, rk, rp, rs = {0};
@@ -296,5 +298,6 @@ int ag_sample(ag_tensor *out, ag_tensor *logits, ag_tensor *key, ag_tensor *para
                          .suppress_from = suppress_from,
                          .eos = eos,
                          .minimum = minimum};
+    if (!agi_faults_arg(&f, opt_fault, a.rows, &a.faults)) return f.rc;
     return agi_front_run(&f, &a, sizeof a, (double)(a.rows * vocab) * 2);
 }

@@ -65,14 +65,41 @@ static bool columns(const ag_tensor *t, int64_t stride, int64_t *first, int64_t 
     return *end <= stride;
 }
 
-/* By their extents, but different columns of the same rows are told apart. */
+/* Whether two tensors of one form lie in each other's gaps, as the layers of a session's cache do:
+ * where some dimension's steps are so wide that what is inside both of them fits into one step. */
+static bool interleaved(const ag_tensor *a, const ag_tensor *b)
+{
+    if (a->ndim != b->ndim || a->dtype != b->dtype) return false;
+    for (int i = 0; i < a->ndim; i++)
+        if (a->shape[i] != b->shape[i] || a->stride[i] != b->stride[i]) return false;
+    const int64_t apart = a->offset < b->offset ? b->offset - a->offset : a->offset - b->offset;
+    int64_t inside = 1; /* elements from the first to the last of the dimensions after i */
+    for (int i = a->ndim - 1; i >= 0; i--) {
+        if (a->shape[i] > 1 && a->stride[i] < inside) return false;
+        if (inside <= apart && apart + inside <= a->stride[i]) {
+            /* And the dimensions before i do not fold back into the step. */
+            int64_t span = (a->shape[i] - 1) * a->stride[i] + a->stride[i];
+            bool nested = true;
+            for (int j = i - 1; nested && j >= 0; j--) {
+                nested = a->shape[j] == 1 || a->stride[j] >= span;
+                span = (a->shape[j] - 1) * a->stride[j] + span;
+            }
+            if (nested) return true;
+        }
+        inside += (a->shape[i] - 1) * a->stride[i];
+    }
+    return false;
+}
+
+/* By their extents, but different columns of the same rows are told apart, and so are tensors that
+ * lie in each other's gaps. */
 bool agi_tensor_overlap(const ag_tensor *a, const ag_tensor *b)
 {
     int64_t alo, ahi, blo, bhi;
     if (a->buf != b->buf) return false;
     agi_tensor_extent(a, &alo, &ahi);
     agi_tensor_extent(b, &blo, &bhi);
-    if (alo >= bhi || blo >= ahi) return false;
+    if (alo >= bhi || blo >= ahi || interleaved(a, b)) return false;
     int64_t stride = a->ndim == 2 ? a->stride[0] * agi_dtype_size(a->dtype) : 0, af, ae, bf, be;
     if (stride <= 0 || !columns(a, stride, &af, &ae) || !columns(b, stride, &bf, &be)) return true;
     return af < be && bf < ae;
@@ -125,30 +152,38 @@ int ag_tensor_new(ag_tensor **out, ag_backend *be, int dtype, int ndim, const in
     return complete(out, t, agi_buffer_alloc(&t->buf, be, bytes));
 }
 
-int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
-                      int64_t rows)
+int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape)
 {
     ag_tensor *t;
     int64_t bytes;
     *out = NULL;
     if (!be) return agi_fail(AG_EINVAL, "tensor: no backend");
-    if (ndim < 1)
-        return agi_fail(AG_EINVAL, "tensor: a reserved tensor needs a dimension to grow in");
+    if (ndim < 2)
+        return agi_fail(AG_EINVAL,
+                        "tensor: a reserved tensor needs rows and a dimension to grow in");
     int rc = tensor_shell(&t, dtype, ndim, shape, &bytes);
     if (rc) return rc;
-    rc = agi_buffer_reserve(&t->buf, be, bytes);
-    return complete(out, t, rc ? rc : ag_tensor_commit(t, rows));
+    rc = agi_buffer_reserve(&t->buf, be, shape[0], shape[0] ? bytes / shape[0] : 0);
+    if (rc == AG_OK && bytes > 0) t->stride[0] = t->buf->row_bytes / agi_dtype_size(dtype);
+    return complete(out, t, rc);
 }
 
-int ag_tensor_commit(ag_tensor *t, int64_t rows)
+int ag_tensor_commit(ag_tensor *t, int64_t row, int64_t n)
 {
-    if (!t || !t->buf || t->buf->kind != AGI_RESERVED || t->offset != 0)
+    int64_t bytes;
+    if (!t || !t->buf || t->buf->kind != AGI_RESERVED || t->offset != 0 || t->ndim < 2 ||
+        t->shape[0] != t->buf->rows)
         return agi_fail(AG_EINVAL, "commit: not a reserved tensor");
-    if (rows < 0 || rows > t->shape[0])
-        return agi_fail(AG_ECAPACITY, "commit: %lld rows of at most %lld", (long long)rows,
+    if (row < 0 || row >= t->shape[0])
+        return agi_fail(AG_EINVAL, "commit: row %lld of %lld", (long long)row,
                         (long long)t->shape[0]);
+    if (n < 0 || n > t->shape[1])
+        return agi_fail(AG_ECAPACITY, "commit: %lld of at most %lld", (long long)n,
+                        (long long)t->shape[1]);
     if (agi_tensor_count(t) == 0) return AG_OK;
-    return agi_buffer_commit(t->buf, rows * t->stride[0] * agi_dtype_size(t->dtype));
+    if (!agi_mul(n, t->stride[1] * agi_dtype_size(t->dtype), &bytes) || bytes > t->buf->row_size)
+        return agi_fail(AG_EINVAL, "commit: not a reserved tensor");
+    return agi_buffer_commit(t->buf, row, bytes);
 }
 
 int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
@@ -262,7 +297,7 @@ int agi_host_copy_check(const char *what, const ag_tensor *t, int64_t bytes)
     if (hi - lo != bytes)
         return agi_fail(AG_EINVAL, "%s: %lld bytes for a tensor of %lld", what, (long long)bytes,
                         (long long)(hi - lo));
-    if (hi > t->buf->bytes)
+    if (!agi_buffer_has(t->buf, lo, hi))
         return agi_fail(AG_ECAPACITY, "%s: the tensor is not committed that far", what);
     return AG_OK;
 }
@@ -307,7 +342,7 @@ double ag_tensor_count_nonfinite(const ag_tensor *t)
     if (!ag_tensor_contiguous(t))
         return agi_fail(AG_EINVAL, "count_nonfinite: the tensor is not contiguous");
     agi_tensor_extent(t, &lo, &hi);
-    if (hi > t->buf->bytes)
+    if (!agi_buffer_has(t->buf, lo, hi))
         return agi_fail(AG_ECAPACITY, "count_nonfinite: not committed that far");
     const char *host = ag_tensor_host(t), *p = agi_tensor_data(t);
     if (host) return (double)agi_count_nonfinite(host, left, t->dtype);

@@ -3,9 +3,11 @@
  * clamp, silu, silu_mul, gelu, elu, sigmoid, tanh, snake, and advance. out may be an input: an element is read and
  * written by the same worker. copy and fill are in copy.c.
  */
+#include "../cache.h"
 #include "isa.h"
 #include "share.h"
 #include "../../runtime/backend_cpu.h"
+#include "../../runtime/fault.h"
 #include "../../runtime/ops.h"
 
 #include <math.h>
@@ -162,7 +164,9 @@ int agi_cpu_advance(const void *args, agi_worker *w)
 {
     const agi_advance_args *a = args;
     if (w->index != 0) return AG_OK;
-    for (int64_t i = 0; i < a->n; i++) {
+    for (int64_t r = 0; r < a->n; r++) {
+        const int64_t i = agi_slot_of(&a->slots, r);
+        if (i < 0) return agi_fault_fail(AGI_FAULT_SLOT, r, 0, 0, 0);
         int64_t v = (int64_t)a->x[i * a->stride] + a->by;
         if (a->limit && v > a->limit[i * a->limit_stride]) v = a->limit[i * a->limit_stride];
         a->x[i * a->stride] = saturate(v);

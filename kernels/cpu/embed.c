@@ -1,6 +1,6 @@
 /*
  * embed.c: the op embedding: table rows by id, or their sum over groups. Ids are data, so they are
- * checked here: one outside its table is AG_EVALUE and adds nothing to its row.
+ * checked here: a row with one outside its table adds nothing, and is at fault.
  */
 #include "share.h"
 #include "../../runtime/backend_cpu.h"
@@ -22,13 +22,19 @@ static bool known(const agi_embedding_args *a, int64_t row)
     return true;
 }
 
-/* Every worker looks at all ids, so that with several wrong ones the first is named. */
-static int check_ids(const agi_embedding_args *a)
+/* Every worker looks at all ids, so that with several wrong ones the first is named; the first
+ * worker writes the rows' faults. */
+static int check_ids(const agi_embedding_args *a, const agi_worker *w)
 {
     for (int64_t r = 0; r < a->rows; r++)
         for (int64_t g = 0; g < a->groups; g++) {
             int64_t id = id_at(a, r, g);
             if (id >= 0 && id < a->vocab) continue;
+            if (a->faults.p) {
+                int32_t *word = a->faults.p + r * a->faults.stride;
+                if (w->index == 0 && !*word) *word = AGI_FAULT_ID;
+                continue;
+            }
             return agi_fault_fail(AGI_FAULT_ID, id, r, g, a->vocab);
         }
     return AG_OK;
@@ -51,7 +57,7 @@ static void add_row(float *acc, const agi_embedding_args *a, int64_t g, int64_t 
 int agi_cpu_embedding(const void *args, agi_worker *w)
 {
     const agi_embedding_args *a = args;
-    int rc = check_ids(a);
+    int rc = check_ids(a, w);
     agi_pieces p = agi_pieces_of(w, a->rows, a->n, false);
     while (agi_next_piece(&p)) {
         bool ok = known(a, p.row);

@@ -18,7 +18,9 @@ int agi_cpu_rope_angles(const void *args, agi_worker *w)
     int64_t lo, hi;
     agi_share(w, a->rows * a->steps, 1, &lo, &hi);
     for (int64_t i = lo; i < hi; i++) {
-        int64_t pos = a->pos[i / a->steps * a->pos_stride] + i % a->steps;
+        int64_t slot = agi_slot_of(&a->slots, i / a->steps);
+        if (slot < 0) return agi_fault_fail(AGI_FAULT_SLOT, i / a->steps, 0, 0, 0);
+        int64_t pos = a->pos[slot * a->pos_stride] + i % a->steps;
         float *out = a->out + i * 2 * a->half;
         for (int64_t j = 0; j < a->half; j++) {
             float angle = (float)pos * a->inv_freq[j];
@@ -49,15 +51,15 @@ static void norm_rotate(float *out, const float *x, const float *norm, const flo
 }
 
 static int append(const agi_rope_append_args *a, const agi_worker *w, int64_t r, int64_t t,
-                  int64_t h, const float *angles)
+                  int64_t h, int64_t slot, const float *angles)
 {
-    int64_t pos = a->pos[r * a->pos_stride] + t, slot = pos % a->capacity;
-    if (!agi_cache_has(&a->k_cache, slot, r, h, a->d) ||
-        !agi_cache_has(&a->v_cache, slot, r, h, a->d))
+    int64_t pos = a->pos[slot * a->pos_stride] + t, place = pos % a->capacity;
+    if (!agi_cache_has(&a->k_cache, slot, place, h, a->d) ||
+        !agi_cache_has(&a->v_cache, slot, place, h, a->d))
         return agi_fault_fail(AGI_FAULT_APPEND_COMMIT, pos, 0, 0, 0);
-    norm_rotate(agi_cache_at(&a->k_cache, slot, r, h),
+    norm_rotate(agi_cache_at(&a->k_cache, slot, place, h),
                 a->k.p + r * a->k.row + t * a->k.step + h * a->k.head, a->k_norm, angles, a, w);
-    memcpy(agi_cache_at(&a->v_cache, slot, r, h),
+    memcpy(agi_cache_at(&a->v_cache, slot, place, h),
            a->v.p + r * a->v.row + t * a->v.step + h * a->v.head, (size_t)a->d * sizeof *a->v.p);
     return AG_OK;
 }
@@ -72,13 +74,15 @@ int agi_cpu_rope_append(const void *args, agi_worker *w)
     for (int64_t i = lo; i < hi; i++) {
         int64_t h = i % heads, t = i / heads % a->steps, r = i / heads / a->steps;
         const float *angles = a->angles + (r * a->steps + t) * a->d;
-        if (a->pos[r * a->pos_stride] < 0)
-            return agi_fault_fail(AGI_FAULT_APPEND_POSITION, a->pos[r * a->pos_stride], r, 0, 0);
+        const int64_t slot = agi_slot_of(&a->slots, r);
+        if (slot < 0) return agi_fault_fail(AGI_FAULT_SLOT, r, 0, 0, 0);
+        if (a->pos[slot * a->pos_stride] < 0)
+            return agi_fault_fail(AGI_FAULT_APPEND_POSITION, a->pos[slot * a->pos_stride], r, 0, 0);
         if (h < a->q_heads) {
             float *q = a->q.p + r * a->q.row + t * a->q.step + h * a->q.head;
             norm_rotate(q, q, a->q_norm, angles, a, w);
         } else {
-            int rc = append(a, w, r, t, h - a->q_heads, angles);
+            int rc = append(a, w, r, t, h - a->q_heads, slot, angles);
             if (rc) return rc;
         }
     }

@@ -12,31 +12,28 @@
 
 #include <math.h>
 
-typedef struct {
-    float temperature, top_p, penalty;
-    int64_t top_k;
-} settings;
-
 /* ---- faults of the data ---- */
 
-/* Params are [temperature, top-k, top-p, penalty]; each test is written so that NaN fails it. */
-static int read_settings(settings *s, const float *p, int64_t row)
+/* Which of a row's params [temperature, top-k, top-p, penalty] is out of its range; -1: none. Each
+ * test is written so that NaN fails it. */
+static int bad_setting(const float *p)
 {
     const bool fine[] = {p[0] >= 0 && isfinite(p[0]), p[1] >= 0 && floorf(p[1]) == p[1],
                          p[2] >= 0 && p[2] <= 1, p[3] > 0 && isfinite(p[3])};
     for (int i = 0; i < 4; i++)
-        if (!fine[i]) return agi_fault_fail(AGI_FAULT_SETTING, row, i, agi_bits_from_f32(p[i]), 0);
-    *s = (settings){p[0], p[2], p[3], p[1] > (float)INT32_MAX ? INT32_MAX : (int64_t)p[1]};
-    return AG_OK;
+        if (!fine[i]) return i;
+    return -1;
 }
 
-static int check_logits(const float *x, int64_t n, int64_t row)
+/* The first thing that is wrong with what a row is drawn from; AGI_NO_FAULT: nothing. */
+static int fault_of(const float *params, const float *x, int64_t n)
 {
+    if (bad_setting(params) >= 0) return AGI_FAULT_SETTING;
     for (int64_t i = 0; i < n; i++) {
-        if (isnan(x[i])) return agi_fault_fail(AGI_FAULT_NAN, row, 0, 0, 0);
-        if (isinf(x[i]) && x[i] > 0) return agi_fault_fail(AGI_FAULT_INF, row, 0, 0, 0);
+        if (isnan(x[i])) return AGI_FAULT_NAN;
+        if (isinf(x[i]) && x[i] > 0) return AGI_FAULT_INF;
     }
-    return AG_OK;
+    return AGI_NO_FAULT;
 }
 
 /* ---- what is removed ---- */
@@ -174,27 +171,45 @@ static double uniform(const agi_sample_args *a, int64_t r)
     return agi_philox_uniform(words[0]);
 }
 
-static int sample_row(const agi_sample_args *a, int64_t r, float *l, int32_t *ids)
+/* Draws the id of a row; returns an agi_fault_kind. */
+static int draw(const agi_sample_args *a, int64_t r, float *l, int32_t *ids, int64_t *drawn)
 {
-    settings s = {0};
-    int rc = read_settings(&s, a->params + r * a->params_stride, r);
-    if (rc == AG_OK) rc = check_logits(a->logits + r * a->logits_stride, a->vocab, r);
-    if (rc) return rc;
-    adjust(a, r, s.penalty, l);
+    const float *p = a->params + r * a->params_stride;
+    int fault = fault_of(p, a->logits + r * a->logits_stride, a->vocab);
+    if (fault) return fault;
+    const float temperature = p[0], top_p = p[2];
+    const int64_t top_k = p[1] > (float)INT32_MAX ? INT32_MAX : (int64_t)p[1];
+    adjust(a, r, p[3], l);
     int64_t id = argmax(l, a->vocab);
-    if (l[id] == -INFINITY) return agi_fault_fail(AGI_FAULT_NO_LOGIT, r, 0, 0, 0);
-    if (s.temperature > 0) {
-        for (int64_t i = 0; s.temperature != 1 && i < a->vocab; i++) l[i] /= s.temperature;
+    if (l[id] == -INFINITY) return AGI_FAULT_NO_LOGIT;
+    if (temperature > 0) {
+        for (int64_t i = 0; temperature != 1 && i < a->vocab; i++) l[i] /= temperature;
         /* A temperature so small that the likeliest overflows is as good as 0. */
         const float max = l[id];
         if (isfinite(max)) {
-            keep_top_k(l, a->vocab, s.top_k);
-            if (s.top_p < 1) keep_top_p(l, ids, a->vocab, max, s.top_p);
+            keep_top_k(l, a->vocab, top_k);
+            if (top_p < 1) keep_top_p(l, ids, a->vocab, max, top_p);
             id = inverse_cdf(l, a->vocab, max, uniform(a, r));
         }
     }
+    *drawn = id;
+    return AGI_NO_FAULT;
+}
+
+/* A row with a fault of its own draws nothing: its id is 0, so that what follows has a valid one. */
+static int sample_row(const agi_sample_args *a, int64_t r, float *l, int32_t *ids)
+{
+    int32_t *word = a->faults.p ? a->faults.p + r * a->faults.stride : NULL;
+    int64_t id = 0;
+    int fault = word && *word ? *word : draw(a, r, l, ids, &id);
+    if (fault && !word) {
+        const float *p = a->params + r * a->params_stride;
+        const int i = bad_setting(p);
+        return agi_fault_fail(fault, r, i, i < 0 ? 0 : agi_bits_from_f32(p[i]), 0);
+    }
+    if (fault) *word = fault;
     a->out[r * a->out_stride] = (int32_t)id;
-    if (a->seen) a->seen[r * a->seen_stride + id] = 1;
+    if (!fault && a->seen) a->seen[r * a->seen_stride + id] = 1;
     return AG_OK;
 }
 

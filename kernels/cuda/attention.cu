@@ -21,7 +21,7 @@ enum {
 };
 
 typedef struct {
-    int64_t r, t, h, g, first, p;
+    int64_t r, slot, t, h, g, first, p;
     const float *q;
     float *out;
 } query;
@@ -32,7 +32,12 @@ DEVICE bool query_of(const agi_attention_args *a, int64_t i, query *v, agi_fault
     v->t = i % a->steps;
     v->h = i / a->steps % a->q_heads;
     v->r = i / a->steps / a->q_heads;
-    const int64_t pos = a->pos[v->r * a->pos_stride];
+    v->slot = agi_slot_of(&a->slots, v->r);
+    if (v->slot < 0) {
+        if (tell) agi_report(f, AGI_FAULT_SLOT, v->r, 0, 0, 0);
+        return false;
+    }
+    const int64_t pos = a->pos[v->slot * a->pos_stride];
     v->p = pos + v->t;
     v->g = v->h / (a->q_heads / a->kv_heads);
     v->first = a->window > 0 && v->p >= a->window ? v->p - a->window + 1 : 0;
@@ -43,15 +48,14 @@ DEVICE bool query_of(const agi_attention_args *a, int64_t i, query *v, agi_fault
         return false;
     }
     if (v->p - v->first >= a->capacity) {
-        if (tell) agi_report(f, AGI_FAULT_SLOTS, v->p, a->capacity, 0, 0);
+        if (tell) agi_report(f, AGI_FAULT_PLACES, v->p, a->capacity, 0, 0);
         return false;
     }
-    /* The highest slot asked for: the last of the cache once the ring has turned within the window.
-     */
+    /* The highest place asked for: the last of the cache once the ring has turned on the way. */
     int64_t top =
         v->first / a->capacity != v->p / a->capacity ? a->capacity - 1 : v->p % a->capacity;
-    if (!agi_cache_has(&a->k_cache, top, v->r, v->g, a->d) ||
-        !agi_cache_has(&a->v_cache, top, v->r, v->g, a->d)) {
+    if (!agi_cache_has(&a->k_cache, v->slot, top, v->g, a->d) ||
+        !agi_cache_has(&a->v_cache, v->slot, top, v->g, a->d)) {
         if (tell) agi_report(f, AGI_FAULT_COMMIT, v->p, 0, 0, 0);
         return false;
     }
@@ -77,7 +81,7 @@ DEVICE const float *row_of(const agi_attention_args *a, const agi_cache *cache, 
                            int64_t key, const float *fresh)
 {
     if (fresh && key == v->p) return fresh;
-    return agi_cache_at(cache, key < a->capacity ? key : key % a->capacity, v->r, v->g);
+    return agi_cache_at(cache, v->slot, key < a->capacity ? key : key % a->capacity, v->g);
 }
 
 /* Larger, NaN before all. */
@@ -164,10 +168,10 @@ DEVICE bool append(const attend_args *a, const query *v, const newest *fresh, bo
 {
     const agi_rope_append_args *r = &a->of.rope;
     const int warp = threadIdx.x / AGI_WARP_LANES, lane = threadIdx.x % AGI_WARP_LANES;
-    const int64_t slot = v->p < r->capacity ? v->p : v->p % r->capacity;
+    const int64_t place = v->p < r->capacity ? v->p : v->p % r->capacity;
     const float *angles = r->angles + v->r * r->d;
-    if (!agi_cache_has(&r->k_cache, slot, v->r, v->g, r->d) ||
-        !agi_cache_has(&r->v_cache, slot, v->r, v->g, r->d)) {
+    if (!agi_cache_has(&r->k_cache, v->slot, place, v->g, r->d) ||
+        !agi_cache_has(&r->v_cache, v->slot, place, v->g, r->d)) {
         if (threadIdx.x == 0) agi_report(a->fault, AGI_FAULT_APPEND_COMMIT, v->p, 0, 0, 0);
         return false;
     }
@@ -188,8 +192,8 @@ DEVICE bool append(const attend_args *a, const query *v, const newest *fresh, bo
     __syncthreads();
     if (writes && v->h % (r->q_heads / r->kv_heads) == 0)
         for (int64_t c = threadIdx.x; c < r->d; c += THREADS) {
-            agi_cache_at(&r->k_cache, slot, v->r, v->g)[c] = fresh->key[c];
-            agi_cache_at(&r->v_cache, slot, v->r, v->g)[c] = fresh->value[c];
+            agi_cache_at(&r->k_cache, v->slot, place, v->g)[c] = fresh->key[c];
+            agi_cache_at(&r->v_cache, v->slot, place, v->g)[c] = fresh->value[c];
         }
     return true;
 }
@@ -239,11 +243,14 @@ KERNEL(attend, attend_args, THREADS, 1)
     const newest fresh = {q, a->append ? key : NULL, a->append ? value : NULL};
     query v;
     BEGIN();
-    if (a->append && p->pos[(int64_t)blockIdx.x / p->q_heads * p->pos_stride] < 0) {
-        const int64_t r = (int64_t)blockIdx.x / p->q_heads;
-        if (threadIdx.x == 0)
-            agi_report(a->fault, AGI_FAULT_APPEND_POSITION, p->pos[r * p->pos_stride], r, 0, 0);
-        return;
+    if (a->append) {
+        const int64_t r = (int64_t)blockIdx.x / p->q_heads, slot = agi_slot_of(&p->slots, r);
+        if (slot >= 0 && p->pos[slot * p->pos_stride] < 0) {
+            if (threadIdx.x == 0)
+                agi_report(a->fault, AGI_FAULT_APPEND_POSITION, p->pos[slot * p->pos_stride], r, 0,
+                           0);
+            return;
+        }
     }
     /* What follows returns for the whole block, and for all blocks of a query alike, but for those
      * beyond its keys. */
@@ -310,7 +317,8 @@ int64_t agi_cuda_attention_scratch(const agi_attention_args *a)
 
 static bool on_16_bytes(const agi_cache *c)
 {
-    return (uintptr_t)c->p % 16 == 0 && c->slot % 4 == 0 && c->row % 4 == 0 && c->head % 4 == 0;
+    return (uintptr_t)c->p % 16 == 0 && c->slot % 4 == 0 && c->block % 4 == 0 &&
+           c->place % 4 == 0 && c->head % 4 == 0;
 }
 
 static int start(attend_args *a, const agi_launch *l)
@@ -346,7 +354,7 @@ LAUNCHER(attend)
 /* The weights for whoever wants to look: a thread a query, in three walks over the keys. */
 DEVICE float whole_score(const agi_attention_args *a, const query *v, int64_t key)
 {
-    const float *k = agi_cache_at(&a->k_cache, key % a->capacity, v->r, v->g);
+    const float *k = agi_cache_at(&a->k_cache, v->slot, key % a->capacity, v->g);
     float sum = 0;
     for (int64_t c = 0; c < a->d; c++) sum += v->q[c] * k[c];
     return sum * a->scale;

@@ -28,7 +28,12 @@ DEVICE void append_finish(const agi_rope_append_args *a, int64_t i, int lane, co
 {
     const int64_t heads = a->q_heads + a->kv_heads, t = i / heads % a->steps,
                   r = i / heads / a->steps, half = a->d / 2;
-    const int64_t own = a->pos[r * a->pos_stride], pos = own + t;
+    const int64_t slot = agi_slot_of(&a->slots, r);
+    if (slot < 0) {
+        if (lane == 0) agi_report(f, AGI_FAULT_SLOT, r, 0, 0, 0);
+        return;
+    }
+    const int64_t own = a->pos[slot * a->pos_stride], pos = own + t;
     const float *angles = a->angles + (r * a->steps + t) * a->d;
     const float scale = rms_of(total[0], a->d, a->eps);
     int64_t h = i % heads;
@@ -45,14 +50,14 @@ DEVICE void append_finish(const agi_rope_append_args *a, int64_t i, int lane, co
     h -= a->q_heads;
     const float *k = a->k.p + r * a->k.row + t * a->k.step + h * a->k.head;
     const float *v = a->v.p + r * a->v.row + t * a->v.step + h * a->v.head;
-    const int64_t slot = pos % a->capacity;
-    if (!agi_cache_has(&a->k_cache, slot, r, h, a->d) ||
-        !agi_cache_has(&a->v_cache, slot, r, h, a->d)) {
+    const int64_t place = pos % a->capacity;
+    if (!agi_cache_has(&a->k_cache, slot, place, h, a->d) ||
+        !agi_cache_has(&a->v_cache, slot, place, h, a->d)) {
         if (lane == 0) agi_report(f, AGI_FAULT_APPEND_COMMIT, pos, 0, 0, 0);
         return;
     }
-    float *key = agi_cache_at(&a->k_cache, slot, r, h),
-          *value = agi_cache_at(&a->v_cache, slot, r, h);
+    float *key = agi_cache_at(&a->k_cache, slot, place, h),
+          *value = agi_cache_at(&a->v_cache, slot, place, h);
     for (int64_t j = lane; j < half; j += AGI_WARP_LANES)
         rotate(a, k, a->k_norm, scale, angles, j, key);
     for (int64_t c = lane; c < a->d; c += AGI_WARP_LANES) value[c] = v[c];

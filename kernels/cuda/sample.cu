@@ -27,14 +27,28 @@ typedef struct {
 
 DEVICE bool is_finite(float x) { return x - x == 0; }
 
-/* Each test is written so that NaN fails it. */
-DEVICE bool read_settings(settings *s, const float *p, int64_t row, agi_fault *f, bool tell)
+/* A row's own fault, where it has a word for it, and its id is 0; else one of the launch. */
+DEVICE void refuse(const agi_sample_args *a, int64_t row, agi_fault *f, int32_t what, int64_t b,
+                   int64_t c)
 {
+    if (threadIdx.x != 0) return;
+    if (!a->faults.p) {
+        agi_report(f, what, row, b, c, 0);
+        return;
+    }
+    a->faults.p[row * a->faults.stride] = what;
+    a->out[row * a->out_stride] = 0;
+}
+
+/* Each test is written so that NaN fails it. */
+DEVICE bool read_settings(settings *s, const agi_sample_args *a, int64_t row, agi_fault *f)
+{
+    const float *p = a->params + row * a->params_stride;
     const bool fine[4] = {p[0] >= 0 && is_finite(p[0]), p[1] >= 0 && floorf(p[1]) == p[1],
                           p[2] >= 0 && p[2] <= 1, p[3] > 0 && is_finite(p[3])};
     for (int i = 0; i < 4; i++)
         if (!fine[i]) {
-            if (tell) agi_report(f, AGI_FAULT_SETTING, row, i, (int64_t)bits_of(p[i]), 0);
+            refuse(a, row, f, AGI_FAULT_SETTING, i, (int64_t)bits_of(p[i]));
             return false;
         }
     s->temperature = p[0];
@@ -272,7 +286,11 @@ KERNEL(sample, sample_args, THREADS, 1)
     b.counts = counts;
     b.tops = tops;
     BEGIN();
-    if (!read_settings(&s, o->params + r * o->params_stride, r, a->fault, threadIdx.x == 0)) return;
+    if (o->faults.p && o->faults.p[r * o->faults.stride]) { /* the same for the whole block */
+        if (threadIdx.x == 0) o->out[r * o->out_stride] = 0;
+        return;
+    }
+    if (!read_settings(&s, o, r, a->fault)) return;
     int64_t bad = n, at = n, id;
     float top = -INFINITY;
     for (int64_t i = b.first; i < b.end; i++) {
@@ -286,12 +304,12 @@ KERNEL(sample, sample_args, THREADS, 1)
     bad = block_least(&b, bad);
     if (bad < n) {
         const bool nan = x[bad] != x[bad];
-        if (threadIdx.x == 0) agi_report(a->fault, nan ? AGI_FAULT_NAN : AGI_FAULT_INF, r, 0, 0, 0);
+        refuse(o, r, a->fault, nan ? AGI_FAULT_NAN : AGI_FAULT_INF, 0, 0);
         return;
     }
     float max = block_largest(&b, top, at, &id);
     if (max == -INFINITY) {
-        if (threadIdx.x == 0) agi_report(a->fault, AGI_FAULT_NO_LOGIT, r, 0, 0, 0);
+        refuse(o, r, a->fault, AGI_FAULT_NO_LOGIT, 0, 0);
         return;
     }
     if (s.temperature > 0) {

@@ -3,6 +3,7 @@
 #ifndef ARGENT_KERNELS_CUDA_SMALL_CUH
 #define ARGENT_KERNELS_CUDA_SMALL_CUH
 
+#include "../cache.h"
 #include "device.h"
 
 /* ---- rope_angles: the angle is an f32 product, as in the reference; cosine and sine are of its
@@ -11,9 +12,13 @@
 DEVICE void angles_item(const agi_rope_angles_args *a, int64_t i, agi_fault *f)
 {
     int64_t row = i / a->half, j = i % a->half;
-    int64_t pos = a->pos[row / a->steps * a->pos_stride] + row % a->steps;
+    const int64_t slot = agi_slot_of(&a->slots, row / a->steps);
+    if (slot < 0) {
+        agi_report(f, AGI_FAULT_SLOT, row / a->steps, 0, 0, 0);
+        return;
+    }
+    int64_t pos = a->pos[slot * a->pos_stride] + row % a->steps;
     float angle = (float)pos * a->inv_freq[j], *out = a->out + row * 2 * a->half;
-    (void)f;
     out[j] = (float)cos((double)angle);
     out[a->half + j] = (float)sin((double)angle);
 }
@@ -101,8 +106,13 @@ DEVICE void add_item(const agi_add_args *a, int64_t i, agi_fault *f)
 /* A sum that does not fit stays at the end of the range. */
 DEVICE void advance_item(const agi_advance_args *a, int64_t i, agi_fault *f)
 {
+    const int64_t row = i;
+    i = agi_slot_of(&a->slots, row);
+    if (i < 0) {
+        agi_report(f, AGI_FAULT_SLOT, row, 0, 0, 0);
+        return;
+    }
     int64_t v = (int64_t)a->x[i * a->stride] + a->by;
-    (void)f;
     if (a->limit && v > a->limit[i * a->limit_stride]) v = a->limit[i * a->limit_stride];
     a->x[i * a->stride] = v < INT32_MIN ? INT32_MIN : v > INT32_MAX ? INT32_MAX : (int32_t)v;
 }
@@ -117,7 +127,11 @@ DEVICE void embedding_item(const agi_embedding_args *a, int64_t i, agi_fault *f)
     for (int64_t g = 0; g < a->groups; g++) {
         int64_t id = a->ids[r * a->ids_row + g * a->ids_group];
         if (id >= 0 && id < a->vocab) continue;
-        if (known && c == 0) agi_report(f, AGI_FAULT_ID, id, r, g, a->vocab);
+        if (known && c == 0) {
+            int32_t *word = a->faults.p ? a->faults.p + r * a->faults.stride : NULL;
+            if (!word) agi_report(f, AGI_FAULT_ID, id, r, g, a->vocab);
+            else if (!*word) *word = AGI_FAULT_ID;
+        }
         known = false;
     }
     for (int64_t g = 0; known && g < a->groups; g++) {

@@ -68,12 +68,17 @@ function M.zeros(backend, shape, dtype)
   return t
 end
 
---- A tensor that can grow in its first dimension without moving: addresses for `shape`, memory for
---- `rows` rows of it. `t:commit(rows)` adds more.
-function M.reserve(backend, shape, dtype, rows)
+--- A tensor that can grow without moving: addresses for `shape` [S, N, ...], and no memory yet;
+--- `t:commit(row, n)` adds some to one of the S rows.
+---@param backend ag.Backend
+---@param shape integer[] two dimensions at least
+---@param dtype? string default 'f32'
+---@return ag.Tensor
+function M.reserve(backend, shape, dtype)
   local kind, n = M.dtype(dtype or 'f32'), fill_dims(shape)
-  check.int(rows, 'rows', 0, shape[1], 1)
-  return create(function() return lib.ag_tensor_reserve(out, backend, kind, n, dims, rows) end, 2)
+  -- Not a tail call, as in zeros.
+  local t = create(function() return lib.ag_tensor_reserve(out, backend, kind, n, dims) end, 2)
+  return t
 end
 
 -- The shape of nested tables, and their numbers in order.
@@ -302,10 +307,16 @@ function Tensor:item()
   return host[0]
 end
 
---- Commits memory for the first `rows` rows of a reserved tensor. Running out is `nil, err,
---- 'capacity'|'memory'`.
-function Tensor:commit(rows)
-  return status.check(lib.ag_tensor_commit(self, check.int(rows, 'commit: rows', 0, 2 ^ 53)), true)
+--- Commits memory for the first n elements [n, ...] of one row of a reserved tensor. Running out is
+--- `nil, err, 'capacity'|'memory'`.
+---@param row integer of the first dimension
+---@param n integer of the second
+---@return boolean? ok
+---@return string? err
+---@return string? code
+function Tensor:commit(row, n)
+  row, n = check.int(row, 'commit: row', 1, 2 ^ 31), check.int(n, 'commit: n', 0, 2 ^ 53)
+  return status.check(lib.ag_tensor_commit(self, row - 1, n), true)
 end
 
 --- Gives the memory back now; every later use of the tensor is an error. Views of it keep theirs.

@@ -2,6 +2,7 @@
  * this library; it looks for the driver by itself, so the library opens on machines without one and
  * says so here. See device.h. */
 #include "device.h"
+#include "../grow.h"
 
 #include <cuda.h>
 #include <cuda_runtime_api.h>
@@ -14,15 +15,19 @@
  * time. */
 enum { SLOT = 4096, SLOTS = 64, WINDOW = 1 << 16 };
 
-/* Addresses held for a tensor that grows, and the physical memory behind the first `mapped` bytes.
- */
+/* Memory of the device at some of a reservation's addresses. */
+typedef struct {
+    CUmemGenericAllocationHandle memory;
+    size_t offset, size;
+} mapping;
+
+/* Addresses held for a tensor that grows, and what is there already. */
 typedef struct reservation {
     struct reservation *next;
     CUdeviceptr base;
-    size_t size, mapped;
-    CUmemGenericAllocationHandle *parts;
-    size_t *sizes;
-    int n;
+    size_t size;
+    mapping *parts;
+    int n, cap;
 } reservation;
 
 struct agi_machine {
@@ -317,52 +322,48 @@ int agi_machine_reserve(agi_machine *m, int64_t bytes, char **out)
     return AG_OK;
 }
 
-static bool remember(reservation *r, CUmemGenericAllocationHandle part, size_t size)
+static int map_part(agi_machine *m, reservation *r, mapping part)
 {
-    CUmemGenericAllocationHandle *parts = realloc(r->parts, (size_t)(r->n + 1) * sizeof *r->parts);
-    if (parts) r->parts = parts;
-    size_t *sizes = realloc(r->sizes, (size_t)(r->n + 1) * sizeof *r->sizes);
-    if (sizes) r->sizes = sizes;
-    if (!parts || !sizes) return false;
-    r->parts[r->n] = part;
-    r->sizes[r->n++] = size;
-    return true;
-}
-
-int agi_machine_commit(agi_machine *m, char *data, int64_t from, int64_t to)
-{
-    reservation *r = m->reservations;
-    (void)from;
-    while (r && r->base != (CUdeviceptr)(uintptr_t)data) r = r->next;
-    if (!r) return m->host.fail(AG_EINVAL, "commit: not a reserved tensor");
-    size_t end = round_up((size_t)to, m->granularity);
-    if (end <= r->mapped) return AG_OK;
-    size_t size = end - r->mapped;
     CUmemAllocationProp p = properties(m);
     CUmemAccessDesc access;
     memset(&access, 0, sizeof access);
     access.location = p.location;
     access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
-    CUmemGenericAllocationHandle part;
-    CUresult made = m->create(&part, size, &p, 0);
+    if (!agi_grow((void **)&r->parts, r->n, &r->cap, sizeof *r->parts))
+        return m->host.fail(AG_ENOMEM, "out of memory");
+    CUresult made = m->create(&part.memory, part.size, &p, 0);
     if (made == CUDA_ERROR_OUT_OF_MEMORY) {
         give_back(m);
-        made = m->create(&part, size, &p, 0);
+        made = m->create(&part.memory, part.size, &p, 0);
     }
-    if (made != CUDA_SUCCESS) return no_memory(m, (int64_t)size);
-    if (m->map(r->base + r->mapped, size, 0, part, 0) != CUDA_SUCCESS) {
-        m->release(part);
-        return m->host.fail(AG_EIO, "cuda: cannot map %lld bytes", (long long)size);
+    if (made != CUDA_SUCCESS) return no_memory(m, (int64_t)part.size);
+    const CUdeviceptr at = r->base + part.offset;
+    if (m->map(at, part.size, 0, part.memory, 0) != CUDA_SUCCESS) {
+        m->release(part.memory);
+        return m->host.fail(AG_EIO, "cuda: cannot map %lld bytes", (long long)part.size);
     }
-    if (m->set_access(r->base + r->mapped, size, &access, 1) != CUDA_SUCCESS ||
-        !remember(r, part, size)) {
-        m->unmap(r->base + r->mapped, size);
-        m->release(part);
-        return m->host.fail(AG_EIO, "cuda: cannot use %lld mapped bytes", (long long)size);
+    if (m->set_access(at, part.size, &access, 1) != CUDA_SUCCESS) {
+        m->unmap(at, part.size);
+        m->release(part.memory);
+        return m->host.fail(AG_EIO, "cuda: cannot use %lld mapped bytes", (long long)part.size);
     }
-    cudaError_t e = cudaMemsetAsync((void *)(uintptr_t)(r->base + r->mapped), 0, size, m->stream);
-    r->mapped = end;
+    r->parts[r->n++] = part;
+    cudaError_t e = cudaMemsetAsync((void *)(uintptr_t)at, 0, part.size, m->stream);
     return e == cudaSuccess ? AG_OK : failed(m, "memset", e);
+}
+
+int64_t agi_machine_page(const agi_machine *m) { return (int64_t)m->granularity; }
+
+int agi_machine_commit(agi_machine *m, char *data, int64_t from, int64_t to)
+{
+    reservation *r = m->reservations;
+    while (r && r->base != (CUdeviceptr)(uintptr_t)data) r = r->next;
+    if (!r) return m->host.fail(AG_EINVAL, "commit: not a reserved tensor");
+    /* What a commit before has mapped beyond its end is there. */
+    const size_t begin = round_up((size_t)from, m->granularity),
+                 end = round_up((size_t)to, m->granularity);
+    if (end <= begin) return AG_OK;
+    return map_part(m, r, (mapping){.offset = begin, .size = end - begin});
 }
 
 void agi_machine_unreserve(agi_machine *m, char *data, int64_t bytes)
@@ -373,15 +374,13 @@ void agi_machine_unreserve(agi_machine *m, char *data, int64_t bytes)
     reservation *r = *at;
     if (!r) return;
     cudaStreamSynchronize(m->stream);
-    size_t offset = 0;
-    for (int i = 0; i < r->n; offset += r->sizes[i++]) {
-        m->unmap(r->base + offset, r->sizes[i]);
-        m->release(r->parts[i]);
+    for (int i = 0; i < r->n; i++) {
+        m->unmap(r->base + r->parts[i].offset, r->parts[i].size);
+        m->release(r->parts[i].memory);
     }
     m->address_free(r->base, r->size);
     *at = r->next;
     free(r->parts);
-    free(r->sizes);
     free(r);
 }
 

@@ -99,7 +99,8 @@ static int launch(device *d, int kind, const void *args, char *scratch, bool dep
 static bool may_fault(enum agi_op op)
 {
     return op == AGI_OP_embedding || op == AGI_OP_nearest || op == AGI_OP_sample ||
-           op == AGI_OP_attention || op == AGI_OP_attention_probs || op == AGI_OP_rope_append;
+           op == AGI_OP_attention || op == AGI_OP_attention_probs || op == AGI_OP_rope_append ||
+           op == AGI_OP_rope_angles || op == AGI_OP_advance;
 }
 
 static int run_call(device *d, const agi_call *call)
@@ -266,6 +267,10 @@ static void mem_free(ag_backend *be, char *data, int64_t bytes)
     agi_machine_free(d->machine, data, bytes);
     leave(d, AG_OK);
 }
+static int64_t mem_page(const ag_backend *be)
+{
+    return agi_machine_page(((const device *)be)->machine);
+}
 static int mem_reserve(ag_backend *be, int64_t bytes, char **out)
 {
     device *d = enter(be);
@@ -311,6 +316,7 @@ static const agi_backend_slots slots = {
     .far = true,
     .alloc = mem_alloc,
     .free = mem_free,
+    .page = mem_page,
     .reserve = mem_reserve,
     .commit = mem_commit,
     .unreserve = mem_unreserve,

@@ -71,7 +71,9 @@ bool agi_machine_dependent(
 
 int agi_machine_alloc(agi_machine *m, int64_t bytes, char **out); /* zeroed */
 void agi_machine_free(agi_machine *m, char *data, int64_t bytes);
+int64_t agi_machine_page(const agi_machine *m); /* what commit works in */
 int agi_machine_reserve(agi_machine *m, int64_t bytes, char **out);
+/* from is a multiple of the page, or where an earlier commit ended. */
 int agi_machine_commit(agi_machine *m, char *data, int64_t from, int64_t to); /* zeroed */
 void agi_machine_unreserve(agi_machine *m, char *data, int64_t bytes);
 /* Zeroed memory that host and device both see at the same address. */

@@ -231,8 +231,8 @@ static bool same_heads(const agi_heads *a, const agi_heads *b)
 
 static bool same_cache(const agi_cache *a, const agi_cache *b)
 {
-    return a->p == b->p && a->slot == b->slot && a->row == b->row && a->head == b->head &&
-           a->committed == b->committed;
+    return a->p == b->p && a->slot == b->slot && a->block == b->block && a->place == b->place &&
+           a->head == b->head && a->shift == b->shift && a->committed == b->committed;
 }
 
 static int emit_attend(fuser *f, int i)
@@ -243,7 +243,8 @@ static int emit_attend(fuser *f, int i)
         if (f->e[j].op != AGI_OP_attention || a->steps != 1 || !same_heads(&a->q, &r->q) ||
             !same_heads(&a->out, &r->q) || !same_cache(&a->k_cache, &r->k_cache) ||
             !same_cache(&a->v_cache, &r->v_cache) || a->pos != r->pos ||
-            a->pos_stride != r->pos_stride || a->rows != r->rows || a->q_heads != r->q_heads ||
+            a->pos_stride != r->pos_stride || a->slots.p != r->slots.p ||
+            a->slots.stride != r->slots.stride || a->rows != r->rows || a->q_heads != r->q_heads ||
             a->kv_heads != r->kv_heads || a->d != r->d || a->capacity != r->capacity)
             continue;
         const agi_attend_args both = {*a, *r};

@@ -62,6 +62,12 @@ void agi_machine_free(agi_machine *m, char *data, int64_t bytes)
     free(data);
 }
 
+int64_t agi_machine_page(const agi_machine *m)
+{
+    (void)m;
+    return sysconf(_SC_PAGESIZE);
+}
+
 int agi_machine_reserve(agi_machine *m, int64_t bytes, char **out)
 {
     void *p =
@@ -74,8 +80,7 @@ int agi_machine_reserve(agi_machine *m, int64_t bytes, char **out)
 
 int agi_machine_commit(agi_machine *m, char *data, int64_t from, int64_t to)
 {
-    int64_t page = sysconf(_SC_PAGESIZE);
-    from = from / page * page;
+    from = from / agi_machine_page(m) * agi_machine_page(m);
     if (mprotect(data + from, (size_t)(to - from), PROT_READ | PROT_WRITE) != 0)
         return m->host.fail(AG_ENOMEM, "out of memory: cannot commit %lld bytes",
                             (long long)(to - from));

@@ -18,7 +18,7 @@ local function layer(be, R, T, dtype)
   local l = {
     x = t(R, T, D), n = t(R, T, D), branch = t(R, T, D), q = t(R, T, H * d), k = t(R, T, K * d),
     v = t(R, T, K * d), gate = t(R, T, I), up = t(R, T, I), angles = t(R, T, d),
-    k_cache = t(24, R, K, d), v_cache = t(24, R, K, d), pos = ag.zeros(be, {R}, 'i32'),
+    k_cache = t(R, 1, 24, K, d), v_cache = t(R, 1, 24, K, d), pos = ag.zeros(be, {R}, 'i32'),
     wq = w(H * d, D), wk = w(K * d, D), wv = w(K * d, D), wo = w(D, H * d), wg = w(I, D),
     wu = w(I, D), wd = w(D, I), norm = t(D), scale = t(D), head = t(d), inv_freq = t(d / 2),
   }

@@ -95,18 +95,20 @@ for _, kind in ipairs {'cuda-emulated', 'cuda'} do
 
     it('attends to pasts of any length: one block, several, a ring, heads of any width', function()
       for i, s in ipairs {
-        -- rows, heads, of keys, width, capacity, window, position, steps
+        -- rows, heads, of keys, width, capacity, window, position, steps, places of a block
         {1, 4, 2, 16, 64, 0, 63, 1}, {1, 4, 2, 16, 65, 0, 64, 1}, {2, 4, 2, 128, 700, 0, 600, 1},
         {1, 2, 2, 8, 2000, 0, 1037, 1}, {1, 2, 1, 130, 300, 0, 210, 1}, {1, 2, 1, 6, 90, 0, 70, 1},
         {1, 1, 1, 512, 140, 0, 130, 1}, {1, 2, 2, 16, 80, 72, 500, 1}, {3, 2, 2, 12, 20, 5, 3, 4},
         {1, 2, 1, 32, 200, 0, 100, 50}, {2, 8, 2, 64, 512, 0, 511, 1}, {1, 2, 2, 16, 600, 0, 0, 1},
+        {2, 4, 2, 64, 768, 0, 700, 1, 256}, {1, 2, 1, 16, 64, 0, 40, 20, 16},
       } do
         agree(be, 1e-5, 'attention ' .. table.concat(s, ' '), function(b)
           local R, H, K, d, capacity, T = s[1], s[2], s[3], s[4], s[5], s[8]
           local next = kernels.random(i)
           local q = kernels.tensor(b, {R, T, H, d}, next)
-          local k = kernels.tensor(b, {capacity, R, K, d}, next)
-          local v = kernels.tensor(b, {capacity, R, K, d}, next)
+          local blocks = s[9] and capacity / s[9] or 1
+          local k = kernels.tensor(b, {R, blocks, capacity / blocks, K, d}, next)
+          local v = kernels.tensor(b, {R, blocks, capacity / blocks, K, d}, next)
           local pos, out = ag.zeros(b, {R}, 'i32'), ag.zeros(b, {R, T, H, d})
           for r = 1, R do pos:narrow(1, r, 1):fill(math.max(0, s[7] - T + 1 - (r - 1) * 37)) end
           for _ = 1, 2 do ops.attention(out, q, k, v, pos, 2 / d, s[6]) end
@@ -122,8 +124,8 @@ for _, kind in ipairs {'cuda-emulated', 'cuda'} do
         local pos, out = ag.tensor(b, {40, 99}, 'i32'), ag.zeros(b, {2, 1, 4, 16})
         local caches = {}
         for i = 1, 2 do
-          caches[i] = ag.zeros(b, {128, 2, 2, odd and 19 or 16}):narrow(4, odd and 2 or 1, 16)
-          caches[i]:copy(kernels.tensor(b, {128, 2, 2, 16}, next))
+          caches[i] = ag.zeros(b, {2, 1, 128, 2, odd and 19 or 16}):narrow(5, odd and 2 or 1, 16)
+          caches[i]:copy(kernels.tensor(b, {2, 1, 128, 2, 16}, next))
         end
         ops.attention(out, q, caches[1], caches[2], pos, 0.25, 0)
         return out

@@ -5,13 +5,14 @@ local ag = require 'argent'
 local kernels = require 'support.kernels'
 local ops = ag.ops
 
-local function weights(q, kc, row, head, p, window, scale, P)
-  local capacity, first = #kc, window > 0 and math.max(0, p - window + 1) or 0
+local function weights(q, kc, slot, head, p, window, scale, P)
+  local places = kc[slot][1] -- of one block
+  local capacity, first = #places, window > 0 and math.max(0, p - window + 1) or 0
   local out, most, sum = {}, -math.huge, 0
   for i = 1, P do out[i] = 0 end
   for i = first, p do
     local s = 0
-    for c = 1, #q do s = s + q[c] * kc[i % capacity + 1][row][head][c] end
+    for c = 1, #q do s = s + q[c] * places[i % capacity + 1][head][c] end
     out[i + 1] = s * scale
     most = math.max(most, out[i + 1])
   end
@@ -39,7 +40,7 @@ for _, k in ipairs(kernels.all()) do
         local R, T, H, K, d, capacity, pos, window, P = unpack(s)
         local rnd = kernels.random(i)
         local q = kernels.tensor(be, {R, T, H, d}, rnd)
-        local kc = kernels.tensor(be, {capacity, R, K, d}, rnd)
+        local kc = kernels.tensor(be, {R, 1, capacity, K, d}, rnd)
         local out = ag.zeros(be, {R, H, T, P})
         ops.fill(out, 7)
         ops.attention_probs(out, q, kc, ag.tensor(be, pos, 'i32'), d ^ -0.5, window)
@@ -59,9 +60,9 @@ for _, k in ipairs(kernels.all()) do
     it('gives the weights that attention mixes the values with', function()
       local T, H, d, P = 3, 4, 16, 12
       local rnd = kernels.random(9)
-      local q, kc = kernels.tensor(be, {1, T, H, d}, rnd), kernels.tensor(be, {P, 1, 2, d}, rnd)
-      local vc, pos = ag.zeros(be, {P, 1, 2, d}), ag.tensor(be, {P - T}, 'i32')
-      for i = 1, P do vc:select(1, i):narrow(3, i, 1):fill(1) end -- value i is unit vector i
+      local q, kc = kernels.tensor(be, {1, T, H, d}, rnd), kernels.tensor(be, {1, 1, P, 2, d}, rnd)
+      local vc, pos = ag.zeros(be, {1, 1, P, 2, d}), ag.tensor(be, {P - T}, 'i32')
+      for i = 1, P do vc:select(3, i):narrow(4, i, 1):fill(1) end -- value i is unit vector i
       local mixed, out = ag.zeros(be, {1, T, H, d}), ag.zeros(be, {1, H, T, P})
       ops.attention(mixed, q, kc, vc, pos, 0.3, 0)
       ops.attention_probs(out, q, kc, pos, 0.3, 0)
@@ -72,7 +73,7 @@ end
 
 describe('attention_probs refuses', function()
   local be = ag.backend('cpu', {threads = 1})
-  local q, kc = ag.zeros(be, {2, 3, 4, 8}), ag.zeros(be, {9, 2, 2, 8})
+  local q, kc = ag.zeros(be, {2, 3, 4, 8}), ag.zeros(be, {2, 1, 9, 2, 8})
   local pos = ag.zeros(be, {2}, 'i32')
 
   it('an output of another shape', function()
@@ -89,7 +90,7 @@ describe('attention_probs refuses', function()
 
   it('queries that stand beyond the cache', function()
     pos:set {0, 8}
-    kernels.refuses('attention: position 9 is beyond a cache of 9 slots', function()
+    kernels.refuses('attention: position 9 is beyond a cache of 9 places', function()
       ops.attention_probs(ag.zeros(be, {2, 4, 3, 20}), q, kc, pos, 1, 0)
     end)
   end)

@@ -9,33 +9,42 @@ local ops = ag.ops
 -- Weighted means of values in [-1, 1]; scores of up to 128 products.
 local BOUND = 3e-6
 
--- One query at position p over caches [slot][row][head][d], in doubles.
-local function attend(q, kc, vc, row, head, p, window, scale)
-  local capacity, first = #kc, window > 0 and math.max(0, p - window + 1) or 0
+-- What a cache [slot][block][place][head][d] holds of position p.
+local function cached(cache, slot, p, head)
+  local blocks = cache[slot]
+  local size = #blocks[1]
+  local place = p % (#blocks * size)
+  return blocks[math.floor(place / size) + 1][place % size + 1][head]
+end
+
+-- One query at position p over caches, in doubles.
+local function attend(q, kc, vc, slot, head, p, window, scale)
+  local first = window > 0 and math.max(0, p - window + 1) or 0
   local scores, most, sum, out = {}, -math.huge, 0, {}
   for i = first, p do
-    local s = 0
-    for c = 1, #q do s = s + q[c] * kc[i % capacity + 1][row][head][c] end
+    local s, key = 0, cached(kc, slot, i, head)
+    for c = 1, #q do s = s + q[c] * key[c] end
     scores[i] = s * scale
     most = math.max(most, scores[i])
   end
   for c = 1, #q do out[c] = 0 end
   for i = first, p do
-    local e = math.exp(scores[i] - most)
+    local e, value = math.exp(scores[i] - most), cached(vc, slot, i, head)
     sum = sum + e
-    for c = 1, #q do out[c] = out[c] + e * vc[i % capacity + 1][row][head][c] end
+    for c = 1, #q do out[c] = out[c] + e * value[c] end
   end
   for c = 1, #q do out[c] = out[c] / sum end
   return out
 end
 
--- Random queries, full caches, positions.
-local function case(be, R, T, H, K, d, capacity, pos, seed)
-  local rnd = kernels.random(seed)
+-- Random queries, full caches of blocks of a size (default: one block), positions.
+local function case(be, R, T, H, K, d, capacity, pos, seed, size)
+  local rnd, slots = kernels.random(seed), #pos
+  size = size or capacity
   return {
     q = kernels.tensor(be, {R, T, H, d}, rnd), out = ag.zeros(be, {R, T, H, d}),
-    k = kernels.tensor(be, {capacity, R, K, d}, rnd),
-    v = kernels.tensor(be, {capacity, R, K, d}, rnd),
+    k = kernels.tensor(be, {slots, size > 0 and capacity / size or 1, size, K, d}, rnd),
+    v = kernels.tensor(be, {slots, size > 0 and capacity / size or 1, size, K, d}, rnd),
     pos = ag.tensor(be, pos, 'i32'),
   }
 end
@@ -49,8 +58,8 @@ for _, k in ipairs(kernels.all()) do
     local be = k.be[2]
 
     it('is the mean of the values, weighted by how the keys agree with the query', function()
-      local kc = ag.tensor(be, {{{{1, 0}}}, {{{0, 1}}}, {{{9, 9}}}})
-      local vc = ag.tensor(be, {{{{10, 20}}}, {{{30, 60}}}, {{{1000, 1000}}}})
+      local kc = ag.tensor(be, {{{{{1, 0}}, {{0, 1}}, {{9, 9}}}}})
+      local vc = ag.tensor(be, {{{{{10, 20}}, {{30, 60}}, {{1000, 1000}}}}})
       local q, out = ag.tensor(be, {{{{2, 0}}}}), ag.zeros(be, {1, 1, 1, 2})
       ops.attention(out, q, kc, vc, ag.tensor(be, {1}, 'i32'), 0.5, 0)
       local a, b = math.exp(1), math.exp(0)
@@ -60,19 +69,21 @@ for _, k in ipairs(kernels.all()) do
     it('sees only itself at position 0', function()
       local c = case(be, 1, 1, 1, 1, 33, 5, {0}, 1)
       ops.attention(c.out, c.q, c.k, c.v, c.pos, 1, 0)
-      assert.near(c.v:totable()[1][1][1], c.out:view(33), 1e-7)
+      assert.near(c.v:totable()[1][1][1][1], c.out:view(33), 1e-7)
     end)
 
-    it('is near the exact values at odd sizes, with windows and rings', function()
-      -- R, T, H, K, d, capacity, positions, window
+    it('is near the exact values at odd sizes, with windows, rings and blocks', function()
+      -- R, T, H, K, d, capacity, positions, window, places of a block
       for i, s in ipairs {{1, 1, 1, 1, 1, 1, {0}, 0}, {1, 3, 4, 2, 31, 40, {30}, 0},
         {2, 5, 6, 2, 33, 64, {59, 0}, 0}, {3, 1, 16, 8, 128, 100, {99, 3, 50}, 0},
         {1, 9, 4, 4, 64, 20, {7}, 5}, {2, 4, 3, 1, 64, 75, {500, 71}, 72},
-        {1, 31, 2, 1, 6, 62, {1000003}, 32}, {1, 33, 4, 1, 40, 33, {0}, 0}} do
-        local R, T, H, K, d, capacity, pos, window = unpack(s)
+        {1, 31, 2, 1, 6, 62, {1000003}, 32}, {1, 33, 4, 1, 40, 33, {0}, 0},
+        {2, 1, 4, 2, 33, 64, {61, 17}, 0, 16}, {1, 9, 2, 1, 31, 24, {700}, 12, 8},
+        {1, 5, 2, 2, 8, 6, {0}, 0, 1}, {2, 3, 4, 2, 64, 128, {120, 31}, 0, 32}} do
+        local R, T, H, K, d, capacity, pos, window, size = unpack(s)
         local c
         local out = kernels.agree(k, function(b)
-          c = case(b, R, T, H, K, d, capacity, pos, i)
+          c = case(b, R, T, H, K, d, capacity, pos, i, size)
           local mine = c
           return function()
             ops.attention(mine.out, mine.q, mine.k, mine.v, mine.pos, d ^ -0.5, window)
@@ -110,7 +121,7 @@ for _, k in ipairs(kernels.all()) do
         for t = 1, T do
           for r = 1, R do
             local out, q = one:narrow(1, r, 1):narrow(2, t, 1), c.q:narrow(1, r, 1):narrow(2, t, 1)
-            ops.attention(out, q, c.k:narrow(2, r, 1), c.v:narrow(2, r, 1), c.pos:narrow(1, r, 1),
+            ops.attention(out, q, c.k:narrow(1, r, 1), c.v:narrow(1, r, 1), c.pos:narrow(1, r, 1),
               0.3, window)
           end
           ops.advance(c.pos, 1, nil)
@@ -122,15 +133,16 @@ for _, k in ipairs(kernels.all()) do
     it('gives a ring the bits of a long cache', function()
       local window, T, d, capacity, total = 9, 4, 40, 12, 50
       local rnd = kernels.random(6)
-      local k_long = kernels.tensor(be, {total, 1, 2, d}, rnd)
-      local v_long = kernels.tensor(be, {total, 1, 2, d}, rnd)
+      local k_long = kernels.tensor(be, {1, 1, total, 2, d}, rnd)
+      local v_long = kernels.tensor(be, {1, 1, total, 2, d}, rnd)
       local q = kernels.tensor(be, {1, T, 4, d}, rnd)
-      local k_ring, v_ring = ag.zeros(be, {capacity, 1, 2, d}), ag.zeros(be, {capacity, 1, 2, d})
+      local k_ring = ag.zeros(be, {1, 1, capacity, 2, d})
+      local v_ring = ag.zeros(be, {1, 1, capacity, 2, d})
       local straight, wrapped = ag.zeros(be, {1, T, 4, d}), ag.zeros(be, {1, T, 4, d})
       for p = 0, total - T do
         for i = math.max(0, p + T - capacity), p + T - 1 do
-          k_ring:narrow(1, i % capacity + 1, 1):copy(k_long:narrow(1, i + 1, 1))
-          v_ring:narrow(1, i % capacity + 1, 1):copy(v_long:narrow(1, i + 1, 1))
+          k_ring:narrow(3, i % capacity + 1, 1):copy(k_long:narrow(3, i + 1, 1))
+          v_ring:narrow(3, i % capacity + 1, 1):copy(v_long:narrow(3, i + 1, 1))
         end
         local pos = ag.tensor(be, {p}, 'i32')
         ops.attention(straight, q, k_long, v_long, pos, 0.2, window)
@@ -140,8 +152,8 @@ for _, k in ipairs(kernels.all()) do
     end)
 
     it('survives scores far apart, and passes NaN on', function()
-      local kc = ag.tensor(be, {{{{1}}}, {{{-1}}}, {{{0 / 0}}}})
-      local vc, out = ag.tensor(be, {{{{5}}}, {{{7}}}, {{{1}}}}), ag.zeros(be, {1, 1, 1, 1})
+      local kc = ag.tensor(be, {{{{{1}}, {{-1}}, {{0 / 0}}}}})
+      local vc, out = ag.tensor(be, {{{{{5}}, {{7}}, {{1}}}}}), ag.zeros(be, {1, 1, 1, 1})
       local q = ag.tensor(be, {{{{1e30}}}})
       ops.attention(out, q, kc, vc, ag.tensor(be, {1}, 'i32'), 1, 0)
       assert.near(5, out:item())
@@ -149,21 +161,42 @@ for _, k in ipairs(kernels.all()) do
       assert.near(0 / 0, out:item())
     end)
 
-    it('refuses positions that the cache has no slots for', function()
+    it('refuses positions that the cache has no places for', function()
       for threads = 1, 3 do
         local b = k.be[threads]
         local c = case(b, 2, 3, 2, 1, 8, 10, {0, 8}, 2)
-        kernels.refuses('attention: position 10 is beyond a cache of 10 slots', function()
+        kernels.refuses('attention: position 10 is beyond a cache of 10 places', function()
           ops.attention(c.out, c.q, c.k, c.v, c.pos, 1, 0)
         end)
         ops.attention(c.out, c.q, c.k, c.v, c.pos, 1, 8)
         local plan = ag.capture(b, function() ops.attention(c.out, c.q, c.k, c.v, c.pos, 1, 0) end)
         local ok, err, code = plan:try()
         assert.is_nil(ok)
-        assert.equal('attention: position 10 is beyond a cache of 10 slots', err)
+        assert.equal('attention: position 10 is beyond a cache of 10 places', err)
         assert.equal('capacity', code)
         c.pos:set {0, 2147483647}
         assert.is_nil((plan:try()))
+      end
+    end)
+
+    it('takes the slots that it is told, with the bits of those rows alone', function()
+      local c = case(be, 2, 3, 4, 2, 33, 32, {9, 20, 4, 0, 15}, 7, 8)
+      local slots = ag.tensor(be, {4, 1}, 'i32')
+      ops.attention(c.out, c.q, c.k, c.v, c.pos, 0.2, 0, slots)
+      for r, slot in ipairs {4, 1} do
+        local one, q = ag.zeros(be, {1, 3, 4, 33}), c.q:narrow(1, r, 1)
+        ops.attention(one, q, c.k:narrow(1, slot + 1, 1), c.v:narrow(1, slot + 1, 1),
+          c.pos:narrow(1, slot + 1, 1), 0.2, 0)
+        assert.same_bits(one, c.out:narrow(1, r, 1))
+      end
+    end)
+
+    it('refuses slots that there are not', function()
+      local c = case(be, 2, 1, 2, 1, 8, 10, {0, 0, 0}, 7)
+      for _, wrong in ipairs {3, -1} do
+        kernels.refuses('row 1 has no slot of that number', function()
+          ops.attention(c.out, c.q, c.k, c.v, c.pos, 1, 0, ag.tensor(be, {2, wrong}, 'i32'))
+        end)
       end
     end)
 
@@ -176,8 +209,10 @@ for _, k in ipairs(kernels.all()) do
 
     it('refuses positions that memory has not been committed for', function()
       local c = case(be, 1, 1, 2, 1, 64, 1, {1024}, 2)
-      local shape = {4096, 1, 1, 64}
-      local kc, vc = tensor.reserve(be, shape, 'f32', 1024), tensor.reserve(be, shape, 'f32', 2048)
+      local shape = {1, 16, 256, 1, 64}
+      local kc, vc = tensor.reserve(be, shape), tensor.reserve(be, shape)
+      assert(kc:commit(1, 4))
+      assert(vc:commit(1, 8))
       local message = "attention: position 1024 is beyond the session's committed capacity"
       kernels.refuses(message, function()
         ops.attention(c.out, c.q, kc, vc, c.pos, 1, 0)
@@ -195,10 +230,10 @@ for _, k in ipairs(kernels.all()) do
     end)
 
     it('does nothing for no rows, steps or heads', function()
-      local kc = ag.zeros(be, {0, 1, 1, 8})
+      local kc = ag.zeros(be, {1, 1, 0, 1, 8})
       local none = ag.zeros(be, {1, 0, 2, 8})
       ops.attention(none, none:clone(), kc, kc, ag.zeros(be, {1}, 'i32'), 1, 0)
-      kernels.refuses('attention: position 0 is beyond a cache of 0 slots', function()
+      kernels.refuses('attention: position 0 is beyond a cache of 0 places', function()
         local q = ag.zeros(be, {1, 1, 2, 8})
         ops.attention(q, q, kc, kc, ag.zeros(be, {1}, 'i32'), 1, 0)
       end)
@@ -208,26 +243,26 @@ end
 
 describe('attention refuses', function()
   local be = ag.backend('cpu', {threads = 1})
-  local q, kc = ag.zeros(be, {2, 3, 4, 8}), ag.zeros(be, {9, 2, 2, 8})
+  local q, kc = ag.zeros(be, {2, 3, 4, 8}), ag.zeros(be, {2, 1, 9, 2, 8})
   local pos = ag.zeros(be, {2}, 'i32')
 
   it('caches of other shapes', function()
-    local message = 'attention: k_cache [9,2,2,8] and v_cache [9,2,1,8]: the shapes differ'
+    local message = 'attention: k_cache [2,1,9,2,8] and v_cache [2,1,9,1,8]: the shapes differ'
     kernels.refuses(message, function()
-      ops.attention(q, q, kc, ag.zeros(be, {9, 2, 1, 8}), pos, 1, 0)
+      ops.attention(q, q, kc, ag.zeros(be, {2, 1, 9, 1, 8}), pos, 1, 0)
     end)
-    local other = ag.zeros(be, {9, 3, 2, 8})
-    kernels.refuses('attention: k_cache [9,3,2,8] and q [2,3,4,8]: 3 != 2', function()
+    local other = ag.zeros(be, {3, 1, 9, 2, 8})
+    kernels.refuses('attention: k_cache [3,1,9,2,8] and pos [2]: 3 != 2', function()
       ops.attention(q, q, other, other, pos, 1, 0)
     end)
   end)
 
   it('heads that do not divide', function()
-    local three = ag.zeros(be, {9, 2, 3, 8})
+    local three = ag.zeros(be, {2, 1, 9, 3, 8})
     kernels.refuses('attention: 4 query heads do not divide into 3 key heads', function()
       ops.attention(q, q, three, three, pos, 1, 0)
     end)
-    local none = ag.zeros(be, {9, 2, 0, 8})
+    local none = ag.zeros(be, {2, 1, 9, 0, 8})
     kernels.refuses('attention: 4 query heads do not divide into 0 key heads', function()
       ops.attention(q, q, none, none, pos, 1, 0)
     end)
@@ -247,16 +282,31 @@ describe('attention refuses', function()
   end)
 
   it('positions of other rows, other dtypes, released tensors', function()
-    kernels.refuses('attention: pos [3] and q [2,3,4,8]: 3 != 2', function()
-      ops.attention(q, q, kc, kc, ag.zeros(be, {3}, 'i32'), 1, 0)
+    kernels.refuses('attention: 2 rows need slots, there are 1', function()
+      ops.attention(q, q, kc, kc, ag.zeros(be, {1}, 'i32'), 1, 0)
     end)
     kernels.refuses('attention: pos is f32, expected i32', function()
       ops.attention(q, q, kc, kc, ag.zeros(be, {2}), 1, 0)
     end)
-    local gone = ag.zeros(be, {9, 2, 2, 8})
+    local gone = ag.zeros(be, {2, 1, 9, 2, 8})
     gone:release()
     kernels.refuses('attention: k_cache has been released', function()
       ops.attention(q, q, gone, kc, pos, 1, 0)
+    end)
+  end)
+
+  it('blocks of a size that is no power of two', function()
+    local odd = ag.zeros(be, {2, 3, 6, 2, 8})
+    kernels.refuses('attention: k_cache: several blocks must each hold a power of two, not 6',
+      function() ops.attention(q, q, odd, odd, pos, 1, 0) end)
+  end)
+
+  it('slots of other rows, and as many rows as there are no slots for', function()
+    kernels.refuses('attention: slots [1]: expected [2]', function()
+      ops.attention(q, q, kc, kc, pos, 1, 0, ag.zeros(be, {1}, 'i32'))
+    end)
+    kernels.refuses('attention: slots is f32, expected i32', function()
+      ops.attention(q, q, kc, kc, pos, 1, 0, ag.zeros(be, {2}))
     end)
   end)
 

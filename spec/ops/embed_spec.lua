@@ -1,7 +1,9 @@
 -- embedding: rows by id, sums over groups, ids that are not in the table, refusals.
 
 local ag = require 'argent'
+local ffi = require 'ffi'
 local kernels = require 'support.kernels'
+local lib = require 'argent.ffi'
 local ops = ag.ops
 
 for _, k in ipairs(kernels.all()) do
@@ -89,6 +91,15 @@ for _, k in ipairs(kernels.all()) do
         assert.near({{6, 8}, {0, 0}, {10, 12}}, out)
       end)
     end
+
+    it('leaves a row its own fault, where there is a word for it, and serves the others', function()
+      local out, words = ag.zeros(be, {4, 2}):fill(9), ag.zeros(be, {4}, 'i32')
+      words:narrow(1, 4, 1):fill(2)
+      ops.embedding(out, table_, ag.tensor(be, {2, 3, 0, -1}, 'i32'), 0, words)
+      assert.near({{5, 6}, {0, 0}, {1, 2}, {0, 0}}, out)
+      local w = words:totable()
+      assert.same({0, 'ID', 0, 2}, {w[1], ffi.string(lib.ag_fault_name(w[2])), w[3], w[4]})
+    end)
 
     it('names the first of several wrong ids, whatever the workers; a device names one', function()
       local ids = kernels.tensor(be, {300, 2}, function() return 7 end, 'i32')

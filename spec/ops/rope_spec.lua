@@ -97,7 +97,8 @@ for _, k in ipairs(kernels.all()) do
         local c = {
           q = kernels.tensor(b, {R, T, H, d}, rnd), k = kernels.tensor(b, {R, T, K, d}, rnd),
           v = kernels.tensor(b, {R, T, K, d}, rnd), pos = ag.tensor(b, pos, 'i32'),
-          k_cache = ag.zeros(b, {capacity, R, K, d}), v_cache = ag.zeros(b, {capacity, R, K, d}),
+          k_cache = ag.zeros(b, {R, 1, capacity, K, d}),
+          v_cache = ag.zeros(b, {R, 1, capacity, K, d}),
           inv_freq = frequencies(b, d, 10000), angles = ag.zeros(b, {R, T, d}),
           q_norm = normed and kernels.tensor(b, {d}, rnd) or nil,
           k_norm = normed and kernels.tensor(b, {d}, rnd) or nil,
@@ -140,8 +141,8 @@ for _, k in ipairs(kernels.all()) do
               frequency = c.inv_freq:totable()
               return c.run, c.q, c.k_cache, c.v_cache, c.k
             end)
-            local keys = ag.zeros(be, {capacity, R, K, d}):totable()
-            local values = ag.zeros(be, {capacity, R, K, d}):totable()
+            local keys = ag.zeros(be, {R, 1, capacity, K, d}):totable()
+            local values = ag.zeros(be, {R, 1, capacity, K, d}):totable()
             local queries = {}
             for r = 1, R do
               queries[r] = {}
@@ -151,8 +152,8 @@ for _, k in ipairs(kernels.all()) do
                 local function turn(x, norm) return rotated(x, norm, 1e-6, p, frequency) end
                 for h = 1, H do queries[r][t][h] = turn(before.q[r][t][h], norms.q) end
                 for h = 1, K do
-                  keys[p % capacity + 1][r][h] = turn(before.k[r][t][h], norms.k)
-                  values[p % capacity + 1][r][h] = before.v[r][t][h]
+                  keys[r][1][p % capacity + 1][h] = turn(before.k[r][t][h], norms.k)
+                  values[r][1][p % capacity + 1][h] = before.v[r][t][h]
                 end
               end
             end
@@ -188,20 +189,51 @@ for _, k in ipairs(kernels.all()) do
         ops.rope_angles(one.angles, one.pos, one.inv_freq)
         for r = 1, 3 do
           ops.rope_append(one.q:narrow(1, r, 1), one.k:narrow(1, r, 1), one.v:narrow(1, r, 1),
-            one.angles:narrow(1, r, 1), one.pos:narrow(1, r, 1), one.k_cache:narrow(2, r, 1),
-            one.v_cache:narrow(2, r, 1), one.q_norm, one.k_norm, 1e-6)
+            one.angles:narrow(1, r, 1), one.pos:narrow(1, r, 1), one.k_cache:narrow(1, r, 1),
+            one.v_cache:narrow(1, r, 1), one.q_norm, one.k_norm, 1e-6)
         end
         assert.same_bits(all.q, one.q)
         assert.same_bits(all.k_cache, one.k_cache)
         assert.same_bits(all.v_cache, one.v_cache)
       end)
 
+      it('puts rows where their slots are, in blocks, with the bits of one block', function()
+        local R, T, K, d, pos = 2, 3, 2, 30, {0, 6, 13}
+        local plain = case(be, R, T, 4, K, d, 16, {pos[3], pos[2]}, 4, true)
+        local told = case(be, R, T, 4, K, d, 16, {pos[3], pos[2]}, 4, true)
+        plain.run()
+        local places = ag.tensor(be, pos, 'i32')
+        local kc, vc = ag.zeros(be, {3, 4, 4, K, d}), ag.zeros(be, {3, 4, 4, K, d})
+        local slots = ag.tensor(be, {2, 1}, 'i32')
+        ops.rope_angles(told.angles, places, told.inv_freq, slots)
+        ops.rope_append(told.q, told.k, told.v, told.angles, places, kc, vc, told.q_norm,
+          told.k_norm, 1e-6, slots)
+        assert.same_bits(plain.q, told.q)
+        for r, slot in ipairs {3, 2} do
+          assert.same_bits(plain.k_cache:select(1, r):view(16, K, d),
+            kc:select(1, slot):view(16, K, d))
+          assert.same_bits(plain.v_cache:select(1, r):view(16, K, d),
+            vc:select(1, slot):view(16, K, d))
+        end
+        assert.near(ag.zeros(be, {16, K, d}), kc:select(1, 1):view(16, K, d))
+        ops.advance(places, T, nil, slots)
+        assert.near({0, 9, 16}, places)
+        kernels.refuses('row 0 has no slot of that number', function()
+          ops.advance(places, T, nil, ag.tensor(be, {3, 0}, 'i32'))
+        end)
+        kernels.refuses('row 1 has no slot of that number', function()
+          ops.rope_angles(told.angles, places, told.inv_freq, ag.tensor(be, {0, -1}, 'i32'))
+        end)
+      end)
+
       it('says which position memory has not been committed for', function()
         for threads = 1, 3 do
           local b = k.be[threads]
           local c = case(b, 1, 3, 4, 2, 64, 4096, {1022}, 2)
-          c.k_cache = tensor.reserve(b, {4096, 1, 2, 64}, 'f32', 1024)
-          c.v_cache = tensor.reserve(b, {4096, 1, 2, 64}, 'f32', 1024)
+          for _, name in ipairs {'k_cache', 'v_cache'} do
+            c[name] = tensor.reserve(b, {1, 4, 1024, 2, 64})
+            assert(c[name]:commit(1, 1))
+          end
           ops.rope_angles(c.angles, c.pos, c.inv_freq)
           local message = "rope_append: position 1024 is beyond the session's committed capacity"
           kernels.refuses(message, function()
@@ -212,12 +244,12 @@ for _, k in ipairs(kernels.all()) do
           assert.is_nil(ok)
           assert.equal(message, err)
           assert.equal('capacity', code)
-          assert(c.k_cache:commit(2048))
+          assert(c.k_cache:commit(1, 2))
           assert.is_nil((plan:try()))
           c.k_cache, c.v_cache = c.v_cache, c.k_cache
           local exchanged = ag.capture(b, c.run)
           assert.is_nil((exchanged:try()))
-          assert(c.k_cache:commit(2048))
+          assert(c.k_cache:commit(1, 2))
           assert.is_true(plan:try())
           assert.is_true(exchanged:try())
         end
@@ -230,13 +262,13 @@ for _, k in ipairs(kernels.all()) do
         end)
       end)
 
-      it('refuses more steps than the cache has slots', function()
+      it('refuses more steps than the cache has places', function()
         local c = case(be, 1, 5, 2, 1, 8, 4, {0}, 2)
-        kernels.refuses('rope_append: 5 steps do not fit a cache of 4 slots', function()
+        kernels.refuses('rope_append: 5 steps do not fit a cache of 4 places', function()
           ops.rope_append(c.q, c.k, c.v, c.angles, c.pos, c.k_cache, c.v_cache, nil, nil, 0)
         end)
         c = case(be, 1, 1, 2, 1, 8, 0, {0}, 2)
-        kernels.refuses('rope_append: 1 steps do not fit a cache of 0 slots', function()
+        kernels.refuses('rope_append: 1 steps do not fit a cache of 0 places', function()
           ops.rope_append(c.q, c.k, c.v, c.angles, c.pos, c.k_cache, c.v_cache, nil, nil, 0)
         end)
       end)
@@ -245,8 +277,8 @@ for _, k in ipairs(kernels.all()) do
         local c = case(be, 1, 3, 2, 1, 8, 4, {2147483647}, 2)
         local v = c.v:totable()[1]
         c.run()
-        local slots = c.v_cache:totable()
-        for t = 0, 2 do assert.near(v[t + 1], slots[(2147483647 + t) % 4 + 1][1]) end
+        local places = c.v_cache:totable()[1][1]
+        for t = 0, 2 do assert.near(v[t + 1], places[(2147483647 + t) % 4 + 1]) end
       end)
     end)
   end)
@@ -257,7 +289,7 @@ describe('refused:', function()
   local function heads(R, T, H, d) return ag.zeros(be, {R, T, H, d}) end
   local q, key, v = heads(2, 3, 4, 8), heads(2, 3, 2, 8), heads(2, 3, 2, 8)
   local angles, pos = ag.zeros(be, {2, 3, 8}), ag.zeros(be, {2}, 'i32')
-  local kc, vc = ag.zeros(be, {9, 2, 2, 8}), ag.zeros(be, {9, 2, 2, 8})
+  local kc, vc = ag.zeros(be, {2, 1, 9, 2, 8}), ag.zeros(be, {2, 1, 9, 2, 8})
 
   it('rope_angles whose width is not twice the frequencies', function()
     kernels.refuses('rope_angles: out [2,3,8] and inv_freq [3]: 8 != 6', function()
@@ -266,8 +298,8 @@ describe('refused:', function()
   end)
 
   it('rope_angles with positions of other rows, or floats for positions', function()
-    kernels.refuses('rope_angles: pos [3] and out [2,3,8]: 3 != 2', function()
-      ops.rope_angles(angles, ag.zeros(be, {3}, 'i32'), ag.zeros(be, {4}))
+    kernels.refuses('rope_angles: 2 rows need slots, there are 1', function()
+      ops.rope_angles(angles, ag.zeros(be, {1}, 'i32'), ag.zeros(be, {4}))
     end)
     kernels.refuses('rope_angles: pos is f32, expected i32', function()
       ops.rope_angles(angles, ag.zeros(be, {2}), ag.zeros(be, {4}))
@@ -278,15 +310,15 @@ describe('refused:', function()
     kernels.refuses('rope_append: k [2,3,2,8] and v [2,3,1,8]: the shapes differ', function()
       ops.rope_append(q, key, heads(2, 3, 1, 8), angles, pos, kc, vc, nil, nil, 0)
     end)
-    local message = 'rope_append: k_cache [9,2,2,8] and v_cache [8,2,2,8]: the shapes differ'
+    local message = 'rope_append: k_cache [2,1,9,2,8] and v_cache [2,1,8,2,8]: the shapes differ'
     kernels.refuses(message, function()
-      ops.rope_append(q, key, v, angles, pos, kc, ag.zeros(be, {8, 2, 2, 8}), nil, nil, 0)
+      ops.rope_append(q, key, v, angles, pos, kc, ag.zeros(be, {2, 1, 8, 2, 8}), nil, nil, 0)
     end)
     kernels.refuses('rope_append: q [2,3,4,8] and k [2,2,2,8]: 3 != 2', function()
       ops.rope_append(q, heads(2, 2, 2, 8), heads(2, 2, 2, 8), angles, pos, kc, vc, nil, nil, 0)
     end)
-    local small = ag.zeros(be, {9, 2, 1, 8})
-    kernels.refuses('rope_append: k_cache [9,2,1,8] and k [2,3,2,8]: 1 != 2', function()
+    local small = ag.zeros(be, {2, 1, 9, 1, 8})
+    kernels.refuses('rope_append: k_cache [2,1,9,1,8] and k [2,3,2,8]: 1 != 2', function()
       ops.rope_append(q, key, v, angles, pos, small, small:clone(), nil, nil, 0)
     end)
   end)
@@ -304,13 +336,13 @@ describe('refused:', function()
     local message = 'angles must be contiguous and the head width even'
     kernels.refuses('rope_append: ' .. message, function()
       ops.rope_append(heads(2, 3, 4, 7), heads(2, 3, 2, 7), heads(2, 3, 2, 7),
-        ag.zeros(be, {2, 3, 7}), pos, ag.zeros(be, {9, 2, 2, 7}), ag.zeros(be, {9, 2, 2, 7}), nil,
-        nil, 0)
+        ag.zeros(be, {2, 3, 7}), pos, ag.zeros(be, {2, 1, 9, 2, 7}),
+        ag.zeros(be, {2, 1, 9, 2, 7}), nil, nil, 0)
     end)
   end)
 
   it('rope_append of released tensors and other dtypes', function()
-    local gone = ag.zeros(be, {9, 2, 2, 8})
+    local gone = ag.zeros(be, {2, 1, 9, 2, 8})
     gone:release()
     kernels.refuses('rope_append: v_cache has been released', function()
       ops.rope_append(q, key, v, angles, pos, kc, gone, nil, nil, 0)

@@ -5,6 +5,7 @@
 local ag = require 'argent'
 local ffi = require 'ffi'
 local kernels = require 'support.kernels'
+local lib = require 'argent.ffi'
 local philox = require 'support.philox'
 local ops = ag.ops
 
@@ -359,6 +360,33 @@ for _, k in ipairs(kernels.all()) do
       local ok, err = pcall(draw, be, {{0, -INF, 1}}, {suppress_from = 0, eos = 1})
       assert.is_false(ok)
       assert.equal('sample: row 0 has no finite logit left', err:match(': (sample: .*)$'))
+    end)
+
+    it('leaves a row its own fault, where there is a word for it, and draws the others', function()
+      local function name(word) return ffi.string(lib.ag_fault_name(word)) end
+      for threads = 1, 3 do
+        local b = k.be[threads]
+        local rows = {{1, 5, 2}, {1, 0 / 0, 2}, {1, 2, math.huge}, {7, 5, 2}, {1, 2, 9},
+          {-math.huge, -math.huge, -math.huge}, {1, 5, 2}}
+        local logits, key = ag.tensor(b, rows), ag.zeros(b, {7, 4}, 'i32')
+        local params = ag.tensor(b, {{0, 0, 1, 1}, {0, 0, 1, 1}, {0, 0, 1, 1}, {-1, 0, 1, 1},
+          {0, 0, 1, 1}, {0, 0, 1, 1}, {0, 0, 1, 1}})
+        local out, seen = ag.zeros(b, {7}, 'i32'):fill(9), ag.zeros(b, {7, 3}, 'i32')
+        local words = ag.zeros(b, {7, 2}, 'i32'):select(2, 1) -- with a gap
+        words:narrow(1, 7, 1):fill(1) -- it has one already, and keeps it
+        ops.sample(out, logits, key, params, seen, 0, 3, -1, 0, words)
+        local w = words:totable()
+        assert.same({1, 0, 0, 0, 2, 0, 0}, out:totable())
+        assert.same({0, 'NAN', 'INF', 'SETTING', 0, 'NO_LOGIT', 1},
+          {w[1], name(w[2]), name(w[3]), name(w[4]), w[5], name(w[6]), w[7]})
+        assert.same({{0, 1, 0}, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {0, 0, 1}, {0, 0, 0}, {0, 0, 0}},
+          seen:totable())
+      end
+      assert.is_true(lib.ag_fault_name(0) == nil and lib.ag_fault_name(1000) == nil)
+      kernels.refuses('sample: fault [2]: expected [1]', function()
+        ops.sample(ag.zeros(be, {1}, 'i32'), ag.zeros(be, {1, 3}), ag.zeros(be, {1, 4}, 'i32'),
+          ag.zeros(be, {1, 4}), nil, 0, 3, -1, 0, ag.zeros(be, {2}, 'i32'))
+      end)
     end)
 
     it('says which setting is none', function()

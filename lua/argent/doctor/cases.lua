@@ -67,23 +67,23 @@ end
 local function attend(m, call)
   local made = {}
   for _, d in ipairs {34, 102, 134} do
-    local k, v = m:values(40, 2, 2, d), m:values(40, 2, 2, d)
+    local k, v = m:values(2, 1, 40, 2, d), m:values(2, 1, 40, 2, d)
     local q = m:values(2, 3, 4, d)
     made[#made + 1] = call(q, k, v, m:ids {30, 7}, 0.2, 0)
     made[#made + 1] = call(q, k, v, m:ids {31, 7}, 0.2, 11)
   end
   -- Scores around -102, each of them exact in any order: e^x of the scores themselves would be 0.
   local q = m:zeros(2, 3, 4, 102):fill(1)
-  local k = m:spread(1 / 8, -1, 40, 2, 2, 102)
-  made[#made + 1] = call(q, k, m:values(40, 2, 2, 102), m:ids {30, 7}, 1, 0)
+  local k = m:spread(1 / 8, -1, 2, 1, 40, 2, 102)
+  made[#made + 1] = call(q, k, m:values(2, 1, 40, 2, 102), m:ids {30, 7}, 1, 0)
   -- Two keys far above the others, in each lane in turn: where the largest score is overlooked, the
   -- sum of both overflows.
   q = m:zeros(2, 3, 4, 34):fill(1)
-  local v = m:values(40, 2, 2, 34)
+  local v = m:values(2, 1, 40, 2, 34)
   for lane = 1, 16 do
-    k = m:spread(1 / 8, -1, 40, 2, 2, 34)
-    k:narrow(1, lane, 1):fill(0)
-    k:narrow(1, lane + 16, 1):fill(0)
+    k = m:spread(1 / 8, -1, 2, 1, 40, 2, 34)
+    k:narrow(3, lane, 1):fill(0)
+    k:narrow(3, lane + 16, 1):fill(0)
     made[#made + 1] = call(q, k, v, m:ids {30, 32}, 4, 0)
   end
   return made
@@ -242,7 +242,7 @@ end
 
 function CASES.rope_angles(m)
   local out = m:zeros(2, 5, 34)
-  ops.rope_angles(out, m:ids {0, 1000}, m:values(17))
+  ops.rope_angles(out, m:ids {1000, 5, 0}, m:values(17), m:ids {2, 0})
   return {out}
 end
 
@@ -250,10 +250,11 @@ function CASES.rope_append(m)
   local made = {}
   for _, normed in ipairs {true, false} do
     local q, k, v = m:values(2, 3, 4, 34), m:values(2, 3, 2, 34), m:values(2, 3, 2, 34)
-    local k_cache, v_cache = m:values(40, 2, 2, 34), m:values(40, 2, 2, 34)
+    -- Three slots, of which the rows are the last and the first, in blocks of eight places.
+    local k_cache, v_cache = m:values(3, 5, 8, 2, 34), m:values(3, 5, 8, 2, 34)
     local q_norm, k_norm = m:values(34), m:values(34)
-    ops.rope_append(q, k, v, m:values(2, 3, 34), m:ids {39, 7}, k_cache, v_cache,
-      normed and q_norm or nil, normed and k_norm or nil, 1e-6)
+    ops.rope_append(q, k, v, m:values(2, 3, 34), m:ids {7, 0, 39}, k_cache, v_cache,
+      normed and q_norm or nil, normed and k_norm or nil, 1e-6, m:ids {2, 0})
     for _, t in ipairs {q, k_cache, v_cache} do made[#made + 1] = t end
   end
   return made

@@ -32,34 +32,36 @@ function Attention.load(scope, cfg, dtype)
   }, Attention)
 end
 
---- out [R, T, D] from the normalised x [R, T, D], appending T positions after pos [R] to the cache.
+--- out [R, T, D] from the normalised x [R, T, D], appending T positions to the cache.
 ---@param ws table scratch with q [R, T, H * d], k, v [R, T, K * d], their views by head q4, k4, v4,
 ---and angles [R, T, d]
----@param cache {k: ag.Tensor, v: ag.Tensor} [capacity, R, K, d]
+---@param cache {k: ag.Tensor, v: ag.Tensor} [S, blocks, block, K, d]
+---@param at {pos: ag.Tensor, slots: ag.Tensor} i32 [S] positions that are there; i32 [R] which of
+---the S slots the rows are
 ---@param tap? fun(name: string, x: ag.Tensor|fun(): ag.Tensor) sees q, k, v, probs, out
-function Attention:forward(out, x, ws, cache, pos, tap)
+function Attention:forward(out, x, ws, cache, at, tap)
   self.q:forward(ws.q, x)
   self.k:forward(ws.k, x)
   self.v:forward(ws.v, x)
-  ops.rope_append(ws.q4, ws.k4, ws.v4, ws.angles, pos, cache.k, cache.v, self.q_norm, self.k_norm,
-    self.eps)
+  ops.rope_append(ws.q4, ws.k4, ws.v4, ws.angles, at.pos, cache.k, cache.v, self.q_norm,
+    self.k_norm, self.eps, at.slots)
   if tap then
     tap('q', ws.q4) -- normalised and rotated; the keys so are in the cache, these are as projected
     tap('k', ws.k4)
     tap('v', ws.v4)
-    tap('probs', function() return self:probs(ws.q4, cache.k, pos) end)
+    tap('probs', function() return self:probs(ws.q4, cache.k, at) end)
   end
-  ops.attention(ws.q4, ws.q4, cache.k, cache.v, pos, self.scale, self.window)
+  ops.attention(ws.q4, ws.q4, cache.k, cache.v, at.pos, self.scale, self.window, at.slots)
   self.o:forward(out, ws.q)
   if tap then tap('out', out) end
 end
 
 --- The weights [R, H, T, P] that queries q [R, T, H, d] give to all P positions up to their last.
-function Attention:probs(q, k_cache, pos)
-  local shape, last = q.shape, 0
-  for _, p in ipairs(pos:totable()) do last = math.max(last, p) end
+function Attention:probs(q, k_cache, at)
+  local shape, pos, last = q.shape, at.pos:totable(), 0
+  for _, slot in ipairs(at.slots:totable()) do last = math.max(last, pos[slot + 1]) end
   local out = tensor.zeros(q.backend, {shape[1], shape[3], shape[2], last + shape[2]})
-  ops.attention_probs(out, q, k_cache, pos, self.scale, self.window)
+  ops.attention_probs(out, q, k_cache, at.pos, self.scale, self.window, at.slots)
   return out
 end
 

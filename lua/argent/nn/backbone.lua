@@ -77,29 +77,33 @@ function Backbone:watch(name, fn)
   return handle
 end
 
---- A session: rows sequences side by side (default 1), room for `capacity` positions at once (more
---- is committed as needed, up to the config's maximum), at most `chunk` positions in one pass
---- (longer inputs are taken in several).
----@param opts? {rows: integer?, capacity: integer?, chunk: integer?}
+--- A session: rows sequences side by side (default 1), room for `capacity` positions in each at
+--- once (default none; more is committed as needed, by `block` positions, up to the config's
+--- maximum), at most `chunk` positions of all rows in one pass (longer inputs go in several).
+---@param opts? {rows: integer?, capacity: integer?, chunk: integer?, block: integer?}
 ---@return ag.Session
 function Backbone:session(opts)
-  return Session.new(self, check.options(opts, 'session', {'rows', 'capacity', 'chunk'}))
+  opts = check.options(opts, 'session', {'rows', 'capacity', 'chunk', 'block'})
+  local session = Session.new(self, opts)
+  return session
 end
 
 --- The ops of T positions, eager or recorded: out [R, T, D] = hidden states after the final norm,
 --- for x [R, T, D]. Room must have been made (session:ensure) and the host told (session:advanced).
----@param row? integer only this row of the session; then R = 1
+---@param slots? ag.Tensor i32 [R] which rows of the session those of x are, counted from 0;
+---default: the first R
 ---@param tap? fun(name: string, x: ag.Tensor|fun(): ag.Tensor) sees everything in watch_names()
-function Backbone:step(session, out, x, row, tap)
+function Backbone:step(session, out, x, slots, tap)
   local shape = x.shape
-  local T = shape[2]
-  local ws, caches, pos = session.scratch(shape[1], T), session:state(row)
-  ops.rope_angles(ws.angles, pos, self.inv_freq)
+  local R, T = shape[1], shape[2]
+  local ws, caches = session.scratch(R, T), session.caches
+  local at = {pos = session.positions, slots = slots or session.slots:narrow(1, 1, R)}
+  ops.rope_angles(ws.angles, at.pos, self.inv_freq, at.slots)
   ops.copy(ws.x, x)
   local before
   for i, block in ipairs(self.blocks) do
     local prefix = ('layers.%d.'):format(i - 1)
-    block:forward(ws, caches[i], pos, before, tap and function(name, t)
+    block:forward(ws, caches[i], at, before, tap and function(name, t)
       if name ~= 'before' then tap(prefix .. name, t)
       else tap(i == 1 and 'embed' or ('layers.%d.out'):format(i - 2), t) end
     end)
@@ -110,7 +114,7 @@ function Backbone:step(session, out, x, row, tap)
     if before then tap(('layers.%d.out'):format(#self.blocks - 1), ws.x) end
     tap('norm', out)
   end
-  ops.advance(pos, T, nil)
+  ops.advance(at.pos, T, nil, at.slots)
 end
 
 local function shape_text(shape)
@@ -143,11 +147,13 @@ function Backbone:forward(session, x, opts)
   local out = opts.out or tensor.zeros(self.backend, shape)
   local x3, out3 = x, out
   if flat then x3, out3 = x:contiguous():view(1, T, D), out:view(1, T, D) end
+  local slots = row and session.slots:narrow(1, row, 1)
   local tap = self.watchers:tap(function() return session.consumed[row or 1] end)
-  for first = 1, T, session.chunk do
-    local n = math.min(session.chunk, T - first + 1)
+  local most = math.max(1, math.floor(session.chunk / R))
+  for first = 1, T, most do
+    local n = math.min(most, T - first + 1)
     local part = tensor.zeros(self.backend, {R, n, D})
-    local function step() self:step(session, part, x3:narrow(2, first, n), row, tap) end
+    local function step() self:step(session, part, x3:narrow(2, first, n), slots, tap) end
     if tap then
       step() -- it looks between the ops
     else
@@ -155,7 +161,7 @@ function Backbone:forward(session, x, opts)
       if not ok then return nil, err, code end
     end
     out3:narrow(2, first, n):copy(part)
-    if row then session.consumed[row] = session.consumed[row] + n else session:advanced(n) end
+    session:advanced(n, row)
   end
   return out
 end

@@ -28,16 +28,16 @@ function Block.load(scope, cfg, dtype)
 end
 
 --- Takes the residual stream ws.x [R, T, D] and the branch of the layer before (in ws.branch; nil
---- for the first), leaves its own MLP branch in ws.branch.
+--- for the first), leaves its own MLP branch in ws.branch. cache and `at` are as of attention.
 ---@param before? ag.Block whose branch has not been added yet
 ---@param tap? fun(name: string, x: ag.Tensor|fun(): ag.Tensor) sees attn.* and mlp.*, and as
 ---`before` the residual stream after the layer before
-function Block:forward(ws, cache, pos, before, tap)
+function Block:forward(ws, cache, at, before, tap)
   local attn_tap = tap and function(name, x) tap('attn.' .. name, x) end
   local mlp_tap = tap and function(name, x) tap('mlp.' .. name, x) end
   self.attn_norm:forward(ws.n, ws.x, before and ws.branch, before and before.mlp_scale)
   if tap then tap('before', ws.x) end
-  self.attn:forward(ws.branch, ws.n, ws, cache, pos, attn_tap)
+  self.attn:forward(ws.branch, ws.n, ws, cache, at, attn_tap)
   self.mlp_norm:forward(ws.n, ws.x, ws.branch, self.attn_scale)
   self.mlp:forward(ws.branch, ws.n, ws, mlp_tap)
 end

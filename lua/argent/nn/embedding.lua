@@ -25,8 +25,10 @@ end
 --- out [..., width] = the vectors of ids.
 ---@param out ag.Tensor
 ---@param ids ag.Tensor i32 [...], 0 .. count - 1
-function Embedding:forward(out, ids)
-  ops.embedding(out, self.weight, ids, 0)
+---@param faults? ag.Tensor i32 [rows] words of the rows whose id is not in the table; default: that
+---fails
+function Embedding:forward(out, ids, faults)
+  ops.embedding(out, self.weight, ids, 0, faults)
 end
 
 --- out [..., width] += the vectors of ids.

@@ -1,7 +1,7 @@
--- The state of a backbone for a fixed number of rows: positions, the key and value caches, and
--- scratch. Caches reserve addresses for the config's maximum and commit memory in blocks, so they
--- grow without moving and a plan made early stays valid. With a sliding window the cache is a ring
--- that never grows.
+-- The state of a backbone for a fixed number of rows (sequences): positions, key and value caches,
+-- and scratch. Each row is a slot of its own, whose memory is committed block by block as it grows,
+-- without moving: a plan made early stays valid, and a long row costs the others nothing. With a
+-- sliding window a slot is a ring that never grows.
 
 local check = require 'argent.check'
 local ops = require 'argent.ops'
@@ -9,17 +9,13 @@ local tensor = require 'argent.tensor'
 
 local Session = {}
 
--- Positions a session grows by, and the most that one pass takes (longer inputs go in several):
--- bounds the scratch.
+-- Positions a row's memory grows by, and the most positions that one pass takes (longer inputs go
+-- in several), which bounds the scratch.
 local BLOCK, CHUNK = 256, 64
 
-local function round_up(n, step)
-  return math.ceil(n / step) * step
-end
-
--- Scratch for every activation of a layer, sized for `chunk` positions of each row; `views[T]` are
--- its shapes for T positions.
-local function scratch(backend, cfg, rows, chunk)
+-- Scratch for every activation of a layer, sized for `most` positions of all rows together;
+-- scratch(R, T) are its shapes for R rows of T positions.
+local function scratch(backend, cfg, most)
   local d = cfg.head_dim
   local kv = cfg.num_key_value_heads * d
   local width = {
@@ -28,7 +24,7 @@ local function scratch(backend, cfg, rows, chunk)
     gate = cfg.intermediate_size, up = cfg.intermediate_size, angles = d,
   }
   local flat = {}
-  for name, w in pairs(width) do flat[name] = tensor.zeros(backend, {rows * chunk * w}) end
+  for name, w in pairs(width) do flat[name] = tensor.zeros(backend, {most * w}) end
   local function shaped(R, T)
     local ws = {}
     for name, w in pairs(width) do ws[name] = flat[name]:narrow(1, 1, R * T * w):view(R, T, w) end
@@ -39,7 +35,7 @@ local function scratch(backend, cfg, rows, chunk)
   end
   local memo = {}
   return function(R, T)
-    local key = R * (chunk + 1) + T
+    local key = R * (most + 1) + T
     memo[key] = memo[key] or shaped(R, T)
     return memo[key]
   end
@@ -49,6 +45,10 @@ end
 ---@field rows integer
 ---@field pos integer|integer[] positions consumed: a number for one row, a list for more
 ---@field maximum integer positions there is room for at most; math.huge with a sliding window
+---@field positions ag.Tensor i32 [rows] the same on the device
+---@field slots ag.Tensor i32 [rows] 0 .. rows - 1: its narrowings name a row to backbone:step
+---@field memory ag.Tensor f32 [rows, blocks, layers, 2, block, K, d] all keys and values
+---@field caches {k: ag.Tensor, v: ag.Tensor}[] of each layer, views [rows, blocks, block, K, d]
 local methods = {}
 
 local meta = {
@@ -63,60 +63,76 @@ local meta = {
 
 --- Made by backbone:session.
 ---@param backbone ag.Backbone
----@param opts {rows: integer?, capacity: integer?, chunk: integer?}
+---@param opts {rows: integer?, capacity: integer?, chunk: integer?, block: integer?}
 function Session.new(backbone, opts)
   local cfg, be = backbone.cfg, backbone.backend
   local rows = check.int(opts.rows or 1, 'session: rows', 1, 4096, 1)
   local window, maximum = cfg.sliding_window, cfg.max_position_embeddings
-  local most = window and 2 ^ 31 or maximum
-  local capacity = opts.capacity or math.min(BLOCK, most)
-  check.int(capacity, 'session: capacity', 1, most, 1)
+  local capacity = check.int(opts.capacity or 0, 'session: capacity', 0,
+    window and 2 ^ 31 or maximum, 1)
   local chunk = check.int(opts.chunk or CHUNK, 'session: chunk', 1, 4096, 1)
-  local slots = window and window - 1 + chunk or maximum
-  local committed = window and slots or math.min(round_up(capacity, BLOCK), maximum)
-  local s = {
-    backbone = backbone, rows = rows, chunk = chunk,
-    maximum = window and math.huge or maximum, committed = committed,
-    consumed = {}, positions = tensor.zeros(be, {rows}, 'i32'), caches = {},
-    scratch = scratch(be, cfg, rows, chunk),
-  }
-  for r = 1, rows do s.consumed[r] = 0 end
-  local shape = {slots, rows, cfg.num_key_value_heads, cfg.head_dim}
-  for i = 1, cfg.num_hidden_layers do
-    s.caches[i] = {
-      k = tensor.reserve(be, shape, 'f32', committed),
-      v = tensor.reserve(be, shape, 'f32', committed),
-    }
+  local block = check.int(opts.block or BLOCK, 'session: block', 1, 2 ^ 20, 1)
+  local blocks
+  if window then
+    blocks, block = 1, window - 1 + chunk
+  else
+    block = 2 ^ math.ceil(math.log(block) / math.log(2))
+    blocks = math.ceil(maximum / block)
   end
-  return setmetatable(s, meta)
+  local L, K, d = cfg.num_hidden_layers, cfg.num_key_value_heads, cfg.head_dim
+  local s = {
+    backbone = backbone, rows = rows, chunk = chunk, block = block,
+    maximum = window and math.huge or maximum,
+    consumed = {}, committed = {}, -- positions of each row
+    positions = tensor.zeros(be, {rows}, 'i32'), slots = tensor.zeros(be, {rows}, 'i32'),
+    memory = tensor.reserve(be, {rows, blocks, L, 2, block, K, d}, 'f32'), caches = {},
+    scratch = scratch(be, cfg, math.max(rows, chunk)),
+  }
+  local names = {}
+  for r = 1, rows do s.consumed[r], s.committed[r], names[r] = 0, 0, r - 1 end
+  s.slots:set(names)
+  for i = 1, L do
+    local layer = s.memory:select(3, i)
+    s.caches[i] = {k = layer:select(3, 1), v = layer:select(3, 2)}
+  end
+  setmetatable(s, meta)
+  for r = 1, capacity > 0 and rows or 0 do
+    local ok, err = s:ensure(capacity, r)
+    if not ok then error('session: ' .. err, 3) end
+  end
+  return s
 end
 
---- Makes room for `count` more positions in every row (or in one). Running out is an error value.
+--- Makes room for `count` more positions in one row, or in every row. Running out is an error
+--- value.
+---@param count integer
+---@param row? integer
 ---@return boolean? ok
 ---@return string? err
 ---@return string? code 'capacity' or 'memory'
 function methods:ensure(count, row)
-  local need = 0
-  for r = row or 1, row or self.rows do need = math.max(need, self.consumed[r] + count) end
-  if need > self.maximum then
-    local err = 'session full: %d positions wanted, the model has %d'
-    return nil, err:format(need, self.maximum), 'capacity'
-  end
-  if need <= self.committed or self.maximum == math.huge then return true end
-  local committed = math.min(round_up(need, BLOCK), self.maximum)
-  for _, cache in ipairs(self.caches) do
-    for _, t in pairs(cache) do
-      local ok, err, code = t:commit(committed)
+  for r = row or 1, row or self.rows do
+    local need = self.consumed[r] + count
+    if need > self.maximum then
+      local err = 'session full: %d positions wanted, the model has %d'
+      return nil, err:format(need, self.maximum), 'capacity'
+    end
+    if need > self.committed[r] then
+      local ring = self.maximum == math.huge
+      local blocks = ring and 1 or math.ceil(need / self.block)
+      local ok, err, code = self.memory:commit(r, blocks)
       if not ok then return nil, err, code end
+      self.committed[r] = ring and math.huge or blocks * self.block
     end
   end
-  rawset(self, 'committed', committed)
   return true
 end
 
---- Notes on the host that a plan has advanced every row by `count` positions.
-function methods:advanced(count)
-  for r = 1, self.rows do self.consumed[r] = self.consumed[r] + count end
+--- Notes on the host that a plan has advanced one row, or every row, by `count` positions.
+---@param count integer
+---@param row? integer
+function methods:advanced(count, row)
+  for r = row or 1, row or self.rows do self.consumed[r] = self.consumed[r] + count end
 end
 
 --- Forgets everything and frees nothing: the next forward starts at position 0.
@@ -128,36 +144,44 @@ function methods:reset(row)
   for r = first, last do self.consumed[r] = 0 end
 end
 
---- Makes this session stand where `other` stands: a copy of what has been consumed, with which both
---- go on alone.
+--- Makes a row stand where a row of another session (or of this one) stands: a copy of what it has
+--- consumed, with which both go on alone.
+---@param row integer
+---@param other ag.Session of the same backbone
+---@param other_row integer
+---@return boolean? ok
+---@return string? err
+---@return string? code 'memory'
+function methods:copy_row(row, other, other_row)
+  local ring = self.maximum == math.huge
+  if other.backbone ~= self.backbone or other.block ~= self.block then
+    error('copy: the other session is of another network, or its blocks are of another size', 2)
+  end
+  local n = other.consumed[other_row]
+  self.consumed[row] = 0
+  local ok, err, code = self:ensure(n, row)
+  if not ok then return nil, err, code end
+  local blocks = ring and math.min(n, 1) or math.ceil(n / self.block)
+  if blocks > 0 then
+    self.memory:select(1, row):narrow(1, 1, blocks)
+      :copy(other.memory:select(1, other_row):narrow(1, 1, blocks))
+  end
+  ops.fill(self.positions:narrow(1, row, 1), n)
+  self.consumed[row] = n
+  return true
+end
+
+--- Makes this session stand where `other` stands, row by row.
 ---@param other ag.Session of the same backbone, with as many rows
 ---@return boolean? ok
 ---@return string? err
 ---@return string? code 'memory'
 function methods:copy(other)
-  if other.backbone ~= self.backbone or other.rows ~= self.rows then
-    error('copy: the other session is of another network or has other rows', 2)
-  end
-  local most = 0
-  for r = 1, self.rows do most = math.max(most, other.consumed[r]) end
-  local ring = self.maximum == math.huge
-  if ring and self.chunk ~= other.chunk then
-    error('copy: sessions with a sliding window need the same chunk', 2)
-  end
-  if most > self.committed and not ring then
-    for r = 1, self.rows do self.consumed[r] = 0 end
-    local ok, err, code = self:ensure(most)
+  if other.rows ~= self.rows then error('copy: the other session has other rows', 2) end
+  for r = 1, self.rows do
+    local ok, err, code = self:copy_row(r, other, r)
     if not ok then return nil, err, code end
   end
-  local slots = ring and self.committed or most
-  if slots > 0 then
-    for i, cache in ipairs(self.caches) do
-      cache.k:narrow(1, 1, slots):copy(other.caches[i].k:narrow(1, 1, slots))
-      cache.v:narrow(1, 1, slots):copy(other.caches[i].v:narrow(1, 1, slots))
-    end
-  end
-  self.positions:copy(other.positions)
-  for r = 1, self.rows do self.consumed[r] = other.consumed[r] end
   return true
 end
 
@@ -166,22 +190,19 @@ end
 ---@return string? err
 ---@return string? code 'memory'
 function methods:fork()
-  local s = Session.new(self.backbone, {rows = self.rows, chunk = self.chunk})
+  local s = Session.new(self.backbone, {rows = self.rows, chunk = self.chunk, block = self.block})
   local ok, err, code = s:copy(self)
   if not ok then return nil, err, code end
   return s
 end
 
---- The caches and device positions of one row, or of all of them.
----@return {k: ag.Tensor, v: ag.Tensor}[] caches
----@return ag.Tensor positions
-function methods:state(row)
-  if not row then return self.caches, self.positions end
-  local caches = {}
-  for i, c in ipairs(self.caches) do
-    caches[i] = {k = c.k:narrow(2, row, 1), v = c.v:narrow(2, row, 1)}
+--- Gives the memory back now; the collector does not see how much it is.
+function methods:release()
+  for _, cache in ipairs(self.caches) do
+    cache.k:release()
+    cache.v:release()
   end
-  return caches, self.positions:narrow(1, row, 1)
+  self.memory:release()
 end
 
 -- For completion and documentation.

@@ -38,10 +38,11 @@ function Handle:stop()
 end
 
 --- Calls fn(x, info) whenever the tensor of that name has been computed: info.name, and info.pos,
---- the position of its first row, counted from 0. x is the network's own memory, valid during the
---- call: clone what is to be kept; a change in it goes on into the network.
+--- the position of its first element in time, counted from 0; of several rows side by side that of
+--- the first row, and of all in the list info.positions. x is the network's own memory, valid
+--- during the call: clone what is to be kept; a change in it goes on into the network.
 ---@param name string
----@param fn fun(x: ag.Tensor, info: {name: string, pos: integer})
+---@param fn fun(x: ag.Tensor, info: {name: string, pos: integer, positions: integer[]?})
 ---@return ag.WatchHandle handle with :stop()
 function Watch:add(name, fn)
   check.type(name, 'watch: name', 'string', 1)
@@ -64,11 +65,15 @@ end
 
 local function show(self, name, x, pos)
   if type(x) == 'function' then x = x() end
-  for _, h in ipairs {unpack(self.by_name[name] or {})} do h.fn(x, {name = name, pos = pos()}) end
+  local first, all = pos()
+  for _, h in ipairs {unpack(self.by_name[name] or {})} do
+    h.fn(x, {name = name, pos = first, positions = all})
+  end
 end
 
 --- What a forward pass gets as its tap; nil while nobody watches.
----@param pos fun(): integer the position of the first row, asked when a tensor is there
+---@param pos fun(): integer, integer[]? the position of the first row, and of all rows, asked when
+---a tensor is there
 ---@param call? fun(f: fun()) of plan.program: then the pass is being recorded
 ---@return fun(name: string, x: ag.Tensor|fun(): ag.Tensor)?
 function Watch:tap(pos, call)

@@ -48,10 +48,7 @@ end
 function Stream:release()
   if self.plan then self.plan:release() end
   for _, name in ipairs {'samples', 'x', 'y', 'work', 'rows'} do self[name]:release() end
-  for _, cache in ipairs(self.session.caches) do
-    cache.k:release()
-    cache.v:release()
-  end
+  self.session:release()
 end
 
 local function shaped(flat, T, C)
