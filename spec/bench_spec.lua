@@ -56,10 +56,9 @@ describe('bench', function()
 
     it('the parts of a frame: all of its ops but the draw and what moves it on', function()
       local u = assert(utterance.start(tts, {text = 'Hello.', voice = tts:voices()[1], seed = 1}))
-      assert(u.lane:next()) -- a draw from what the prompt has left
-      assert(u.lane:next())
-      local p = parts.parts(u.lane)
-      local rest = u.lane.plans.frame[1].ops - p.talker.ops - p.predictor.ops
+      assert(u:next())
+      local p = parts.parts(u.batch)
+      local rest = u.batch.program[1].ops - p.talker.ops - p.predictor.ops
       assert.is_true(rest >= 1 and rest <= 8, rest)
       assert.is_true(p.predictor.ops > p.talker.ops)
       u:finish()

@@ -2,11 +2,13 @@
 -- however the work is cut, shared or repeated; memory that stays flat; faults as values.
 
 local ag = require 'argent'
-local Lane = require 'argent.qwen3_tts.lane'
+local Batch = require 'argent.qwen3_tts.batch'
 local compare = require 'support.compare'
 local golden = require 'support.golden'
+local lib = require 'argent.ffi'
 local free = require('support.speech').options
-local prompt = require 'argent.qwen3_tts.prompt'
+local endless = require('support.speech').endless
+local status = require 'argent.status'
 local utterance = require 'argent.qwen3_tts.utterance'
 
 local function open(model, be, dtype)
@@ -94,56 +96,24 @@ describe('speech', function()
         end
       end)
 
-      it('makes the frames of rows side by side equal to those of each row alone', function()
-        local texts, lane = {'one', 'two three four', 'five six'}, Lane.new(tts.talker,
-          tts.predictor, 3)
-        local prompts, trailing, sampling, alone = {}, {}, {}, {}
-        for r, text in ipairs(texts) do
-          local o = free(model, tts, text, 100 + r)
-          local u = assert(utterance.start(tts, o))
-          alone[r] = {}
-          for f = 1, 10 do
-            if not u:next() then break end -- it has ended by itself
-            alone[r][f] = u.lane.codes:select(1, 1):totable()
-          end
-          u:finish()
-          local p = assert(prompt.build(tts.cfg, tts.tokenizer, {text = text, voice = o.voice,
-            instruct = o.instruct,
-            speaker_vector = o.reference ~= nil}))
-          prompts[r] = tts.talker:prompt_rows(p, o.reference)
-          trailing[r] = tts.talker:text_vectors(p.trailing)
-          local g = tts.cfg.generation
-          sampling[r] = {seed = 100 + r, stream = 0, talker = {g.temperature, g.top_k, g.top_p,
-            g.repetition_penalty},
-            predictor = {g.subtalker_temperature, g.subtalker_top_k, g.subtalker_top_p, 1}}
-        end
-        assert(lane:start(prompts, trailing, tts:pad_vector(), sampling))
-        for f = 1, 10 do
-          assert(lane:next())
-          local codes = lane.codes:totable()
-          for r = 1, 3 do
-            if alone[r][f] then assert.same(alone[r][f], codes[r]) end
-          end
-        end
-      end)
-
       it('replays a frame with the bits of its ops run one by one', function()
         local o = free(model, tts, 'one two', 4)
         local u, v = assert(utterance.start(tts, o)), assert(utterance.start(tts, o))
+        v.batch.plans['1:'] = {
+          talker = tts.talker.watchers.version, predictor = tts.predictor.watchers.version,
+          try = function(_, t, host, bytes)
+            v.batch:frame_ops(1)
+            return status.check(lib.ag_tensor_read(t, host, bytes), true)
+          end,
+        }
         for _ = 1, 6 do
-          if not v.lane.stepped then
-            assert(v.lane.session:ensure(1))
-            v.lane:step_ops()
-            v.lane:head_ops()
-            v.lane.session:advanced(1)
-          end
-          v.lane:draw_ops()
-          v.lane.stepped = false
           assert(u:next())
-          assert.same(u.lane.codes:totable(), v.lane.codes:totable())
-          assert.is_true(compare.same_bits(u.lane.input, v.lane.input))
-          assert.is_true(compare.same_bits(u.lane.logits, v.lane.logits))
+          assert(v:next())
+          assert.same(u.batch.codes:totable(), v.batch.codes:totable())
+          assert.is_true(compare.same_bits(u.batch.input, v.batch.input))
+          assert.is_true(compare.same_bits(u.batch.logits, v.batch.logits))
         end
+        v.batch.plans = {}
         u:finish()
         v:finish()
       end)
@@ -154,21 +124,13 @@ describe('speech', function()
     it('does not grow from frame 10 to frame 200', function()
       local model = golden.models()[1]
       local tts = open(model, be)
-      local o = free(model, tts, 'one two three', 1)
-      o.max_frames = 210
-      -- An end token would end the count early: a temperature this high makes it as rare as any
-      -- other id of the vocabulary.
-      local u = assert(utterance.start(tts, o))
-      local function frames(n)
-        for _ = 1, n do
-          u.lane:next()
-        end
-      end
-      frames(10)
+      local u = assert(utterance.start(tts, free(model, tts, 'one two three', 1)))
+      local frame = endless(u)
+      for _ = 1, 10 do frame() end
       collectgarbage()
       collectgarbage()
       local live = be.live_bytes
-      frames(190)
+      for _ = 1, 190 do frame() end
       collectgarbage()
       collectgarbage()
       assert.equal(live, be.live_bytes)
@@ -178,22 +140,16 @@ describe('speech', function()
     it('is added to the cache while plans run, without changing a code', function()
       local tts = open(golden.models()[1], be)
       local function codes(room)
-        local lane = Lane.new(tts.talker, tts.predictor)
-        local u = assert(utterance.start(tts, free(golden.models()[1], tts, 'one two', 1)))
-        u.lane = lane
-        local p = tts.talker:prompt_rows(u.prompt, u.reference)
-        local sampling = {seed = 1, stream = 0, talker = {0.9, 50, 1, 1.05}, predictor = {0.9, 50,
-          1, 1}}
-        assert(lane:start({p}, {tts.talker:text_vectors(u.prompt.trailing)}, tts:pad_vector(),
-          {sampling}))
-        assert(lane.session:ensure(room))
-        local all = {}
+        local u = assert(utterance.start(tts, free(golden.models()[1], tts, 'one two', 1),
+          {batch = Batch.new(tts.talker, tts.predictor, tts:pad_vector())}))
+        assert(u.batch.session:ensure(room))
+        local frame, all = endless(u), {}
         for f = 1, 300 do
-          assert(lane:next())
-          all[f] = lane.codes:totable()[1]
+          frame()
+          all[f] = u.batch.codes:totable()[1]
         end
         u:finish()
-        return all, lane.session.committed
+        return all, u.batch.session.committed[1]
       end
       local grown, committed = codes(1)
       local roomy, more = codes(600)

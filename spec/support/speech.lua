@@ -16,4 +16,15 @@ function M.options(model, tts, text, seed)
   return o
 end
 
+--- Lets an utterance ride on for ever, whatever is drawn: also past the end token.
+---@return fun() makes a frame
+function M.endless(u)
+  local rider = {prepare = function() return true end, take = function() end}
+  u.row.rider = setmetatable(rider, {__index = u.row.rider})
+  return function()
+    assert(u.batch:step() == 1)
+    assert(u.fault == nil)
+  end
+end
+
 return M

@@ -75,16 +75,13 @@ local function write(next_chunk, speech, writer, label)
 end
 
 local function tell_plan(u)
-  for name, program in pairs(u.lane.plans) do
-    local n, barriers = 0, 0
-    for _, step in ipairs(program) do
-      if type(step) == 'table' then n, barriers = n + step.ops, barriers + step.barriers end
-    end
-    if name == 'frame' then
-      common.note(('plan: a frame is %d ops in %d plan%s with %d barriers'):format(n, #program,
-        #program == 1 and '' or 's', barriers))
-    end
+  local program, n, barriers = u.batch.program, 0, 0
+  if not program then return end
+  for _, step in ipairs(program) do
+    if type(step) == 'table' then n, barriers = n + step.ops, barriers + step.barriers end
   end
+  common.note(('plan: a frame is %d ops in %d plan%s with %d barriers'):format(n, #program,
+    #program == 1 and '' or 's', barriers))
 end
 
 local function tell(speech, verbose)

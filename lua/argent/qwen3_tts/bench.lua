@@ -2,7 +2,6 @@
 -- read, the bandwidth that is there to read them, and the ratio of the two: the figure to quote.
 
 local bench = require 'argent.bench'
-local ops = require 'argent.ops'
 local plan = require 'argent.plan'
 local posix = require 'argent.posix'
 local tensor = require 'argent.tensor'
@@ -26,42 +25,34 @@ end
 local function frames(tts, opts)
   local u, err = utterance.start(tts, opts)
   if not u then error(err, 0) end
+  local rider = {prepare = function() return true end, take = function() end}
+  u.row.rider = setmetatable(rider, {__index = u.row.rider})
   return u, function()
-    local ok, fault = u.lane:next()
-    if not ok then error(fault, 0) end
+    u.batch:step()
+    if u.fault then error(u.fault.err, 0) end
   end
 end
 
---- The two parts of a frame as plans of their own, for a lane that has made one: the talker's step
---- with its logits, and the predictor's G - 1 steps with their draws, from what the last frame has
---- left. What a frame has besides is the draw of group 0 and a handful of small ops.
----@param lane ag.Lane
+--- The two parts of a frame as plans of their own, for a batch of one row that has made one: the
+--- talker's step with its logits, and the predictor's G - 1 steps with their draws, from what the
+--- last frame has left. What a frame has besides is the draw of group 0 and a handful of small ops.
+---@param batch ag.Batch
 ---@return {talker: ag.Plan, predictor: ag.Plan}
-function M.parts(lane)
-  local predictor, sum = lane.predictor, tensor.zeros(lane.backend, lane.input.shape)
-  local book = predictor.cfg.vocab_size
-  local function draw(codes, logits, group)
-    ops.sample(codes, logits, lane.key, lane.predictor_params, nil, group, book, -1, 0)
-  end
+function M.parts(batch)
+  local sum = tensor.zeros(batch.backend, {1, batch.input.shape[2]})
   return {
-    talker = plan.capture(lane.backend, function()
-      lane:step_ops()
-      lane:head_ops()
-    end),
-    predictor = plan.capture(lane.backend, function()
-      predictor:frame(lane.state, sum, lane.hidden:view(lane.rows, -1), lane.talker.codec_embedding,
-        lane.codes, draw)
-    end),
+    talker = plan.capture(batch.backend, function() batch:step_ops(1) end),
+    predictor = plan.capture(batch.backend, function() batch:predictor_ops(1, sum) end),
   }
 end
 
 -- Functions that run each of them; the talker goes on by a position each time.
-local function part_runs(lane)
-  local parts = M.parts(lane)
+local function part_runs(batch)
+  local parts = M.parts(batch)
   return function()
-    assert(lane.session:ensure(1))
+    assert(batch.session:ensure(1))
     parts.talker:run()
-    lane.session:advanced(1)
+    batch.session:advanced(1)
   end, function() parts.predictor:run() end
 end
 
@@ -152,7 +143,7 @@ function M.run(tts, opts, rounds)
   end
   plain(); with_hook(); codec(one)(); codec(eight)() -- plans are made, pages touched
   r.frame, r.hooked = bench.times(be, rounds, {plain, with_hook})
-  local step, steps = part_runs(u.lane)
+  local step, steps = part_runs(u.batch)
   step(); steps()
   r.talker, r.predictor = bench.times(be, rounds, {step, steps})
   r.codec_1, r.codec_8 = bench.times(be, math.max(3, math.floor(rounds / 4)),

@@ -62,60 +62,61 @@ function CodePredictor:watch(name, fn)
   return handle
 end
 
---- Scratch and session for `rows` frames side by side.
+--- Scratch and session for up to `rows` frames side by side.
+---@param rows integer
 ---@return table state with logits [G - 1, rows, book], kept for whoever wants to look
 function CodePredictor:state(rows)
-  local be, D, H = self.backend, self.width, self.cfg.hidden_size
+  local be, D, H, G = self.backend, self.width, self.cfg.hidden_size, self.cfg.num_code_groups
   local function zeros(...) return tensor.zeros(be, {...}) end
-  local s = {
-    rows = rows,
-    session = self.backbone:session {rows = rows, capacity = self.cfg.num_code_groups, chunk = 2},
+  return {
+    session = self.backbone:session {rows = rows, capacity = G, block = G, chunk = 2 * rows},
     pair = zeros(rows, 2, D), pair_out = zeros(rows, 2, H),
     pair_in = self.projection and zeros(rows, 2, H),
     one = zeros(rows, 1, D), one_out = zeros(rows, 1, H),
     one_in = self.projection and zeros(rows, 1, H),
-    logits = zeros(self.cfg.num_code_groups - 1, rows, self.cfg.vocab_size),
+    logits = zeros(G - 1, rows, self.cfg.vocab_size),
   }
-  s.last = s.one_out:view(rows, H)
-  return s
 end
 
-function CodePredictor:pass(state, x, projected, out, tap)
+function CodePredictor:pass(session, x, projected, out, tap)
   if self.projection then
     self.projection:forward(projected, x)
     x = projected
   end
-  self.backbone:step(state.session, out, x, nil, tap)
+  self.backbone:step(session, out, x, nil, tap)
 end
 
---- The ops that draw groups 1 .. G - 1 of a frame. Leaves the sum of the embeddings of all G codes
---- in `sum`.
----@param state table of :state(rows)
----@param sum ag.Tensor [rows, D]
----@param hidden ag.Tensor [rows, D] the talker's, after its final norm
+--- The ops that draw groups 1 .. G - 1 of n frames. Leaves the sums of the embeddings of all G
+--- codes in `sum`.
+---@param state table of :state(rows), rows >= n
+---@param sum ag.Tensor [n, D]
+---@param hidden ag.Tensor [n, D] the talker's, after its final norm
 ---@param codec_embedding nn.Embedding the talker's table, for group 0
----@param codes ag.Tensor i32 [rows, G]; column 1 is read, the others are written
+---@param codes ag.Tensor i32 [n, G]; column 1 is read, the others are written
+---@param faults ag.Tensor i32 [n] where a row's code has no embedding
 ---@param draw fun(codes: ag.Tensor, logits: ag.Tensor, group: integer) draws one id per row
 ---@param call? fun(f: fun()) of plan.program, for those who watch
-function CodePredictor:frame(state, sum, hidden, codec_embedding, codes, draw, call)
+function CodePredictor:frame(state, sum, hidden, codec_embedding, codes, faults, draw, call)
   local function tap(pos) return self.watchers:tap(function() return pos end, call) end
-  local one = state.one:select(2, 1)
-  local first = state.pair:select(2, 2)
-  ops.fill(state.session.positions, 0)
-  ops.copy(state.pair:select(2, 1), hidden)
-  codec_embedding:forward(first, codes:select(2, 1))
+  local n, session, H = #sum, state.session, self.cfg.hidden_size
+  local function of(name) return state[name] and state[name]:narrow(1, 1, n) end
+  local pair, one = of 'pair', of 'one':select(2, 1)
+  local first, last = pair:select(2, 2), of 'one_out':view(n, H)
+  ops.fill(session.positions, 0)
+  ops.copy(pair:select(2, 1), hidden)
+  codec_embedding:forward(first, codes:select(2, 1), faults)
   ops.copy(sum, first)
-  self:pass(state, state.pair, state.pair_in, state.pair_out, tap(0))
+  self:pass(session, pair, of 'pair_in', of 'pair_out', tap(0))
   -- The hidden state of position 0 is not used.
-  ops.copy(state.last, state.pair_out:select(2, 2))
+  ops.copy(last, of 'pair_out':select(2, 2))
   for g = 1, self.cfg.num_code_groups - 1 do
-    if g > 1 then self:pass(state, state.one, state.one_in, state.one_out, tap(g)) end
-    local logits = state.logits:select(1, g)
-    self.heads[g]:forward(logits, state.last)
+    if g > 1 then self:pass(session, of 'one', of 'one_in', of 'one_out', tap(g)) end
+    local logits = state.logits:select(1, g):narrow(1, 1, n)
+    self.heads[g]:forward(logits, last)
     local see = tap(g)
     if see then see('logits', logits) end
     draw(codes:select(2, g + 1), logits, g)
-    self.embeddings[g]:forward(one, codes:select(2, g + 1))
+    self.embeddings[g]:forward(one, codes:select(2, g + 1), faults)
     ops.add(sum, sum, one, 1)
   end
 end

@@ -44,7 +44,7 @@ local function begin(self)
     if #ids <= #self.opts.reference.codes then return true end
   end
   self.opts.text = text
-  local u, err, code = utterance.start(self.tts, self.opts, not self.finished)
+  local u, err, code = utterance.start(self.tts, self.opts, {open = not self.finished})
   if not u then return nil, err, code end
   self.speech, err, code = Speech.new(self.tts, u)
   if not self.speech then return nil, err, code end

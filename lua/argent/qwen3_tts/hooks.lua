@@ -50,25 +50,31 @@ local function replace_code(u, codes, group, drawn, id)
   check.int(id, 'hooks.code: the id', 0, size - 1)
   codes:narrow(1, group + 1, 1):fill(id)
   if group == 0 then
-    local seen = u.lane.seen:select(1, 1)
+    local seen = u.row:state 'seen'
     if not u:has_drawn(drawn) then seen:narrow(1, drawn + 1, 1):fill(0) end
     seen:narrow(1, id + 1, 1):fill(1)
   end
 end
 
---- An utterance's hooks as its lane calls them, hook(x, group); nil when there are none.
+-- The hooks of a frame that was begun in another utterance and has been seen there: they bring it
+-- to where that one stood.
+local function resumed(u, bound)
+  for name, x in pairs(u.resume) do
+    bound[name] = function(here) here:copy(x:view(-1)) end
+  end
+  return bound
+end
+
+--- An utterance's hooks as its row calls them, hook(x, group); nil when there are none.
 ---@param u ag.Utterance
 ---@param hooks ag.Hooks?
 function M.bind(u, hooks)
-  if not hooks or not next(hooks) then return nil end
+  hooks = hooks or {}
+  if not u.resume and not next(hooks) then return nil end
   local bound = {}
   for _, name in ipairs {'hidden', 'logits', 'predictor_logits', 'input'} do
     local fn = hooks[name]
     bound[name] = fn and function(x, group)
-      if u.shown == name then -- to the utterance that this one was forked from
-        u.shown = nil
-        return
-      end
       u.at = name
       local value = fn(u, x, group)
       u.at = nil
@@ -82,7 +88,7 @@ function M.bind(u, hooks)
     u.at = nil
     if id ~= nil and id ~= drawn then replace_code(u, codes, group, drawn, id) end
   end
-  return bound
+  return u.resume and resumed(u, bound) or bound
 end
 
 return M

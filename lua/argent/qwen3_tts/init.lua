@@ -2,9 +2,9 @@
 -- networks and returns what speaks; `codec` opens the codec alone.
 
 local Backend = require 'argent.backend'
+local Batch = require 'argent.qwen3_tts.batch'
 local CodePredictor = require 'argent.qwen3_tts.code_predictor'
 local CodecDecoder = require 'argent.qwen3_tts.codec_decoder'
-local Lane = require 'argent.qwen3_tts.lane'
 local Pool = require 'argent.pool'
 local Synthesizer = require 'argent.qwen3_tts.synthesizer'
 local Talker = require 'argent.qwen3_tts.talker'
@@ -105,7 +105,7 @@ function M.open(name, opts)
       weights = w, codec_weights = cw,
       talker = talker, predictor = predictor, codec = codec,
       speaker = analysis.speaker(backend, cfg, w),
-      lanes = Pool.new(function() return Lane.new(talker, predictor) end),
+      batches = Pool.new(function() return Batch.new(talker, predictor, tts:pad_vector()) end),
       streams = Pool.new(function() return codec:stream() end),
     }, Synthesizer)
   end)

@@ -1,5 +1,6 @@
 -- What pictures of an utterance need, recorded while it is spoken; see argent.plot.record.
 
+local Batch = require 'argent.qwen3_tts.batch'
 local check = require 'argent.check'
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
@@ -94,10 +95,10 @@ end
 -- The probability of the end token among what the sampler may draw, after the repetition penalty
 -- and before temperature, top-k and top-p.
 local function end_probability(u, logits)
-  local lane = u.lane
-  if lane.key:select(2, 3):item() < lane.MINIMUM_DRAWS then return 0 end
+  local row = u.row
+  if row:state 'key':narrow(1, 3, 1):item() < Batch.MINIMUM_DRAWS then return 0 end
   local x, vocab = logits:host()
-  local seen, penalty = lane.seen:host(), lane.params:select(2, 4):item()
+  local seen, penalty = row:state 'seen':host(), row:state 'params':narrow(1, 4, 1):item()
   local function logit(id)
     local v = x[id]
     if seen[id] == 0 then return v end
@@ -105,8 +106,8 @@ local function end_probability(u, logits)
   end
   local at_end, sum = logit(u.eos), 0
   local top = at_end
-  for id = 0, vocab - lane.CONTROL_IDS - 1 do top = math.max(top, logit(id)) end
-  for id = 0, vocab - lane.CONTROL_IDS - 1 do sum = sum + math.exp(logit(id) - top) end
+  for id = 0, vocab - Batch.CONTROL_IDS - 1 do top = math.max(top, logit(id)) end
+  for id = 0, vocab - Batch.CONTROL_IDS - 1 do sum = sum + math.exp(logit(id) - top) end
   local e = math.exp(at_end - top)
   return e / (sum + e)
 end

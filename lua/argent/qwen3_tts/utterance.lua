@@ -1,14 +1,14 @@
 -- One utterance while it is made: the prompt goes in, frames come out until the end token, a limit,
--- or the guard against speech that never ends. What say, stream, feed and frames are made of.
+-- or the guard against speech that never ends. It rides on a row of a batch, by default one of its
+-- own. What say, stream, feed and frames are made of.
 --
 -- A long text is spoken in parts. Each is prompted together with the part before it, whose frames
 -- follow as if they had just been made: so the talker stands where it would stand had it spoken
 -- both in one go, and voice and pace carry over.
 
 local check = require 'argent.check'
-local ffi = require 'ffi'
+local CodeLog = require 'argent.qwen3_tts.code_log'
 local hooks = require 'argent.qwen3_tts.hooks'
-local lib = require 'argent.ffi'
 local ops = require 'argent.ops'
 local posix = require 'argent.posix'
 local prompt = require 'argent.qwen3_tts.prompt'
@@ -85,34 +85,10 @@ local function reference_of(tts, ref, level)
   return voice.prepared
 end
 
--- The codes of all frames, on the host, growing.
-local Codes = {}
-Codes.__index = Codes
-
-local function new_codes(groups)
-  local data = ffi.new('int32_t[?]', 64 * groups)
-  return setmetatable({n = 0, groups = groups, room = 64, data = data}, Codes)
-end
-
-function Codes:add(frame)
-  if self.n == self.room then
-    local more = ffi.new('int32_t[?]', 2 * self.room * self.groups)
-    ffi.copy(more, self.data, self.n * self.groups * 4)
-    self.data, self.room = more, 2 * self.room
-  end
-  ffi.copy(self.data + self.n * self.groups, frame, self.groups * 4)
-  self.n = self.n + 1
-end
-
---- Frames first + 1 .. first + n as i32 [n, G].
-function Codes:tensor(backend, first, n)
-  local t = tensor.zeros(backend, {n, self.groups}, 'i32')
-  status.raise(lib.ag_tensor_write(t, self.data + first * self.groups, n * self.groups * 4))
-  return t
-end
-
 ---@class ag.Utterance
 ---@field tts ag.Synthesizer
+---@field batch ag.Batch
+---@field row ag.Row
 ---@field frames integer made so far
 ---@field index integer of the frame that is being made or was made last, from 1
 ---@field ended string? 'eos', 'limit', 'runaway', 'stopped', 'failed'; nil while speaking
@@ -136,60 +112,139 @@ local function split_text(tts, opts)
   end})
 end
 
---- Prepares an utterance on a lane of one row: prompt, prefill, limits.
+-- ---- the ride ----
+
+-- What an utterance is to its batch (ag.Rider).
+local Rider = {}
+Rider.__index = Rider
+
+-- Ends an utterance by a fault, which its next() passes on; code nil: err was raised.
+local function fault(u, err, code)
+  if code == 'value' then err, code = u.tts.diagnose(u.tts.weights, err) end
+  u.fault = {err = err, code = code}
+  u:finish 'failed'
+end
+
+function Rider:prepare()
+  local u = self.utterance
+  if u.stopping then u.stopping, u.ended = nil, 'stopped' end -- the row stays, to continue
+  if u.ended or not u:ready() then return false end
+  if u.stale then
+    local done, ok, err, code = pcall(u.read_prompt, u)
+    if not done then fault(u, ok) elseif not ok then fault(u, err, code) end
+    if u.ended then return false end
+  end
+  if u.frames >= (u.max_frames or u.guard) then
+    u:finish(u.max_frames and 'limit' or 'runaway')
+    return false
+  end
+  u.index = u.frames + 1
+  return true
+end
+
+function Rider:prompted()
+  local u = self.utterance
+  u.prefill_time = u.prefill_time or posix.now() - u.began
+end
+
+function Rider:take(codes)
+  local u = self.utterance
+  if u.resume then
+    u.resume = nil
+    u:attach(u.opts.hooks)
+  end
+  if codes[0] == u.eos then
+    if not u:next_part() then u:finish 'eos' end
+    return
+  end
+  if u.keeps_inputs then u.keeps_inputs[u.index] = u.row:state 'input':clone() end
+  u.log:add(codes)
+  u.frames = u.frames + 1
+end
+
+function Rider:failed(err, code)
+  fault(self.utterance, err, code)
+end
+
+function Rider:left()
+  if self.utterance.lease then self.utterance.lease() end
+end
+
+-- Takes a row in a batch, or in one of the model's own.
+local function board(u, batch)
+  if not batch then
+    batch, u.lease = u.tts.batches:take()
+    batch:clear() -- of an utterance that was left early
+  end
+  local row = batch:join(setmetatable({utterance = u}, Rider))
+  if not row then
+    return nil, ('the batch is full: it has %d rows'):format(batch.rows), 'capacity'
+  end
+  u.batch, u.row = batch, row
+  return true
+end
+
+-- Passes on what ended an utterance: raises what was raised.
+local function pass_on(u)
+  local f = u.fault
+  u.fault = nil
+  if f.code == nil then error(f.err, 0) end
+  return nil, f.err, f.code
+end
+
+-- ---- beginning ----
+
+--- Prepares an utterance: prompt, limits, and a row. Of its own batch the talker reads the prompt
+--- now, of a batch that is given when it steps.
 ---@param tts ag.Synthesizer
 ---@param opts ag.Speech
----@param open? boolean more text will be appended (layout 'stream')
+---@param how? {open: boolean?, batch: ag.Batch?} open: more text will be appended (layout
+---'stream'); batch: of this model, where it rides; who steps it makes frames for all
 ---@return ag.Utterance? utterance
 ---@return string? err
----@return string? code
-function M.start(tts, opts, open)
+---@return string? code 'capacity' when the batch is full
+function M.start(tts, opts, how)
+  how = how or {}
   local began = posix.now()
   hooks.check(opts.hooks, 2)
   check.type(opts.text, 'text', 'string', 2)
   local u = setmetatable({
-    tts = tts, opts = {}, open = open, frames = 0, index = 1, began = began,
-    eos = tts.cfg.talker.codec.eos, log = new_codes(tts.cfg.talker.num_code_groups),
+    tts = tts, opts = {}, open = how.open, frames = 0, index = 1, began = began,
+    eos = tts.cfg.talker.codec.eos, log = CodeLog.new(tts.cfg.talker.num_code_groups),
     seed = sampling.seed(opts, 3), part = 1, part_first = 0, context = 0,
-    parts = split_text(tts, opts),
+    parts = split_text(tts, opts), stale = true,
   }, Utterance)
   for k, v in pairs(opts) do u.opts[k] = v end
   u.max_frames = opts.max_frames and check.int(opts.max_frames, 'max_frames', 1, 2 ^ 31 - 1, 2)
   sampling.of(tts.cfg.generation, opts, u.seed, 3)
-  local err, code
+  local ok, err, code
   if opts.reference then
     u.reference, err, code = reference_of(tts, opts.reference, 3)
     if not u.reference then return nil, err, code end
   end
-  u.lane, u.lease = tts.lanes:take()
-  u:attach(opts.hooks)
-  u.stale = true
-  local ok
-  ok, err, code = u:catch(function() return u:prefill() end)
+  ok, err, code = board(u, how.batch)
   if not ok then return nil, err, code end
-  u.prefill_time = posix.now() - began
-  return u
+  u:attach(opts.hooks)
+  local done
+  done, ok, err, code = pcall(function()
+    local a, b, c = u:read_prompt()
+    if a and not how.batch then a, b, c = u.batch:read_prompt(u.row) end
+    return a, b, c
+  end)
+  if done and ok then return u end
+  u:finish 'failed'
+  if not done then error(ok, 0) end
+  return nil, err, code
 end
 
 function Utterance:attach(user_hooks)
-  self.lane.hooks = hooks.bind(self, user_hooks)
-  self.keeps_inputs = user_hooks and user_hooks.input and {} or nil
-end
-
--- Runs fn, which may call hooks. Whatever is raised ends the utterance and is passed on.
-function Utterance:catch(fn)
-  local ok, a, b, c = pcall(fn)
-  if ok then
-    if not a and b then self:finish 'failed' end
-    return a, b, c
-  end
-  self:finish 'failed'
-  error(a, 0)
+  self.row.hooks = hooks.bind(self, user_hooks)
+  self.keeps_inputs = user_hooks and user_hooks.input and (self.keeps_inputs or {}) or nil
 end
 
 function Utterance:has_drawn(id)
   for i = self.context, self.frames - 1 do
-    if self.log.data[i * self.log.groups] == id then return true end
+    if self.log:first(i) == id then return true end
   end
   return false
 end
@@ -216,11 +271,10 @@ function Utterance:rows_of(first, n, trailing)
   return rows
 end
 
--- Prompts the talker with the part that is being spoken and the one before it, and with the frames
--- of both that are there already.
-function Utterance:prefill()
-  local tts, opts, ref = self.tts, self.opts, self.reference
-  local talker, lane = tts.talker, self.lane
+-- Gives the row the part that is being spoken to read and the one before it, with the frames of
+-- both that are there already.
+function Utterance:read_prompt()
+  local tts, opts, ref, row = self.tts, self.opts, self.reference, self.row
   local text = (self.parts[self.part - 1] or '') .. self.parts[self.part]
   local p, err = prompt.build(tts.cfg, tts.tokenizer, {
     text = text, instruct = opts.instruct, voice = opts.voice, language = opts.language,
@@ -229,7 +283,7 @@ function Utterance:prefill()
     reference = ref and ref.codes and {frames = #ref.codes, text = ref.text} or nil,
   })
   if not p then return nil, err, 'value' end
-  local rows, trailing = talker:prompt_rows(p, ref), talker:text_vectors(p.trailing)
+  local rows, trailing = tts.talker:prompt_rows(p, ref), tts.talker:text_vectors(p.trailing)
   local made = self.frames - self.context
   if made > 0 then
     local past = self:rows_of(self.context, made, trailing)
@@ -240,15 +294,15 @@ function Utterance:prefill()
     past:release()
     rows = both
   end
-  local ok, code
-  ok, err, code = lane:start({rows}, {trailing}, tts:pad_vector(), {self:sampling()}, {made})
-  if not ok then return nil, err, code end
-  self:mark_seen()
   self.prompt, self.prompt_rows, self.stale = p, #rows, false
+  row:begin(rows, trailing, made)
+  row:set_sampling(self:sampling())
+  -- The repetition penalty knows the frames that the talker knows.
+  local seen = {}
+  for i = self.context, self.frames - 1 do seen[#seen + 1] = self.log:first(i) end
+  if #seen > 0 then row:mark_seen(seen) end
   self.available = #p.trailing
   self:set_guard(self.part > 1 and #tts.tokenizer:encode(self.parts[self.part]) or #p.text_ids)
-  rows:release()
-  trailing:release()
   return true
 end
 
@@ -264,15 +318,6 @@ function Utterance:sampling()
   return s
 end
 
--- The repetition penalty knows the frames that the talker knows.
-function Utterance:mark_seen()
-  if self.frames == self.context then return end
-  local seen, groups = {}, self.log.groups
-  for i = 1, self.tts.cfg.talker.vocab_size do seen[i] = 0 end
-  for i = self.context, self.frames - 1 do seen[self.log.data[i * groups] + 1] = 1 end
-  self.lane.seen:set(seen)
-end
-
 -- The part that follows, or nil.
 function Utterance:next_part()
   if self.part == #self.parts then return nil end
@@ -281,41 +326,19 @@ function Utterance:next_part()
   return true
 end
 
-local function advance(self)
-  repeat
-    local ok, err, code
-    if self.stale then
-      ok, err, code = self:prefill()
-      if not ok then return nil, err, code end
-    end
-    local limit = self.max_frames or self.guard
-    if self.frames >= limit then return self:finish(self.max_frames and 'limit' or 'runaway') end
-    self.index = self.frames + 1
-    ok, err, code = self.lane:next()
-    if not ok then
-      if code == 'value' then err, code = self.tts.diagnose(self.tts.weights, err) end
-      return nil, err, code
-    end
-    local over = self.lane.host[0] == self.eos
-    if over and not self:next_part() then return self:finish 'eos' end
-  until not over
-  if self.keeps_inputs then self.keeps_inputs[self.index] = self.lane.input:select(1, 1):clone() end
-  self.log:add(self.lane.host)
-  self.frames = self.frames + 1
-  return true
-end
+-- ---- on the way ----
 
---- Makes the next frame: its codes are then in lane.host (int32) until the next call.
+--- Makes the next frame: steps the batch until it is there.
 ---@return boolean? more nil when the utterance has ended, see `ended`, or waits for text
 ---@return string? err
 ---@return string? code
 function Utterance:next()
+  if self.fault then return pass_on(self) end
   if self.ended or not self:ready() then return nil end
-  if self.stopping then
-    self.stopping, self.ended = nil, 'stopped' -- the lane stays, to continue
-    return nil
-  end
-  return self:catch(function() return advance(self) end)
+  local before = self.frames
+  repeat self.batch:step() until self.frames > before or self.ended
+  if self.fault then return pass_on(self) end
+  return self.frames > before or nil
 end
 
 --- Whether the next frame can be made now; an utterance that is being fed waits for text.
@@ -339,11 +362,11 @@ end
 function Utterance:iterate()
   return function()
     if self.ended == 'stopped' then self.ended = nil end
-    local more, fault, kind = self:next()
-    if fault then status.throw(fault, kind) end
+    local more, err, code = self:next()
+    if err then status.throw(err, code) end
     if not more then return nil end
-    local codes = {}
-    for g = 1, self.lane.groups do codes[g] = self.lane.host[g - 1] end
+    local codes, G = {}, self.log.groups
+    for g = 1, G do codes[g] = self.log.data[(self.frames - 1) * G + g - 1] end
     return {index = self.frames, codes = codes}
   end
 end
@@ -373,7 +396,7 @@ local function apply(self, changes)
   end
   self.opts = opts
   for _, name in ipairs(PROMPT_OPTIONS) do self.stale = self.stale or changes[name] ~= nil end
-  self.lane:set_sampling {self:sampling()}
+  if self.row.index then self.row:set_sampling(self:sampling()) end
 end
 
 --- Changes options from now on, in a hook for the draws that are still to come in this frame: any
@@ -403,19 +426,26 @@ function Utterance:fork(changes)
   hooks.check(changes.hooks, 0)
   local v = setmetatable({}, Utterance)
   for k, x in pairs(self) do v[k] = x end
-  v.shown, v.at, v.ended, v.stopping, v.opts = self.at, nil, nil, nil, {}
+  v.at, v.ended, v.stopping, v.lease, v.opts, v.log = nil, nil, nil, nil, {}, self.log:clone()
   for k, x in pairs(self.opts) do v.opts[k] = x end
-  v.log = new_codes(self.log.groups)
-  for i = 0, self.frames - 1 do v.log:add(self.log.data + i * self.log.groups) end
-  v.lane, v.lease = self.tts.lanes:take()
-  local ok, err, code = v.lane:copy(self.lane)
+  v.opts.hooks = changes.hooks or v.opts.hooks
+  local ok, err, code = true, nil, nil
+  if self.row.prompt then ok, err, code = self.batch:read_prompt(self.row) end
+  if ok then ok, err, code = board(v) end
+  if not ok then return nil, err, code end
+  ok, err, code = v.row:copy(self.row)
   if not ok then
-    v.lease()
+    v.row:leave()
     return nil, err, code
   end
-  v:attach(changes.hooks or self.opts.hooks)
+  if self.at then -- in the middle of a frame, which the fork makes anew from where this hook stands
+    v.resume = {hidden = self.row:state 'hidden':clone(), logits = self.row:state 'logits':clone()}
+  end
+  local kept = self.keeps_inputs
+  v.keeps_inputs = nil
+  v:attach(v.opts.hooks)
   if v.keeps_inputs then
-    for i, row in pairs(self.keeps_inputs or {}) do v.keeps_inputs[i] = row end
+    for i, row in pairs(kept or {}) do v.keeps_inputs[i] = row end
   end
   if changes.max_frames then
     v.max_frames = check.int(changes.max_frames, 'max_frames', 1, 2 ^ 31 - 1)
@@ -438,18 +468,16 @@ function Utterance:append(text, ids, last)
   if last then trailing[#trailing + 1] = tts.cfg.tokens.tts_eos end
   local new = {}
   for i = from + 1, #trailing do new[#new + 1] = trailing[i] end
-  if #new > 0 then self.lane:append_text(tts.talker:text_vectors(new), tts:pad_vector()) end
+  if #new > 0 then self.row:append_text(tts.talker:text_vectors(new)) end
   self.available = #trailing
   self:set_guard(#trailing)
   if last then self.open = nil end
 end
 
---- Gives the lane back. Safe to call at any time, more than once.
+--- Leaves the batch. Safe to call at any time, more than once.
 function Utterance:finish(how)
   if not self.ended then self.ended = how or 'stopped' end
-  self.lane:forget_hooks()
-  self.lease()
-  return nil
+  self.row:leave()
 end
 
 return M
