@@ -100,6 +100,10 @@ void ag_canonical_nan(float *x, int64_t n);
 /* Host address of a CPU tensor's first element, NULL elsewhere. For specs and for writing sound;
  * not for kernels. */
 const void *ag_tensor_host(const ag_tensor *t);
+/* Reads each whole cache line of a contiguous tensor's memory once, on the CPU with all workers, to
+ * measure bandwidth: in 1, 2, 4 or 8 streams a worker, asking for the line `ahead` bytes further
+ * (0: asking for none). *seen is the exclusive or of the lines' first 32-bit words. */
+int ag_tensor_scan(const ag_tensor *t, int streams, int ahead, uint32_t *seen);
 /* How many elements are NaN or infinite; negative after a failure. */
 double ag_tensor_count_nonfinite(const ag_tensor *t);
 

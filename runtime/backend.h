@@ -53,6 +53,8 @@ typedef struct {
     int (*upload)(ag_backend *be, char *dst, const void *src, int64_t bytes);
     int (*download)(ag_backend *be, void *dst, const char *src, int64_t bytes);
     int (*sync)(ag_backend *be);
+    int (*scan)(ag_backend *be, const char *data, int64_t bytes, int streams, int ahead,
+                uint32_t *seen); /* ag_tensor_scan; may be NULL */
     int (*run)(ag_backend *be, const agi_call *call);
     int (*record)(ag_backend *be, ag_plan *plan, const agi_call *call);
     int (*plan_end)(ag_plan *plan); /* all is recorded; may be NULL */

@@ -108,6 +108,7 @@ static const agi_backend_slots cpu_slots = {
     .upload = cpu_upload,
     .download = cpu_download,
     .sync = cpu_sync,
+    .scan = agi_cpu_scan,
     .run = agi_cpu_run,
     .record = agi_cpu_record,
     .plan_run = agi_cpu_plan_run,

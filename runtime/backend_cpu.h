@@ -21,6 +21,9 @@ typedef int agi_cpu_kernel(const void *args, agi_worker *w);
 #include "ops.def"
 #undef AG_OP
 
+/* scan_cpu.c */
+int agi_cpu_scan(ag_backend *be, const char *data, int64_t bytes, int streams, int ahead,
+                 uint32_t *seen);
 /* plan_cpu.c */
 int agi_cpu_run(ag_backend *be, const agi_call *call);
 int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call);

@@ -5,6 +5,8 @@ local bench = require 'argent.bench'
 local cjson = require 'cjson'
 local command = require 'support.command'
 local golden = require 'support.golden'
+local kernels = require 'support.kernels'
+local ops = require 'argent.ops'
 local parts = require 'argent.qwen3_tts.bench'
 local posix = require 'argent.posix'
 local utterance = require 'argent.qwen3_tts.utterance'
@@ -16,16 +18,17 @@ describe('bench', function()
     it('counts the weights that a frame reads, from the files of ' .. model.name, function()
       for dtype, size in pairs {f32 = 4, bf16 = 2} do
         local tts = assert(ag.qwen3_tts.open(model.model, {backend = be, dtype = dtype}))
-        local passes, want = tts.cfg.talker.num_code_groups - 1, 0
+        local passes, want = tts.cfg.talker.num_code_groups - 1, {talker = 0, predictor = 0}
         for _, name in ipairs(tts.weights:names()) do
           local shape = tts.weights:info(name).shape
           local matrix = #shape == 2 and not name:find 'embedding'
             and not name:find 'text_projection'
             and not name:find '^speaker_encoder'
-          local predictor = name:find 'code_predictor' and not name:find 'lm_head'
-          if matrix then want = want + shape[1] * shape[2] * size * (predictor and passes or 1) end
+          local part = name:find 'code_predictor' and 'predictor' or 'talker'
+          local reads = part == 'predictor' and not name:find 'lm_head' and passes or 1
+          if matrix then want[part] = want[part] + shape[1] * shape[2] * size * reads end
         end
-        assert.equal(want, parts.frame_bytes(tts))
+        assert.same(want, parts.part_bytes(tts))
       end
     end)
   end
@@ -40,13 +43,59 @@ describe('bench', function()
       'prompt_rows', 'speed'} do
       assert.is_true(figures[key] > 0, key)
     end
-    assert.is_true(math.abs(figures.frame / figures.limit - figures.ratio) < 1e-6 * figures.ratio)
+    assert.near(figures.frame / figures.limit, figures.ratio, 1e-6 * figures.ratio)
+    assert.near(figures.frame_bytes / figures.bandwidth * 1e3, figures.limit, 1e-6 * figures.limit)
+    assert.near(figures.limit, figures.talker_limit + figures.predictor_limit,
+      1e-6 * figures.limit)
+    for _, part in ipairs {'talker', 'predictor'} do
+      local ratio = figures[part .. '_ratio']
+      assert.near(figures[part] / figures[part .. '_limit'], ratio, 1e-6 * ratio)
+    end
     assert.equal(12, figures.speed_frames)
     assert.same({'cpu', be.isa, 'bf16'}, {figures.device, figures.isa, figures.dtype})
     r = command.run {'bench', '-m', model, '--rounds', '3'}
     assert.equal(0, r.code, r.err)
     assert.matches('real time factor', r.out)
     assert.matches('\nend to end +[%d.]+ x real time, measured over 12 frames\n', r.out)
+  end)
+
+  describe('reads memory', function()
+    it('each cache line once, with any workers, streams and distance', function()
+      local random = kernels.random(1)
+      for _, threads in ipairs {1, 2, 3} do
+        local b = assert(ag.backend('cpu', {threads = threads}))
+        for _, words in ipairs {0, 15, 16, 1600, 16 * 1007 + 5} do
+          local values, want = {}, 0
+          for i = 1, words do values[i] = math.floor(random() * 2 ^ 31) end
+          for i = 1, words - 15, 16 do want = bit.bxor(want, values[i]) end
+          local t = ag.tensor(b, values, 'i32')
+          for _, streams in ipairs {1, 2, 4, 8} do
+            for _, ahead in ipairs {0, 256, 4096} do
+              assert.equal(want, bit.tobit(bench.scan(t, streams, ahead)))
+            end
+          end
+        end
+      end
+    end)
+
+    it('on the CPU only, and only what is there', function()
+      local t = ag.zeros(be, {64, 64})
+      assert.has_error(function() bench.scan(t, 3, 0) end, 'scan: 3 streams; 1, 2, 4 or 8')
+      assert.has_error(function() bench.scan(t:transpose(1, 2), 1, 0) end,
+        'scan: the tensor is not contiguous')
+      t:release()
+      assert.has_error(function() bench.scan(t, 1, 0) end, 'scan: the tensor has been released')
+      local device = assert(ag.backend 'cuda-emulated')
+      assert.has_error(function() bench.scan(ag.zeros(device, {64}), 1, 0) end,
+        "scan: not on backend 'cuda-emulated'")
+    end)
+
+    it('for the bandwidth, and not by the kernels that it is to judge', function()
+      local linear = ops.linear
+      finally(function() ops.linear = linear end)
+      ops.linear = function() error 'a product' end
+      assert.is_true(bench.bandwidth(be, {1, 2}) > 1e8)
+    end)
   end)
 
   describe('measures', function()
@@ -90,8 +139,8 @@ describe('bench', function()
         return real(b)
       end
       bench.run(tts, {voice = tts:voices()[1]}, 3)
-      -- Of each kind of frame, part, codec and prefill, and of bandwidth and tiny ops.
-      assert.is_true(waits >= 2 * 3 + 2 * 3 + 2 * 3 + 3 + 6 + 10)
+      -- Of each kind of frame, part, codec and prefill, of the many ways to read, and of tiny ops.
+      assert.is_true(waits >= 2 * 3 + 2 * 3 + 2 * 3 + 3 + 2 * 4 * 4 * 3 + 10)
     end)
   end)
 

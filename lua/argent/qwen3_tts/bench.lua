@@ -9,16 +9,18 @@ local utterance = require 'argent.qwen3_tts.utterance'
 
 local M = {}
 
---- Bytes of weights that the making of one frame reads, without the codec: the talker once, the
---- predictor once for each of its G - 1 passes.
+--- Bytes of weights that each part of a frame reads: the talker its own once, the predictor its own
+--- once for each of its G - 1 passes. The codec's arithmetic takes longer than its weights.
 ---@param tts ag.Synthesizer
----@return number
-function M.frame_bytes(tts)
-  local talker, predictor = tts.talker, tts.predictor
-  local n = bench.backbone_bytes(talker.backbone) + bench.linear_bytes(talker.head)
+---@return {talker: number, predictor: number}
+function M.part_bytes(tts)
+  local talker, predictor, passes = tts.talker, tts.predictor, 0
   local pass = bench.backbone_bytes(predictor.backbone) + bench.linear_bytes(predictor.projection)
-  for _, head in ipairs(predictor.heads) do n = n + pass + bench.linear_bytes(head) end
-  return n
+  for _, head in ipairs(predictor.heads) do passes = passes + pass + bench.linear_bytes(head) end
+  return {
+    talker = bench.backbone_bytes(talker.backbone) + bench.linear_bytes(talker.head),
+    predictor = passes,
+  }
 end
 
 -- Makes one frame after another, whatever is drawn: also past the end token.
@@ -83,12 +85,16 @@ end
 
 ---@class ag.BenchResult all times in milliseconds, medians
 ---@field bandwidth number bytes a second
----@field frame_bytes number
+---@field frame_bytes number of weights that a frame reads, without the codec
 ---@field limit number what reading frame_bytes takes at that bandwidth
 ---@field frame number one frame without codec
 ---@field ratio number frame / limit
 ---@field talker number one step of the talker alone, with its logits
+---@field talker_limit number what reading its weights takes at that bandwidth
+---@field talker_ratio number talker / talker_limit
 ---@field predictor number the predictor's G - 1 steps alone, with their draws
+---@field predictor_limit number
+---@field predictor_ratio number
 ---@field hooked number one frame with a logits hook
 ---@field hook_cost number hooked / frame - 1
 ---@field op_cost number microseconds of one recorded op that does next to nothing
@@ -125,8 +131,7 @@ function M.run(tts, opts, rounds)
   for k, v in pairs(o) do hooked[k] = v end
   hooked.hooks = {logits = function() end}
 
-  local r = {bandwidth = bench.bandwidth(be), frame_bytes = M.frame_bytes(tts),
-    op_cost = bench.op_cost(be)}
+  local r = {bandwidth = bench.bandwidth(be), op_cost = bench.op_cost(be)}
   local chunk, speech = assert(tts:stream(o))
   chunk().samples:release()
   local first = speech:stats()
@@ -160,7 +165,12 @@ function M.run(tts, opts, rounds)
   r.speed_frames = 4 * rounds
   r.speed = M.speed(tts, o, r.speed_frames)
 
-  r.limit = r.frame_bytes / r.bandwidth * 1e3
+  local part = M.part_bytes(tts)
+  r.frame_bytes = part.talker + part.predictor
+  r.talker_limit = part.talker / r.bandwidth * 1e3
+  r.predictor_limit = part.predictor / r.bandwidth * 1e3
+  r.limit = r.talker_limit + r.predictor_limit
+  r.talker_ratio, r.predictor_ratio = r.talker / r.talker_limit, r.predictor / r.predictor_limit
   r.ratio, r.hook_cost = r.frame / r.limit, r.hooked / r.frame - 1
   r.rtf = (r.frame + r.codec_8 / 8) / (tts.codec.samples_per_frame / tts.codec.rate * 1e3)
   r.dtype, r.size = tts.dtype, tts.cfg.size
@@ -177,9 +187,10 @@ function M.lines(tts, r)
     ('bytes a frame    %8.2f GB of weights: at that bandwidth %.3g ms'):format(
       r.frame_bytes / 1e9, r.limit),
     ('frame            %8.2f ms without codec, %.2f x that'):format(r.frame, r.ratio),
-    ('  talker step    %8.2f ms alone'):format(r.talker),
-    ('  predictor      %8.2f ms alone, %d steps'):format(r.predictor,
-      tts.cfg.talker.num_code_groups - 1),
+    ('  talker step    %8.2f ms alone, %.2f x its share of %.3g ms'):format(r.talker,
+      r.talker_ratio, r.talker_limit),
+    ('  predictor      %8.2f ms alone, %.2f x its share of %.3g ms, %d steps'):format(r.predictor,
+      r.predictor_ratio, r.predictor_limit, tts.cfg.talker.num_code_groups - 1),
     ('with a hook      %8.2f ms, %+.1f %%'):format(r.hooked, r.hook_cost * 100),
     ('a tiny op        %8.2f us in a plan'):format(r.op_cost),
     ('codec            %8.2f ms for one frame, %.2f ms for eight'):format(r.codec_1, r.codec_8),
