@@ -134,6 +134,8 @@ local function scope(made, dtype, prefix)
 end
 
 function Scope:scope(prefix) return scope(self.made, self.dtype, self.prefix .. prefix) end
+function Scope:look_later() return self end
+function Scope.unusable() end -- what is made here is sound
 function Scope.has() return false end
 function Scope.try() return nil end
 
