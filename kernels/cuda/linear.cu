@@ -1,8 +1,8 @@
 /*
  * linear.cu: the ops linear and conv1d for few rows, where the time is that of reading the weights.
  * A warp, or `slices` warps, make STREAMS outputs of up to R rows: a weight is read once for all
- * rows, 16 bytes a lane, and an input once for all streams; the first weights are asked for before
- * the kernel waits for its input. With many rows tile.cu takes over.
+ * rows, 16 bytes a lane, and an input once for all streams; the first weights, those of the norm
+ * too, are asked for before the kernel waits for its input. With many rows tile.cu takes over.
  *
  * What a decoder layer does beside its products is done on the way (fused.h): the RMS norm before,
  * the residual sum or the SwiGLU product after.
@@ -97,6 +97,15 @@ DEVICE const float *input_at(const agi_linear_args *a, int64_t r, int e, int *c)
     return a->x + r * a->x_stride + tap * a->x_tap + *c;
 }
 
+/* The norm's weights of a vector of the input; nothing where there is no norm. */
+DEVICE void load_norm(const product_args *a, int at, float f[VECTOR])
+{
+    if (!a->p.normed) return;
+    const uint4 x = load_constant(a->p.norm_w + at), y = load_constant(a->p.norm_w + at + 4);
+    const uint32_t u[VECTOR] = {x.x, x.y, x.z, x.w, y.x, y.y, y.z, y.w};
+    UNROLL for (int i = 0; i < VECTOR; i++) f[i] = float_of(u[i]);
+}
+
 DEVICE void norm_factors(const product_args *a, const job *j, int R, float scale[ROWS])
 {
     const agi_linear_args *x = &a->p.part[0];
@@ -118,11 +127,13 @@ DEVICE void dot_vectors(const product_args *a, const job *j, int R, bool bf16,
     const int count = (int)(x->k * x->taps / VECTOR), stride = AGI_WARP_LANES * a->slices;
     int v = j->slice * AGI_WARP_LANES + j->lane;
     weights w[MOST_AHEAD][STREAMS];
-    float scale[ROWS];
-    UNROLL for (int k = 0; k < ahead; k++) UNROLL for (int s = 0; s < STREAMS; s++)
+    float scale[ROWS], norm[MOST_AHEAD][VECTOR];
+    UNROLL for (int k = 0; k < ahead; k++)
     {
-        if (v + k * stride < count)
-            load_weights(&w[k][s], j->row[s], (v + k * stride) * VECTOR, bf16);
+        const int at = (v + k * stride) * VECTOR;
+        if (v + k * stride >= count) continue;
+        UNROLL for (int s = 0; s < STREAMS; s++) load_weights(&w[k][s], j->row[s], at, bf16);
+        load_norm(a, at, norm[k]);
     }
     BEGIN();
     norm_factors(a, j, R, scale);
@@ -139,10 +150,9 @@ DEVICE void dot_vectors(const product_args *a, const job *j, int R, bool bf16,
                 load_floats(input_at(x, i < j->n ? j->r0 + i : j->r0, here * VECTOR, &c), in[i]);
             }
             if (a->p.normed) {
-                float norm[VECTOR];
-                load_floats(a->p.norm_w + here * VECTOR, norm);
                 UNROLL for (int i = 0; i < R; i++) UNROLL for (int e = 0; e < VECTOR; e++)
-                    in[i][e] = in[i][e] * scale[i] * norm[e];
+                    in[i][e] = in[i][e] * scale[i] * norm[k][e];
+                if (next < count) load_norm(a, next * VECTOR, norm[k]);
             }
             UNROLL for (int s = 0; s < STREAMS; s++)
             {

@@ -5,7 +5,7 @@
 
 #include "device.h"
 
-enum { AGI_OCTET = 8 };
+enum { AGI_OCTET = 8, AGI_OCTETS_AHEAD = 4 };
 
 /* p on 16 bytes. */
 DEVICE void load_floats(const float *p, float f[AGI_OCTET])
@@ -15,15 +15,19 @@ DEVICE void load_floats(const float *p, float f[AGI_OCTET])
     f[4] = b.x, f[5] = b.y, f[6] = b.z, f[7] = b.w;
 }
 
-/* A lane's part of the sum of squares: octets of neighbouring elements. */
+/* A lane's part of the sum of squares: octets of neighbouring elements, several asked for before
+ * the first is there. */
 DEVICE float square_lane(const float *x, int64_t n, int lane)
 {
     float sum = 0;
     if (n % AGI_OCTET == 0 && ((uintptr_t)x & 15) == 0) {
-        for (int64_t c = (int64_t)lane * AGI_OCTET; c < n; c += AGI_WARP_LANES * AGI_OCTET) {
-            float f[AGI_OCTET];
-            load_floats(x + c, f);
-            UNROLL for (int i = 0; i < AGI_OCTET; i++) sum = FMA(f[i], f[i], sum);
+        const int step = AGI_WARP_LANES * AGI_OCTET;
+        for (int64_t c = (int64_t)lane * AGI_OCTET; c < n; c += AGI_OCTETS_AHEAD * step) {
+            float f[AGI_OCTETS_AHEAD][AGI_OCTET] = {{0}};
+            UNROLL for (int k = 0; k < AGI_OCTETS_AHEAD; k++) if (c + k * step < n)
+                load_floats(x + c + k * step, f[k]);
+            UNROLL for (int k = 0; k < AGI_OCTETS_AHEAD; k++)
+                UNROLL for (int i = 0; i < AGI_OCTET; i++) sum = FMA(f[k][i], f[k][i], sum);
         }
         return sum;
     }
