@@ -63,6 +63,7 @@ int ag_interrupted(void);
  * device: which card, from 0; the one that is current for the calling thread stays so. One
  * reference is returned. */
 int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa, int device);
+void ag_backend_retain(ag_backend *be); /* one more reference, for ag_backend_free to drop */
 void ag_backend_free(ag_backend *be);
 const char *ag_backend_kind(const ag_backend *be);
 const char *ag_backend_isa(const ag_backend *be);

@@ -62,7 +62,7 @@ const char *ag_backend_isa(const ag_backend *be) { return be->isa; }
 
 int ag_backend_threads(const ag_backend *be) { return be->threads; }
 
-void agi_backend_retain(ag_backend *be) { be->refs++; }
+void ag_backend_retain(ag_backend *be) { be->refs++; }
 
 void ag_backend_free(ag_backend *be)
 {

@@ -74,7 +74,6 @@ struct ag_backend {
     ag_plan *recording; /* between ag_capture_begin and _end */
 };
 
-void agi_backend_retain(ag_backend *be);
 
 int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa);
 

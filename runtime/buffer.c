@@ -32,7 +32,7 @@ static agi_buffer *empty(ag_backend *be)
     }
     b->be = be;
     b->refs = 1;
-    agi_backend_retain(be);
+    ag_backend_retain(be);
     return b;
 }
 

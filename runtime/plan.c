@@ -39,7 +39,7 @@ int ag_capture_begin(ag_backend *be)
     ag_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return agi_fail(AG_ENOMEM, "capture: out of memory");
     plan->be = be;
-    agi_backend_retain(be);
+    ag_backend_retain(be);
     be->recording = plan;
     return AG_OK;
 }
@@ -84,7 +84,7 @@ int ag_plan_run(ag_plan *plan)
 int ag_plan_read(ag_plan *plan, const ag_tensor *t, void *dst, int64_t bytes)
 {
     int rc = can_run(plan);
-    if (rc == AG_OK) rc = agi_host_copy_check("read", t, bytes);
+    if (rc == AG_OK) rc = agi_host_copy_check("read", t, dst, bytes);
     if (rc) return rc;
     if (t->buf->be != plan->be)
         return agi_fail(AG_EINVAL, "read: the tensor is of another backend than the plan");

@@ -285,7 +285,7 @@ ag_backend *ag_tensor_backend(const ag_tensor *t) { return t->buf ? t->buf->be :
 
 /* ---- host access ---- */
 
-int agi_host_copy_check(const char *what, const ag_tensor *t, int64_t bytes)
+int agi_host_copy_check(const char *what, const ag_tensor *t, const void *host, int64_t bytes)
 {
     int64_t lo, hi;
     if (!t || !t->buf) return agi_fail(AG_EINVAL, "%s: the tensor has been released", what);
@@ -299,12 +299,13 @@ int agi_host_copy_check(const char *what, const ag_tensor *t, int64_t bytes)
                         (long long)(hi - lo));
     if (!agi_buffer_has(t->buf, lo, hi))
         return agi_fail(AG_ECAPACITY, "%s: the tensor is not committed that far", what);
+    if (!host && bytes > 0) return agi_fail(AG_EINVAL, "%s: no host memory", what);
     return AG_OK;
 }
 
 int ag_tensor_write(ag_tensor *t, const void *src, int64_t bytes)
 {
-    int rc = agi_host_copy_check("write", t, bytes);
+    int rc = agi_host_copy_check("write", t, src, bytes);
     if (rc || bytes == 0) return rc;
     if (t->buf->kind == AGI_MAPPED)
         return agi_fail(AG_EINVAL, "write: the tensor is a mapped file, read only");
@@ -313,7 +314,7 @@ int ag_tensor_write(ag_tensor *t, const void *src, int64_t bytes)
 
 int ag_tensor_read(const ag_tensor *t, void *dst, int64_t bytes)
 {
-    int rc = agi_host_copy_check("read", t, bytes);
+    int rc = agi_host_copy_check("read", t, dst, bytes);
     if (rc || bytes == 0) return rc;
     return t->buf->be->slots->download(t->buf->be, dst, agi_tensor_data(t), bytes);
 }

@@ -9,8 +9,6 @@ local strict = require 'argent.strict'
 
 local M = {}
 
-local out = ffi.new('ag_backend *[1]')
-
 --- Opens a backend.
 ---@param kind string 'cpu', or 'cuda' where its half is built and a card is there ('cuda-emulated'
 ---runs its kernels as plain C, for specs)
@@ -25,6 +23,8 @@ function M.open(kind, opts)
   opts = check.options(opts, 'backend', {'threads', 'isa', 'device'})
   local threads = check.int(opts.threads or 0, 'threads', 0, 256)
   local device = check.int(opts.device or 0, 'device', 0, 1023)
+  if opts.isa ~= nil then check.type(opts.isa, 'isa', 'string') end
+  local out = ffi.new('ag_backend *[1]')
   local rc = lib.ag_backend_new(out, kind, threads, opts.isa, device)
   local be, err, code = status.check(rc, out[0])
   if not be then return nil, err, code end
@@ -50,6 +50,25 @@ local fields = {
   live_bytes = function(be) return lib.ag_backend_live_bytes(be) end,
 }
 
+local backend_type = ffi.typeof('ag_backend *')
+
+--- Whether v is a backend.
+function M.is(v)
+  return type(v) == 'cdata' and ffi.istype(backend_type, v) and v ~= nil
+end
+
+--- A backend; raises for anything else.
+---@param v any
+---@param name string how the caller knows the argument
+---@param level? integer extra levels up to the caller's line
+---@return ag.Backend v
+function M.check(v, name, level)
+  if not M.is(v) then check.type(v, name, 'backend', (level or 0) + 1) end
+  return v
+end
+
+check.methods(Backend, 'backend', M.is)
+
 ffi.metatype('ag_backend', {
   __index = function(be, key)
     local method = Backend[key]
@@ -65,12 +84,5 @@ ffi.metatype('ag_backend', {
 
 -- For completion and documentation.
 M.methods, M.fields = Backend, fields
-
-local backend_type = ffi.typeof('ag_backend *')
-
---- Whether v is a backend.
-function M.is(v)
-  return type(v) == 'cdata' and ffi.istype(backend_type, v)
-end
 
 return M

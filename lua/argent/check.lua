@@ -87,4 +87,42 @@ function M.options(opts, name, known, level)
   return opts
 end
 
+-- Methods that `methods` has wrapped -> what was written in the file.
+local original = setmetatable({}, {__mode = 'k'})
+
+--- The function as it was written, which knows its lines, for one that `methods` has wrapped.
+---@param fn function
+---@return function
+function M.original(fn) return original[fn] or fn end
+
+-- One prototype for each method, so that LuaJIT compiles each by itself; the tail call leaves the
+-- levels of the method's own errors as they are.
+local GUARD = [[
+  local method, is, refuse = ...
+  return function(self, ...)
+    if not is(self) then refuse(self) end
+    return method(self, ...)
+  end]]
+
+--- Makes the methods of a class refuse whatever is no object of it: `x.sync()`, with a dot, would
+--- hand nil to C, and a crash is not an error message.
+---@param class table functions whose first parameter is called self are its methods
+---@param what string what an object of it is called: 'plan'
+---@param is? fun(v: any): boolean whether v is one; default: its metatable is the class
+---@return table class
+function M.methods(class, what, is)
+  is = is or function(v) return getmetatable(v) == class end
+  for name, fn in pairs(class) do
+    if type(fn) == 'function' and name:sub(1, 2) ~= '__' and debug.getlocal(fn, 1) == 'self' then
+      local function refuse(v)
+        error(('%s: expected a %s, got %s (methods are called with a colon: x:%s())'):format(name,
+          what, M.show(v), name), 3)
+      end
+      class[name] = assert(loadstring(GUARD, '=' .. name))(fn, is, refuse)
+      original[class[name]] = fn
+    end
+  end
+  return class
+end
+
 return M

@@ -45,7 +45,7 @@ function M.of(fn)
   for name, op in pairs(ops) do
     if op == fn then return of_op(name) end
   end
-  local info = debug.getinfo(fn, 'S')
+  local info = debug.getinfo(check.original(fn), 'S')
   local path = info.source:match '^@(.*)$'
   local lines = path and lines_of(path)
   if not lines then return nil end

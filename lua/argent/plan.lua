@@ -3,12 +3,12 @@
 
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
+local backends = require 'argent.backend'
 local check = require 'argent.check'
 local status = require 'argent.status'
+local tensor = require 'argent.tensor'
 
 local M = {}
-
-local out = ffi.new('ag_plan *[1]')
 
 ---@class ag.Plan
 local Plan = {}
@@ -16,6 +16,7 @@ Plan.__index = Plan
 
 --- Runs the recorded ops. Raises what an op would have raised; an interrupt raises 'interrupted'.
 function Plan:run()
+  if not self.raw then error('run: the plan has been released', 2) end
   local rc = lib.ag_plan_run(self.raw)
   if rc ~= 0 then status.raise(rc, 2) end
 end
@@ -36,6 +37,9 @@ end
 ---@return string? err
 ---@return string? code as of try
 function Plan:read(t, host, bytes)
+  if not tensor.is(t) then check.type(t, 'read: tensor', 'tensor') end
+  check.type(host, 'read: host', 'cdata')
+  check.int(bytes, 'read: bytes', 0, 2 ^ 53)
   local ok, err, code = status.check(lib.ag_plan_read(self.raw, t, host, bytes), true)
   return ok, err, code
 end
@@ -54,6 +58,7 @@ end
 ---@param fn function
 ---@return ag.Plan plan with fields ops and barriers (counts)
 function M.capture(backend, fn)
+  backends.check(backend, 'capture: backend')
   check.type(fn, 'capture: fn', 'function')
   status.raise(lib.ag_capture_begin(backend), 2)
   local ok, err = pcall(fn)
@@ -61,6 +66,7 @@ function M.capture(backend, fn)
     lib.ag_capture_abort(backend)
     error(err, 0)
   end
+  local out = ffi.new('ag_plan *[1]')
   status.raise(lib.ag_capture_end(out, backend), 2)
   local raw = ffi.gc(out[0], lib.ag_plan_free)
   local plan = {raw = raw, ops = lib.ag_plan_size(raw), barriers = lib.ag_plan_barriers(raw)}
@@ -75,6 +81,8 @@ end
 ---@return string? err a fault of the data
 ---@return string? code
 function M.once(backend, fn)
+  backends.check(backend, 'once: backend')
+  check.type(fn, 'once: fn', 'function')
   if lib.ag_capturing(backend) ~= 0 then
     fn()
     return true
@@ -119,6 +127,7 @@ end
 ---@param body fun(call: fun(f: fun()))
 ---@return ag.Program
 function M.program(backend, body)
+  backends.check(backend, 'program: backend')
   check.type(body, 'program: body', 'function')
   local program = setmetatable({}, Program)
   local function keep(plan)
@@ -138,5 +147,8 @@ function M.program(backend, body)
   until not f
   return program
 end
+
+check.methods(Plan, 'plan')
+check.methods(Program, 'program')
 
 return M

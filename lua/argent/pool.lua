@@ -1,6 +1,8 @@
 -- Things that are dear to make and can be used again: taken, given back, and given back by the
 -- collector when their user forgot them.
 
+local check = require 'argent.check'
+
 local Pool = {}
 Pool.__index = Pool
 
@@ -33,5 +35,7 @@ function Pool:take()
   meta.__gc, meta.__call = give, give
   return thing, lease
 end
+
+check.methods(Pool, 'pool')
 
 return Pool

@@ -4,6 +4,7 @@
 
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
+local backends = require 'argent.backend'
 local check = require 'argent.check'
 local dtypes = require 'argent.dtype'
 local status = require 'argent.status'
@@ -11,8 +12,10 @@ local status = require 'argent.status'
 local M = {}
 
 local MAX_DIMS = lib.AG_MAX_DIMS
-local dims, strides = ffi.new('int64_t[?]', MAX_DIMS), ffi.new('int64_t[?]', MAX_DIMS)
-local out = ffi.new('ag_tensor *[1]')
+
+-- Arrays that C reads or fills are made for each call: while Lua collects garbage, a finalizer may
+-- make or look at tensors of its own, and would write into those that are shared.
+local dims_of, out_of = ffi.typeof('int64_t[' .. MAX_DIMS .. ']'), ffi.typeof 'ag_tensor *[1]'
 
 --- Takes over the one reference that a C function returned.
 ---@param raw ffi.cdata* ag_tensor *
@@ -26,11 +29,12 @@ function M.dtype(name, level)
   return dtypes.code[name] or dtypes.code[check.one_of(name, 'dtype', dtypes.names, level or 1)]
 end
 
-local function fill_dims(shape)
+local function to_dims(shape)
   check.type(shape, 'shape', 'table', 1)
   check.int(#shape, 'number of dimensions', 0, MAX_DIMS, 1)
+  local dims = dims_of()
   for i, n in ipairs(shape) do dims[i - 1] = check.int(n, 'shape', 0, 2 ^ 53, 1) end
-  return #shape
+  return dims, #shape
 end
 
 -- Dead tensors are a few bytes to Lua and may be most of the memory to us: so the collector runs
@@ -38,17 +42,19 @@ end
 local COLLECT_EVERY = 256 * 2 ^ 20
 local asked = 0
 
+-- The tensor that make(out) puts into `out`.
 local function create(make, level, bytes)
   asked = asked + (bytes or 0)
   if asked > COLLECT_EVERY then
     asked = 0
     collectgarbage()
   end
-  local rc = make()
+  local out = out_of()
+  local rc = make(out)
   if rc == lib.AG_ENOMEM then
     collectgarbage()
     collectgarbage()
-    rc = make()
+    rc = make(out)
   end
   status.raise(rc, level + 1)
   return M.own(out[0])
@@ -60,11 +66,14 @@ end
 ---@param dtype? string 'f32' (default), 'bf16', 'f16', 'i32'
 ---@return ag.Tensor
 function M.zeros(backend, shape, dtype)
-  local kind, n = M.dtype(dtype or 'f32'), fill_dims(shape)
+  backends.check(backend, 'backend')
+  local kind, dims, n = M.dtype(dtype or 'f32'), to_dims(shape)
   local bytes = dtypes.size[dtype or 'f32']
   for _, d in ipairs(shape) do bytes = bytes * d end
   -- Not a tail call: the caller's line is counted from here.
-  local t = create(function() return lib.ag_tensor_new(out, backend, kind, n, dims) end, 2, bytes)
+  local t = create(function(out)
+    return lib.ag_tensor_new(out, backend, kind, n, dims)
+  end, 2, bytes)
   return t
 end
 
@@ -75,9 +84,12 @@ end
 ---@param dtype? string default 'f32'
 ---@return ag.Tensor
 function M.reserve(backend, shape, dtype)
-  local kind, n = M.dtype(dtype or 'f32'), fill_dims(shape)
+  backends.check(backend, 'backend')
+  local kind, dims, n = M.dtype(dtype or 'f32'), to_dims(shape)
   -- Not a tail call, as in zeros.
-  local t = create(function() return lib.ag_tensor_reserve(out, backend, kind, n, dims) end, 2)
+  local t = create(function(out)
+    return lib.ag_tensor_reserve(out, backend, kind, n, dims)
+  end, 2)
   return t
 end
 
@@ -105,6 +117,7 @@ end
 ---@param dtype? string 'f32' (default), 'bf16', 'f16', 'i32'
 ---@return ag.Tensor
 function M.from(backend, values, dtype)
+  backends.check(backend, 'backend')
   dtype = dtype or 'f32'
   M.dtype(dtype)
   local shape, flat = {}, {}
@@ -128,15 +141,18 @@ end
 local Tensor = {}
 
 local function view(t, shape, stride, offset, level)
+  local dims, strides = dims_of(), dims_of()
   for i = 1, #shape do
     dims[i - 1] = shape[i]
     strides[i - 1] = stride[i]
   end
-  return create(function() return lib.ag_tensor_view(out, t, #shape, dims, strides, offset) end,
-    (level or 2) + 1)
+  return create(function(out)
+    return lib.ag_tensor_view(out, t, #shape, dims, strides, offset)
+  end, (level or 2) + 1)
 end
 
 local function read_dims(t, get)
+  local dims = dims_of()
   get(t, dims)
   local r = {}
   for i = 1, lib.ag_tensor_ndim(t) do r[i] = tonumber(dims[i - 1]) end
@@ -174,7 +190,8 @@ end
 
 --- The same elements in another shape; one dimension may be -1. Only for contiguous tensors.
 function Tensor:view(...)
-  local shape = type(...) == 'table' and {unpack((...))} or {...}
+  local shape = {...}
+  if type(shape[1]) == 'table' then shape = {unpack(shape[1])} end
   if not self.contiguous_p then error('view: the tensor is not contiguous; use contiguous()', 2) end
   check.int(#shape, 'view: number of dimensions', 0, MAX_DIMS)
   local known, free = 1, nil
@@ -316,7 +333,8 @@ end
 ---@return string? code
 function Tensor:commit(row, n)
   row, n = check.int(row, 'commit: row', 1, 2 ^ 31), check.int(n, 'commit: n', 0, 2 ^ 53)
-  return status.check(lib.ag_tensor_commit(self, row - 1, n), true)
+  local ok, err, code = status.check(lib.ag_tensor_commit(self, row - 1, n), true)
+  return ok, err, code
 end
 
 --- Gives the memory back now; every later use of the tensor is an error. Views of it keep theirs.
@@ -333,7 +351,8 @@ local fields = {
   backend = function(t)
     local be = lib.ag_tensor_backend(t)
     if be == nil then error('the tensor has been released', 3) end
-    return be
+    lib.ag_backend_retain(be) -- it may outlive the tensor, and whoever opened it
+    return ffi.gc(be, lib.ag_backend_free)
   end,
 }
 
@@ -351,6 +370,8 @@ local tensor_type = ffi.typeof 'ag_tensor'
 function M.is(v)
   return type(v) == 'cdata' and ffi.istype(tensor_type, v)
 end
+
+check.methods(Tensor, 'tensor', M.is)
 
 ffi.metatype(tensor_type, require('argent.operators').of(M, Tensor, fields))
 

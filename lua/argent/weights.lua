@@ -4,6 +4,7 @@
 
 local ffi = require 'ffi'
 local lfs = require 'lfs'
+local backends = require 'argent.backend'
 local json = require 'argent.json'
 local check = require 'argent.check'
 local dtypes = require 'argent.dtype'
@@ -16,9 +17,6 @@ local M = {}
 
 local INDEX, SINGLE = 'model.safetensors.index.json', 'model.safetensors'
 local INDEX_LIMIT = 64 * 2 ^ 20
-
-local out_file, out_tensor = ffi.new('ag_file *[1]'), ffi.new('ag_tensor *[1]')
-local dims = ffi.new('int64_t[?]', lib.AG_MAX_DIMS)
 
 ---@class ag.Weights
 ---@field path string the file, or the index of the shards
@@ -40,8 +38,9 @@ end
 -- ---- files ----
 
 local function open_file(path)
-  local rc = lib.ag_file_open(out_file, path)
-  local f, err, code = status.check(rc, out_file[0])
+  local out = ffi.new('ag_file *[1]')
+  local rc = lib.ag_file_open(out, path)
+  local f, err, code = status.check(rc, out[0])
   if not f then return nil, err, code end
   return {raw = ffi.gc(f, lib.ag_file_free), path = path}
 end
@@ -120,6 +119,8 @@ end
 ---@return string? code 'format', 'io', 'memory'
 function M.open(path, opts)
   check.type(path, 'weights: path', 'string')
+  opts = check.options(opts, 'weights', {'backend'})
+  backends.check(opts.backend, 'weights: backend')
   local w = setmetatable({backend = opts.backend, entries = {}, used = {}, absent = {}}, Weights)
   local file, ok, err, code = path
   if lfs.attributes(path, 'mode') == 'directory' then
@@ -167,7 +168,7 @@ function Weights:metadata()
 end
 
 local function shape_of(e)
-  local shape = {}
+  local shape, dims = {}, ffi.new('int64_t[?]', lib.AG_MAX_DIMS)
   lib.ag_file_shape(e.file.raw, e.index, dims)
   for i = 1, lib.ag_file_ndim(e.file.raw, e.index) do shape[i] = tonumber(dims[i - 1]) end
   return shape
@@ -177,6 +178,7 @@ end
 ---@param name string
 ---@return {dtype: string, shape: integer[], file: string, bytes: number}?
 function Weights:info(name)
+  check.type(name, 'info: name', 'string')
   local e = self.entries[name]
   return e and {
     dtype = ffi.string(lib.ag_file_dtype(e.file.raw, e.index)), shape = shape_of(e),
@@ -209,16 +211,18 @@ end
 ---@return string? err
 ---@return string? code
 function Weights:tensor(name, dtype)
+  check.type(name, 'tensor: name', 'string')
   local e = self.entries[name]
   if not e then return nil, message('%s: %s: missing', self.path, name), 'format' end
   local kind = dtype and tensor.dtype(dtype) or -1
-  local rc = lib.ag_file_tensor(out_tensor, e.file.raw, e.index, self.backend, kind)
+  local out = ffi.new('ag_tensor *[1]')
+  local rc = lib.ag_file_tensor(out, e.file.raw, e.index, self.backend, kind)
   if rc == lib.AG_ENOMEM then -- the collector does not see how large dead tensors are
     collectgarbage()
     collectgarbage()
-    rc = lib.ag_file_tensor(out_tensor, e.file.raw, e.index, self.backend, kind)
+    rc = lib.ag_file_tensor(out, e.file.raw, e.index, self.backend, kind)
   end
-  local t, err, code = status.check(rc, out_tensor[0])
+  local t, err, code = status.check(rc, out[0])
   if not t then return nil, err, code end
   return tensor.own(t)
 end
@@ -232,7 +236,8 @@ end
 ---@param name string one of names()
 ---@return integer? count nil for a dtype that Argent does not read
 function Weights:count_nonfinite(name)
-  local e = self.entries[name]
+  local e = self.entries[check.type(name, 'count_nonfinite: name', 'string')]
+  if not e then error(("count_nonfinite: there is no '%s'"):format(name), 2) end
   local count = lib.ag_file_count_nonfinite(e.file.raw, e.index)
   return count >= 0 and count or nil
 end
@@ -263,6 +268,7 @@ end
 --- The part of the names that begins with a prefix: `w:scope 'talker.'`.
 ---@return ag.Scope
 function Weights:scope(prefix)
+  check.type(prefix, 'scope: prefix', 'string')
   return setmetatable({weights = self, prefix = prefix, later = false}, Scope)
 end
 
@@ -276,6 +282,7 @@ end
 
 --- A scope inside this one.
 function Scope:scope(prefix)
+  check.type(prefix, 'scope: prefix', 'string')
   local s = self.weights:scope(self.prefix .. prefix)
   s.later = self.later
   return s
@@ -303,6 +310,7 @@ end
 
 --- Whether the tensor is there.
 function Scope:has(name)
+  check.type(name, 'has: name', 'string')
   return self.weights.entries[self.prefix .. name] ~= nil
 end
 
@@ -313,6 +321,8 @@ end
 ---@param dtype? string nil = as stored, but f32 for floats that no op computes with
 ---@return ag.Tensor?
 function Scope:try(name, shape, dtype)
+  check.type(name, 'try: name', 'string')
+  check.type(shape, 'try: shape', 'table')
   local w, whole = self.weights, self.prefix .. name
   local e = w.entries[whole]
   if not e then
@@ -342,6 +352,8 @@ end
 ---@param dtype? string as for `try`
 ---@return ag.Tensor
 function Scope:get(name, shape, dtype)
+  check.type(name, 'get: name', 'string')
+  check.type(shape, 'get: shape', 'table')
   local t = self:try(name, shape, dtype)
   if not t then fault('format', '%s: %s: missing', self.weights.path, self.prefix .. name) end
   return t
@@ -354,10 +366,14 @@ end
 ---@return string? err
 ---@return string? code 'format', 'memory'
 function M.build(fn)
+  check.type(fn, 'build', 'function')
   local ok, result = pcall(fn)
   if ok then return result end
   if getmetatable(result) == Missing then return nil, result.message, result.code end
   error(result, 0)
 end
+
+check.methods(Weights, 'set of weights')
+check.methods(Scope, 'scope')
 
 return M

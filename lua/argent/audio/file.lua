@@ -292,4 +292,6 @@ end
 --- Gives up: nothing stays behind. Does nothing after finish().
 function Writer:abort() discard(self.held) end
 
+check.methods(Writer, 'sound writer')
+
 return M

@@ -157,4 +157,6 @@ end
 --- Ends the stream; what was written cannot be taken back.
 function Sink:abort() self.finished = true end
 
+check.methods(Sink, 'sample sink')
+
 return M

@@ -132,4 +132,6 @@ function M.resample(samples, from, to)
   return out
 end
 
+check.methods(Resampler, 'resampler')
+
 return M

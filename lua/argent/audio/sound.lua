@@ -102,6 +102,7 @@ end
 ---@return string? err
 ---@return string? code
 function Sound:save(path, opts)
+  check.type(path, 'save: path', 'string')
   opts = check.options(opts, 'save', {'bits'})
   local ok, err, code = M.write(path, self.samples, {rate = self.rate, bits = opts.bits})
   return ok, err, code
@@ -110,5 +111,7 @@ end
 Sound.__tostring = function(s)
   return ('sound: %.2f s at %d Hz'):format(s:seconds(), s.rate)
 end
+
+check.methods(Sound, 'sound')
 
 return M

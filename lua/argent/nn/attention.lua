@@ -3,6 +3,7 @@
 -- models.
 
 local Linear = require 'argent.nn.linear'
+local check = require 'argent.check'
 local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
 
@@ -64,5 +65,7 @@ function Attention:probs(q, k_cache, at)
   ops.attention_probs(out, q, k_cache, at.pos, self.scale, self.window, at.slots)
   return out
 end
+
+check.methods(Attention, 'attention layer')
 
 return Attention

@@ -166,4 +166,6 @@ function Backbone:forward(session, x, opts)
   return out
 end
 
+check.methods(Backbone, 'backbone')
+
 return Backbone

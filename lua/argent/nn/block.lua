@@ -5,6 +5,7 @@
 local Attention = require 'argent.nn.attention'
 local Mlp = require 'argent.nn.mlp'
 local Norm = require 'argent.nn.norm'
+local check = require 'argent.check'
 
 local Block = {}
 Block.__index = Block
@@ -44,5 +45,7 @@ end
 
 --- What a tap sees of a layer, but for the residual stream.
 Block.TAPS = {'attn.q', 'attn.k', 'attn.v', 'attn.probs', 'attn.out', 'mlp.act', 'mlp.out'}
+
+check.methods(Block, 'block')
 
 return Block

@@ -2,6 +2,7 @@
 -- logits of the ids.
 
 local Linear = require 'argent.nn.linear'
+local check = require 'argent.check'
 local ops = require 'argent.ops'
 
 ---@class nn.Embedding
@@ -44,5 +45,7 @@ end
 function Embedding:head(dtype)
   return Linear.load(self.scope, self.count, self.width, dtype, 'none')
 end
+
+check.methods(Embedding, 'embedding')
 
 return Embedding

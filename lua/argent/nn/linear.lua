@@ -1,5 +1,6 @@
 -- A linear layer: y = W x + b.
 
+local check = require 'argent.check'
 local ops = require 'argent.ops'
 
 local Linear = {}
@@ -24,5 +25,7 @@ end
 function Linear:forward(out, x)
   ops.linear(out, x, self.weight, self.bias)
 end
+
+check.methods(Linear, 'linear layer')
 
 return Linear

@@ -2,6 +2,7 @@
 -- fc2(gelu(fc1 x)).
 
 local Linear = require 'argent.nn.linear'
+local check = require 'argent.check'
 local ops = require 'argent.ops'
 
 local Gated = {}
@@ -50,5 +51,8 @@ function M.load(scope, cfg, dtype)
     down = Linear.load(scope:scope('down_proj.'), D, I, dtype),
   }, Gated)
 end
+
+check.methods(Gated, 'MLP')
+check.methods(Plain, 'MLP')
 
 return M

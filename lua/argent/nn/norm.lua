@@ -1,6 +1,7 @@
 -- The norms of a residual stream. Each first takes in the branch that waits to be added, scaled
 -- where the model has LayerScale: x += scale * add; then out = norm(x).
 
+local check = require 'argent.check'
 local ops = require 'argent.ops'
 
 local M = {}
@@ -47,5 +48,8 @@ function M.load(scope, kind, n, eps)
   if kind ~= 'layer' then return setmetatable({weight = weight, eps = eps}, Rms) end
   return setmetatable({weight = weight, bias = scope:get('bias', {n}, 'f32'), eps = eps}, Layer)
 end
+
+check.methods(Rms, 'norm')
+check.methods(Layer, 'norm')
 
 return M

@@ -208,4 +208,6 @@ end
 -- For completion and documentation.
 Session.methods = methods
 
+check.methods(methods, 'session', function(v) return getmetatable(v) == meta end)
+
 return Session

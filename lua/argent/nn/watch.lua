@@ -84,4 +84,7 @@ function Watch:tap(pos, call)
   end
 end
 
+check.methods(Watch, 'watch')
+check.methods(Handle, 'watch handle')
+
 return Watch

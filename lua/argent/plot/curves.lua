@@ -118,7 +118,9 @@ end
 -- The curves among the arguments of plot.line.
 local function curves_of(values, x)
   local several, places, curves = parts(values), parts(x), {}
-  for i, v in ipairs(several or {values}) do
+  for i = 1, several and #several or 1 do
+    local v = values
+    if several then v = several[i] end
     local name = several and ('plot.line: values[%d]'):format(i) or 'plot.line: values'
     local host, shape, code = data.of(v, name, {1}, 1)
     if not host then return nil, shape, code end

@@ -100,4 +100,6 @@ function Image:save(path)
   return ok, err, code
 end
 
+check.methods(Image, 'image')
+
 return M

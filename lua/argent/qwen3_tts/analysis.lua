@@ -89,4 +89,6 @@ function M.lacks(tts)
   return tts.cfg.kind == 'base' and (no_speaker or no_codes) or nil
 end
 
+check.methods(Speaker, 'speaker encoder')
+
 return M

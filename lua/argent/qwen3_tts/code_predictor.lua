@@ -5,6 +5,7 @@
 local Backbone = require 'argent.nn.backbone'
 local Embedding = require 'argent.nn.embedding'
 local Linear = require 'argent.nn.linear'
+local check = require 'argent.check'
 local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
 
@@ -133,5 +134,7 @@ function CodePredictor:frame_embeddings(codec_embedding, codes)
   end
   return out
 end
+
+check.methods(CodePredictor, 'code predictor')
 
 return CodePredictor

@@ -137,6 +137,7 @@ end
 ---@return string? err
 ---@return string? code 'value'
 function CodecDecoder:check_codes(codes)
+  if not tensor.is(codes) then check.type(codes, 'codes', 'tensor') end
   local shape = codes.shape
   if codes.dtype ~= 'i32' or #shape ~= 2 or shape[2] ~= self.groups then
     return nil, ('codes: expected i32 [frames, %d], got %s [%s]'):format(self.groups, codes.dtype,
@@ -157,7 +158,8 @@ end
 ---scratch
 ---@return ag.CodecStream
 function CodecDecoder:stream(chunk)
-  return require('argent.qwen3_tts.codec_stream').new(self, chunk)
+  local stream = require('argent.qwen3_tts.codec_stream').new(self, chunk)
+  return stream
 end
 
 --- Decodes whole utterances.
@@ -168,7 +170,11 @@ end
 ---@return string? err
 ---@return string? code 'value'
 function CodecDecoder:decode(codes, opts)
-  if not tensor.is(codes) then codes = tensor.from(self.backend, codes, 'i32') end
+  opts = check.options(opts, 'decode', {'tap'})
+  if not tensor.is(codes) then
+    check.type(codes, 'decode: codes', 'table')
+    codes = tensor.from(self.backend, codes, 'i32')
+  end
   if #codes == 0 then return tensor.zeros(self.backend, {0}) end
   self.pooled = self.pooled or self:stream()
   local stream = self.pooled
@@ -191,5 +197,7 @@ function CodecDecoder:encode(samples, opts)
 end
 
 CodecDecoder.norm_eps = NORM_EPS
+
+check.methods(CodecDecoder, 'codec')
 
 return CodecDecoder

@@ -4,6 +4,7 @@
 -- then see all frames at once.
 
 local Backbone = require 'argent.nn.backbone'
+local check = require 'argent.check'
 local codebook = require 'argent.qwen3_tts.codebook'
 local layers = require 'argent.qwen3_tts.codec_layers'
 local ops = require 'argent.ops'
@@ -142,5 +143,7 @@ function CodecEncoder:encode(samples, opts)
   if code == 'value' then return recording.too_large 'encode' end
   return nil, err, code
 end
+
+check.methods(CodecEncoder, 'codec encoder')
 
 return CodecEncoder

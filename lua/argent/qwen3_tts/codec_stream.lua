@@ -92,6 +92,7 @@ end
 ---@return string? err
 ---@return string? code 'memory'
 function Stream:restore(saved)
+  check.type(check.type(saved, 'restore', 'table').states, 'restore: states', 'table')
   local ok, err, code = self.session:copy(saved.session)
   if not ok then return nil, err, code end
   for layer, state in pairs(self.states) do
@@ -225,6 +226,7 @@ end
 ---@return string? code 'value' for codes outside their tables, or when the sound is not finite;
 ---'interrupted'
 function Stream:push(codes, opts)
+  if not tensor.is(codes) then check.type(codes, 'push: codes', 'tensor') end
   opts = check.options(opts, 'push', {'tap'})
   local ok, err, code = self.decoder:check_codes(codes)
   if not ok then return nil, err, code end
@@ -246,5 +248,7 @@ function Stream:push(codes, opts)
   end
   return out
 end
+
+check.methods(Stream, 'codec stream')
 
 return Stream

@@ -139,4 +139,6 @@ function Feed:close()
   if self.speech then self.speech:close() end
 end
 
+check.methods(Feed, 'feed')
+
 return Feed

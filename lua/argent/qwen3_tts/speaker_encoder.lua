@@ -4,6 +4,7 @@
 -- whole recording, so it is taken in at once, and few tensors of its length are kept.
 
 local Linear = require 'argent.nn.linear'
+local check = require 'argent.check'
 local layers = require 'argent.qwen3_tts.codec_layers'
 local lib = require 'argent.ffi'
 local mel = require 'argent.audio.mel'
@@ -242,5 +243,7 @@ function SpeakerEncoder:embed(samples, opts)
   if opts and opts.tap then opts.tap('mel', spectrogram) end
   return self:vector(spectrogram, opts)
 end
+
+check.methods(SpeakerEncoder, 'speaker encoder')
 
 return SpeakerEncoder

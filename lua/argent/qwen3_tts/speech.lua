@@ -129,4 +129,6 @@ function Speech:close()
   self.lease()
 end
 
+check.methods(Speech, 'speech')
+
 return Speech

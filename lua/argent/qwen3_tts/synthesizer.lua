@@ -167,4 +167,6 @@ function Synthesizer.runaway_message(stats)
     .. 'or max_frames'):format(stats.frames, stats.seconds)
 end
 
+check.methods(Synthesizer, 'synthesizer')
+
 return Synthesizer

@@ -5,6 +5,7 @@
 local Backbone = require 'argent.nn.backbone'
 local Embedding = require 'argent.nn.embedding'
 local Linear = require 'argent.nn.linear'
+local check = require 'argent.check'
 local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
 
@@ -62,6 +63,7 @@ end
 ---@param ids integer[]
 ---@return ag.Tensor [#ids, D]
 function Talker:text_vectors(ids)
+  check.type(ids, 'text_vectors: ids', 'table')
   local be, n, Dt = self.backend, #ids, self.cfg.text_hidden_size
   local e, h = tensor.zeros(be, {n, Dt}), tensor.zeros(be, {n, Dt})
   self.text_embedding:forward(e, tensor.from(be, ids, 'i32'))
@@ -107,5 +109,7 @@ function Talker:prompt_rows(prompt, reference)
   end
   return x
 end
+
+check.methods(Talker, 'talker')
 
 return Talker

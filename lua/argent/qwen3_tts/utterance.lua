@@ -480,4 +480,6 @@ function Utterance:finish(how)
   self.row:leave()
 end
 
+check.methods(Utterance, 'utterance')
+
 return M

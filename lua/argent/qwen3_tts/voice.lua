@@ -245,4 +245,6 @@ function M.load(tts, path)
   return voice
 end
 
+check.methods(Voice, 'voice')
+
 return M

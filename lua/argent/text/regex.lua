@@ -102,4 +102,6 @@ function M.quote(s)
   return (s:gsub('%p', '\\%0'))
 end
 
+check.methods(Regex, 'regular expression')
+
 return M

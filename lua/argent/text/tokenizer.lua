@@ -263,4 +263,6 @@ function Tokenizer:id(content)
   return self.added[content]
 end
 
+check.methods(Tokenizer, 'tokenizer')
+
 return Tokenizer
