@@ -10,6 +10,7 @@ local libraries = require 'argent.doctor.libraries'
 local models = require 'argent.doctor.models'
 local ops = require 'argent.ops'
 local posix = require 'argent.posix'
+local status = require 'argent.status'
 
 local M = {
   --- What the libraries are and which of them are here, see argent.doctor.libraries.
@@ -127,6 +128,7 @@ local function check(name, want, be)
   local ok, got = pcall(cases.run, name, be)
   if not ok then
     if got == 'interrupted' then error(got, 0) end
+    if status.is_fault(got) and got.code == 'unsupported' then return {missing = got.message} end
     return {agrees = false, fault = tostring(got):match '^[^\n]*'}
   end
   local worst, agrees = compare(want, got)

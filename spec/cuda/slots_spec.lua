@@ -54,6 +54,14 @@ print(x:totable()[2][2])
     r = run {'encode', sound, '-m', model.model, '-o', '-'}
     assert.equal(0, r.code, r.err)
   end)
+
+  it('is told by the doctor, and is no fault', function()
+    local r = run {'doctor'}
+    assert.equal(0, r.code, r.err)
+    assert.matches('\n  without a kernel on the card: nearest\n', r.out)
+    assert.matches('\n  nearest +%a[%w]* +[^\n]* %-\n', r.out)
+    assert.matches('\n  all %d+ ops agree', r.out)
+  end)
 end)
 
 describe('the library of the card', function()

@@ -71,7 +71,7 @@ local function op_lines(add, r)
   end
   add('ops: loops used, and how far each kind is from plain C')
   row('', 'used', kinds)
-  local plain, faults = {}, {}
+  local plain, faults, lacking = {}, {}, {}
   for _, op in ipairs(r.ops) do
     local cells, right = {}, true
     for i, kind in ipairs(kinds) do
@@ -81,6 +81,7 @@ local function op_lines(add, r)
       if check.fault then
         faults[#faults + 1] = ('%s, %s: %s'):format(op.name, kind, check.fault)
       end
+      if kind == 'cuda' and check.missing then lacking[#lacking + 1] = op.name end
     end
     if op.fast or not right then
       row(op.name, op.chosen or '-', cells)
@@ -93,6 +94,9 @@ local function op_lines(add, r)
     if r.ops[1].variants[isa].missing then
       add('  %s: not checked, this CPU or build lacks it', isa)
     end
+  end
+  if lacking[1] then
+    wrapped(add, '  ', 'without a kernel on the card: ' .. table.concat(lacking, ', '))
   end
   for _, fault in ipairs(faults) do wrapped(add, '  ', fault) end
   if r.failures == 0 then
