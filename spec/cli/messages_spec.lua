@@ -56,6 +56,13 @@ describe('argent says what to do', function()
       .. '--instruct TEXT', say('design', '--voice', 'ryan'))
   end)
 
+  it("not to who gives a CustomVoice model no voice on purpose, by ''", function()
+    local r = command.run {say('custom', '--voice', '', '--max-frames', '2')}
+    assert.equal(0, r.code, r.err)
+    says(4, 'this is a Base model: it needs a voice to clone; give --ref-audio FILE, or --voice '
+      .. 'NAME.voice (made by argent clone)', say('base', '--voice', ''))
+  end)
+
   it('to who gives a number that cannot be', function()
     local hint = ' (see argent say --help)'
     local greedy = '; --greedy takes the most likely code at every step'

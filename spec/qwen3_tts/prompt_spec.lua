@@ -245,6 +245,13 @@ describe('voices and languages', function()
     assert.equal('this CustomVoice model needs a voice: aiden, dylan, eric, ono_anna, ryan, '
       .. 'serena, sohee, uncle_fu, vivian', refused('0.6b-custom-voice', {text = 'x0'}))
   end)
+
+  it("a CustomVoice model may speak with none of its voices, asked for by ''", function()
+    local p = assert(prompt.build(released('0.6b-custom-voice'), tok,
+      {text = 'x0 x1', voice = '', language = 'chinese'}))
+    assert.equal(ROLE .. 'pad+2154 pad+2156 pad+2055 pad+2157 bos+2148 x0+2148 x1+2148 eos+2148 '
+      .. 'pad+2149', show(p.rows))
+  end)
 end)
 
 describe('what a kind of model cannot do', function()

@@ -78,6 +78,12 @@ function M.text_options(p)
   p:option('-f --file', 'Read the text from a file (- for standard input).'):argname '<file>'
 end
 
+--- How a text is split before it is tokenized.
+function M.pattern_option(p)
+  p:option('--pattern', 'How text is split before merging; local_directory is what the official '
+    .. 'package does with a local directory.', 'native'):choices {'native', 'local_directory'}
+end
+
 --- Everything in a file, or in standard input for '-'.
 function M.read_input(path, limit)
   local name = path == '-' and 'standard input' or path

@@ -9,15 +9,16 @@ local M = {}
 local EACH_LIMIT = 2 ^ 26 -- bytes of all lines of --each
 
 local SPEECH = {
-  'voice', 'language', 'instruct', 'layout', 'split', 'special', 'seed', 'greedy', 'max_frames',
+  'voice', 'language', 'instruct', 'layout', 'split', 'special', 'pattern', 'max_frames',
+  'seed', 'greedy', 'talker_greedy', 'predictor_greedy',
   'temperature', 'top_k', 'top_p', 'repetition_penalty',
   'predictor_temperature', 'predictor_top_k', 'predictor_top_p',
 }
 
 --- Adds them to a parser.
 function M.options(p)
-  p:option('--voice', 'A named voice of a CustomVoice model (argent voices), or a voice file '
-    .. '(NAME.voice, made by argent clone) for a Base model.'):argname '<name>'
+  p:option('--voice', "A named voice of a CustomVoice model (argent voices; '' for none of them), "
+    .. 'or a voice file (NAME.voice, made by argent clone) for a Base model.'):argname '<name>'
   p:option('--ref-audio', 'A recording whose voice to clone (Base models).'):argname '<file>'
   p:option('--ref-text', 'What is said in it: the speech then goes on from it.'):argname '<text>'
   p:option('--language', 'Language of the text: a name of argent voices, or its ISO code: en, zh, '
@@ -29,9 +30,12 @@ function M.options(p)
   p:option('--split', 'auto: a long text in groups of sentences; off: in one prompt.', 'auto')
     :choices {'auto', 'off'}
   p:flag('--special', 'Recognise added tokens such as <|im_end|> in the text.')
+  common.pattern_option(p)
   common.integer_option(p, '--seed', 0, 2 ^ 53,
     'Seed of the draws, 0 to 2^53 (default: from the clock; it is printed).')
   p:flag('--greedy', 'Take the most likely code at every step.')
+  p:flag('--talker-greedy', 'Only for the first code of a frame.')
+  p:flag('--predictor-greedy', 'Only for the other codes of a frame.')
   common.number_option(p, '--temperature', 1e-3, 1e3,
     'Of the talker (default of all sampling options: the model\'s).',
     '--greedy takes the most likely code at every step')
@@ -74,7 +78,7 @@ end
 -- What of the voice that is asked for does not fit the model, in the words of the command; nil when
 -- it may. The library says the same in its own.
 local function misfit(tts, args)
-  local kind, voice = tts.cfg.kind, args.voice
+  local kind, voice = tts.cfg.kind, args.voice ~= '' and args.voice
   if voice and not voice:find '%.voice$' and not tts.cfg.talker.speakers[voice:lower()] then
     local name = paths.shown(voice)
     if file.format(voice) then
@@ -94,7 +98,7 @@ local function misfit(tts, args)
   elseif kind == 'voice_design' and voice and not voice:find '%.voice$' then
     return ('--voice %s: this is a VoiceDesign model: it has no named voices; describe one by '
       .. '--instruct TEXT'):format(paths.shown(voice))
-  elseif kind == 'voice_design' and not args.instruct and not args.ref_audio and not voice then
+  elseif kind == 'voice_design' and not (args.instruct or args.ref_audio or voice) then
     return "this is a VoiceDesign model: describe the voice by --instruct TEXT ('' for any voice)"
   end
 end

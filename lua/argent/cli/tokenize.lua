@@ -11,8 +11,7 @@ function M.parser(p)
   common.text_options(p)
   common.model_option(p)
   p:flag('--special', 'Recognise added tokens such as <|im_end|> in the text.')
-  p:option('--pattern', 'How text is split before merging; local_directory is what the official '
-    .. 'package does with a local directory.', 'native'):choices {'native', 'local_directory'}
+  common.pattern_option(p)
   p:epilog [[
 Examples:
   argent tokenize 'Hello, world!'

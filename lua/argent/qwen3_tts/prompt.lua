@@ -33,7 +33,7 @@ local M = {}
 ---@class argent.PromptOptions
 ---@field text string what to say, UTF-8; white space in front of it is dropped
 ---@field instruct string? how to say it; required by voice_design, where it may be ''
----@field voice string? a speaker of a custom_voice model, in any letter case
+---@field voice string? a speaker of a custom_voice model, in any letter case; '' for none
 ---@field language string? a name or an ISO 639-1 code (`en`), in any letter case; nil and 'auto'
 ---let the model decide
 ---@field layout 'whole'|'stream'|nil default 'stream' for base, else 'whole'
@@ -94,9 +94,9 @@ local function check_kind(cfg, opts)
   local this = 'this is a ' .. KIND_NAMES[cfg.kind] .. ' model: '
   if cfg.kind ~= 'base' and (opts.reference or opts.speaker_vector) then
     return nil, this .. 'it cannot clone a voice from a reference; use a Base model'
-  elseif cfg.kind == 'base' and opts.voice then
+  elseif cfg.kind == 'base' and (opts.voice or '') ~= '' then
     return nil, this .. 'it has no named voices; use a reference recording, or a CustomVoice model'
-  elseif cfg.kind == 'voice_design' and opts.voice then
+  elseif cfg.kind == 'voice_design' and (opts.voice or '') ~= '' then
     return nil, this .. 'it has no named voices; describe one with instruct'
   elseif cfg.kind == 'base' and opts.instruct and opts.instruct ~= '' then
     return nil, this .. 'it takes no instruct; use a CustomVoice or a VoiceDesign model'
@@ -117,6 +117,7 @@ local function speaker_of(cfg, opts)
   if not name then
     return nil, one_line('this CustomVoice model needs a voice: ' .. table.concat(known, ', '))
   end
+  if name == '' then return {} end -- a prompt without a row for the voice
   local voice = name:lower()
   local id = cfg.talker.speakers[voice]
   if not id then return nil, unknown('voice', name, known) end

@@ -8,11 +8,19 @@ local M = {}
 
 --- What may change while an utterance is spoken.
 M.IN_FLIGHT = {
-  'greedy', 'temperature', 'top_k', 'top_p', 'repetition_penalty',
+  'greedy', 'talker_greedy', 'predictor_greedy',
+  'temperature', 'top_k', 'top_p', 'repetition_penalty',
   'predictor_temperature', 'predictor_top_k', 'predictor_top_p',
 }
 
 M.OPTIONS = {'seed', 'stream', unpack(M.IN_FLIGHT)}
+
+-- Whether a stage takes the most likely id: as is said of it, else of both, else by the model.
+local function greedy(own, both, sampled)
+  if own == nil then own = both end
+  if own == nil then own = not sampled end
+  return own
+end
 
 --- Sampling parameters of both stages: the caller's, else those of generation_config.json.
 ---@param g table cfg.generation
@@ -31,8 +39,8 @@ function M.of(g, opts, seed, level)
   local p = {pick('predictor_temperature', g.subtalker_temperature, 1e-3, 1e3),
     pick('predictor_top_k', g.subtalker_top_k, 0, 2 ^ 20, true),
     pick('predictor_top_p', g.subtalker_top_p, 0, 1), 1}
-  if opts.greedy or not g.do_sample then t[1] = 0 end
-  if opts.greedy or not g.subtalker_dosample then p[1] = 0 end
+  if greedy(opts.talker_greedy, opts.greedy, g.do_sample) then t[1] = 0 end
+  if greedy(opts.predictor_greedy, opts.greedy, g.subtalker_dosample) then p[1] = 0 end
   local stream = check.int(opts.stream or 0, 'stream', 0, nil, level)
   return {seed = seed, stream = stream, talker = t, predictor = p}
 end

@@ -41,7 +41,7 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
 ---@class ag.Speech options of say, stream and frames
 ---@field text string what to say, UTF-8. White space in front of it is dropped; all else, white
 ---space at the end too, reaches the model as it is.
----@field voice string? a named voice (CustomVoice)
+---@field voice string? a named voice (CustomVoice); '' for none of them
 ---@field language string? a name or an ISO 639-1 code (`en`), default 'auto'
 ---@field instruct string? how to speak (CustomVoice 1.7B, VoiceDesign)
 ---@field layout string? 'whole' or 'stream'
@@ -54,7 +54,9 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
 ---@field special boolean? recognise added tokens such as <|im_end|> in the text
 ---@field seed integer? 0 .. 2^53; default: from the clock, see stats.seed
 ---@field stream integer? another stream of draws for the same seed (reference, 6.4: row)
----@field greedy boolean? argmax in both sampling stages
+---@field greedy boolean? argmax in both sampling stages; false: draw in both
+---@field talker_greedy boolean? argmax, or not, in the talker alone
+---@field predictor_greedy boolean? argmax, or not, in the code predictor alone
 ---@field max_frames integer? stop after so many frames (80 ms each); replaces the guard
 ---@field temperature number?
 ---@field top_k integer? 0 = off
