@@ -102,20 +102,16 @@ local function order(points, count)
   end
 end
 
---- The normal form NFC (canonical, not the compatibility form NFKC).
----@param text string valid UTF-8 (`fault` finds nothing), NUL bytes allowed
----@return string
-function M.nfc(text)
-  check.type(text, 'text', 'string')
-  if not text:find('[\128-\255]') then return text end
+-- The normal form of bytes first .. last of text.
+local function compose(text, first, last)
   -- No character decomposes into more than 1.5 code points a byte, but 2 is simple; one more takes
   -- the final NUL of reencode.
-  local size, room = #text, 2 * #text + 4
+  local room = 2 * (last - first + 1) + 4
   local bytes, points = ffi.cast('const uint8_t *', text), ffi.new('int32_t[?]', room + 1)
-  local at, count = 0, 0
-  while at < size do
-    local length = tonumber(lib.utf8proc_iterate(bytes + at, size - at, point))
-    if length <= 0 then error(('text is not valid UTF-8 at byte %d'):format(at + 1), 2) end
+  local at, count = first - 1, 0
+  while at < last do
+    local length = tonumber(lib.utf8proc_iterate(bytes + at, last - at, point))
+    if length <= 0 then error(('text is not valid UTF-8 at byte %d'):format(at + 1), 3) end
     at = at + length
     if point[0] < 0x80 then
       points[count], count = point[0], count + 1
@@ -130,6 +126,27 @@ function M.nfc(text)
   local length = tonumber(lib.utf8proc_reencode(points, count, COMPOSE + STABLE))
   assert(length >= 0, 'utf8proc: cannot encode what it decoded')
   return ffi.string(points, length)
+end
+
+-- U+11A7 is a vowel that composes with nothing. Its number is one below that of the first final
+-- consonant, and utf8proc takes it for a final consonant of no sound: it would vanish behind a
+-- syllable. So texts are composed up to it and behind it.
+local O_YAE = '\225\134\167'
+
+--- The normal form NFC (canonical, not the compatibility form NFKC).
+---@param text string valid UTF-8 (`fault` finds nothing), NUL bytes allowed
+---@return string
+function M.nfc(text)
+  check.type(text, 'text', 'string')
+  if not text:find '[\128-\255]' then return text end
+  local parts, first = {}, 1
+  while true do
+    local at = text:find(O_YAE, first, true)
+    parts[#parts + 1] = compose(text, first, at and at - 1 or #text)
+    if not at then return table.concat(parts) end
+    parts[#parts + 1] = O_YAE
+    first = at + #O_YAE
+  end
 end
 
 return M
