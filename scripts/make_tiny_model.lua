@@ -1,6 +1,6 @@
 -- Writes a tiny Qwen3-TTS model with random weights in the released layout: `argent run
--- scripts/make_tiny_model.lua DIR [SEED]`. It is untrained and makes noise; it is there so that a
--- fresh clone can run the whole path from text to sound without a download.
+-- scripts/make_tiny_model.lua DIR [SEED]`. It is untrained and makes noise; it is there to try the
+-- whole path from text to sound on a model of other sizes than the demo voice.
 
 local ag = require 'argent'
 local json = require 'argent.json'
