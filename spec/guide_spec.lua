@@ -146,9 +146,8 @@ describe('GUIDE.md', function()
   -- Documented for those who work on Argent.
   local INTERNAL = {}
   for name in ([[
-    check own dtype is new prime start load step advanced state pass frame frame_embeddings
-    pad_vector diagnose runaway_message attach catch has_drawn rows_of prefill set_guard sampling mark_seen
-    next_part next ready append forget_hooks prompt_rows rest from add tap check_codes
+    check own dtype is new prime start load step advanced state frame frame_embeddings pad_vector
+    diagnose runaway_message next ready append prompt_rows rest from add tap check_codes
     codec_encoder lacks of check_path look_later unusable
   ]]):gmatch '%S+' do INTERNAL[name] = true end
 
