@@ -42,9 +42,9 @@ function Speech.new(tts, u)
   return self
 end
 
---- Sets the codec to where the speech begins: anew, or, as in-context cloning goes on from a
---- recording, behind its frames, which pass unheard (reference, 5.7). A voice keeps the codec's
---- state.
+--- Sets the codec to where the speech begins: to its start, or, for in-context cloning, behind the
+--- frames of the recording, which pass through it unheard (REFERENCE.md, "What is decoded"). A voice
+--- keeps the codec's state.
 function Speech:prime(reference)
   local codec = self.codec
   local codes = reference and reference.codes

@@ -38,7 +38,9 @@ local CHANGES = {'voice', 'language', 'instruct', 'speaker', unpack(sampling.IN_
 local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 'hooks',
   unpack(sampling.OPTIONS)}
 
----@class ag.Speech options of say, stream and frames
+---Options of say, stream and frames. Those of sampling that are not given come from the model's
+---generation_config.json.
+---@class ag.Speech
 ---@field text string what to say, UTF-8. White space in front of it is dropped; all else, white
 ---space at the end too, reaches the model as it is.
 ---@field voice string? a named voice (CustomVoice); '' for none of them
@@ -53,7 +55,7 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
 ---@field hooks ag.Hooks? functions that see and may replace what frames are made of
 ---@field special boolean? recognise added tokens such as <|im_end|> in the text
 ---@field seed integer? 0 .. 2^53; default: from the clock, see stats.seed
----@field stream integer? another stream of draws for the same seed (reference, 6.4: row)
+---@field stream integer? another stream of draws for the same seed (REFERENCE.md, "Draws")
 ---@field greedy boolean? argmax in both sampling stages; false: draw in both
 ---@field talker_greedy boolean? argmax, or not, in the talker alone
 ---@field predictor_greedy boolean? argmax, or not, in the code predictor alone
@@ -64,8 +66,7 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
 ---@field repetition_penalty number? 1 = off
 ---@field predictor_temperature number?
 ---@field predictor_top_k integer?
----@field predictor_top_p number? Sampling options that are not given come from
----generation_config.json.
+---@field predictor_top_p number?
 
 -- What an utterance needs of a reference: a voice, or the parts of one. A voice keeps it, and with
 -- it the codec's state, for the utterances to come.
