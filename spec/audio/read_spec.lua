@@ -2,6 +2,7 @@
 -- are refused in one line.
 
 local ag = require 'argent'
+local compare = require 'support.compare'
 local st = require 'support.st'
 
 local be = assert(ag.backend('cpu', {threads = 1}))
@@ -103,6 +104,38 @@ describe('reading a sound', function()
           assert.is_true(math.abs(crossings - 220) <= 1, name .. crossings)
           assert.is_true(math.abs(math.sqrt(energy / 12000) - 0.4 / math.sqrt(2)) < 0.02, name)
         end
+      end
+    end
+  end)
+
+  it('gives as many samples as librosa does', function()
+    -- len(librosa.resample(x, orig_sr=rate, target_sr=24000)) of librosa 0.11.0 with soxr 1.1.0.
+    for rate, lengths in pairs {
+      [8000] = {{8000, 24000}, {8001, 24003}},
+      [11025] = {{441, 961}, {11024, 23998}, {11025, 24001}, {11026, 24003}, {44100, 96001}},
+      [16000] = {{16000, 24000}, {16001, 24002}},
+      [22050] = {{441, 481}, {22049, 23999}, {22050, 24001}, {22051, 24002}, {154350, 168001}},
+      [24000] = {{44100, 44100}},
+      [32000] = {{32000, 24000}, {44100, 33075}},
+      [44100] = {{1, 1}, {441, 241}, {4410, 2400}, {44099, 24000}, {44100, 24001},
+        {44101, 24001}, {88200, 48001}, {99999, 54422}, {132300, 72000}, {441000, 240001}},
+      [48000] = {{48000, 24000}, {48001, 24001}, {12345, 6173}},
+      [88200] = {{88200, 24001}, {88199, 24000}, {44100, 12001}},
+      [176400] = {{176400, 24001}, {441, 61}},
+      [192000] = {{192000, 24000}, {192001, 24001}},
+    } do
+      for _, case in ipairs(lengths) do
+        local n, want = unpack(case)
+        local x = {}
+        for i = 1, n do x[i] = 0.25 end
+        assert(ag.audio.write(file 'exact.wav', x, {rate = rate}))
+        local y = assert(ag.audio.read(file 'exact.wav', {backend = be}))
+        assert.equal(want, #y, ('%d samples at %d Hz'):format(n, rate))
+        -- Where librosa rounds up, silence; before it what soxr makes.
+        local exact = math.ceil(n * 24000 / rate)
+        if want > exact then assert.equal(0, y:narrow(1, want, 1):item()) end
+        local plain = assert(ag.audio.resample(ag.tensor(be, x), rate, 24000))
+        assert.is_true(compare.same_bits(plain, y:narrow(1, 1, exact):contiguous()))
       end
     end
   end)

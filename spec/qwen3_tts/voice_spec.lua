@@ -96,6 +96,17 @@ describe('a voice', function()
     assert(tts:say {text = 'Hi.', reference = mixed, max_frames = 3})
   end)
 
+  it('has as many frames as the official prompt, which librosa makes longer by a sample', function()
+    local x = {}
+    for i = 1, 60 * 44100 do x[i] = 0.3 * math.sin(i / 20) end
+    assert(ag.audio.write(dir .. '/minute.wav', x, {rate = 44100}))
+    for i = 2 * 44100 + 1, #x do x[i] = nil end
+    assert(ag.audio.write(dir .. '/two.wav', x, {rate = 44100}))
+    -- ceil(48001 / 1920), where exactly 2 s at 24 kHz are 25 frames.
+    assert.equal(26, #assert(tts:clone {audio = dir .. '/two.wav', text = TEXT}).codes)
+    assert(tts:clone {audio = dir .. '/minute.wav'})
+  end)
+
   it('is refused from more codes than any recording of a voice has', function()
     local vector, frame = {}, {}
     for i = 1, tts.cfg.talker.hidden_size do vector[i] = 0 end

@@ -123,7 +123,8 @@ local function read(path, backend, rate, seconds)
       promised, held)
   end
 
-  local r, err, code = resample.new(info.samplerate, rate == 0 and info.samplerate or rate)
+  rate = rate == 0 and info.samplerate or rate
+  local r, err, code = resample.new(info.samplerate, rate)
   if not r then return nil, err, code end
   local limit = math.floor(seconds * info.samplerate)
   local total
@@ -135,7 +136,7 @@ local function read(path, backend, rate, seconds)
     return fault(path, 'value', 'is cut off: its header promises %d samples, it holds %d',
       tonumber(info.frames), total)
   end
-  local ptr, n = r:finish()
+  local ptr, n = r:finish(resample.librosa_length(total, info.samplerate, rate))
   local samples = tensor.zeros(backend, {n})
   status.raise(lib.ag_tensor_write(samples, ptr, n * 4))
   return samples, {
@@ -144,7 +145,8 @@ local function read(path, backend, rate, seconds)
   }
 end
 
---- Reads a sound file (wav, flac, ogg, opus, mp3) as one channel, the mean of all, at a rate.
+--- Reads a sound file (wav, flac, ogg, opus, mp3) as one channel, the mean of all, at a rate, with
+--- as many samples as librosa gives (see argent.audio.resample).
 ---@param path string
 ---@param opts {backend: ag.Backend, rate: integer?, max_seconds: number?} rate: of the result,
 ---default 24000, or 0 for the file's own; max_seconds: a longer file is refused, default 600

@@ -96,12 +96,24 @@ function Resampler:push(ptr, n)
   end
 end
 
---- The end: all samples at the new rate, ceil(n * to / from) of them.
+--- How many samples librosa makes of n: it rounds the ratio of the rates first, and so ends a
+--- second at 44.1 kHz with a sample of silence, the 24,001st. The official prompt is of such
+--- recordings, and one sample can be one frame.
+---@param n integer
+---@param from integer Hz
+---@param to integer Hz
+---@return integer
+function M.librosa_length(n, from, to)
+  return math.ceil(n * (to / from))
+end
+
+--- The end: all samples at the new rate.
+---@param n? integer how many; what is not there is silence; default ceil(samples * to / from)
 ---@return ffi.cdata* float array
 ---@return integer n
-function Resampler:finish()
+function Resampler:finish(n)
   if self.raw and self.samples > 0 then process(self, nil, 0) end
-  local n = math.ceil(self.samples * self.to / self.from)
+  n = n or math.ceil(self.samples * self.to / self.from)
   local have = self.n
   if n > have then
     reserve(self, n - have)
@@ -115,10 +127,11 @@ end
 ---@param samples ag.Tensor f32 [n]
 ---@param from integer Hz
 ---@param to integer Hz
----@return ag.Tensor? f32 [ceil(n * to / from)]
+---@param length? integer of the result, silence at its end where needed; default ceil(n * to / from)
+---@return ag.Tensor? f32 [length]
 ---@return string? err
 ---@return string? code
-function M.resample(samples, from, to)
+function M.resample(samples, from, to, length)
   if not tensor.is(samples) or #samples.shape ~= 1 or samples.dtype ~= 'f32' then
     error('resample: samples: expected a tensor f32 [n]', 2)
   end
@@ -126,7 +139,7 @@ function M.resample(samples, from, to)
   if not r then return nil, err, code end
   local ptr, n = samples:host()
   r:push(ptr, n)
-  ptr, n = r:finish()
+  ptr, n = r:finish(length)
   local out = tensor.zeros(samples.backend, {n})
   status.raise(lib.ag_tensor_write(out, ptr, n * 4))
   return out

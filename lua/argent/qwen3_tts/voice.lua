@@ -85,7 +85,7 @@ local function check_recording(samples, rate, name)
   if n < SHORTEST * rate then
     return nil, ('%s: %.2f s are too short; a voice needs %g s, better 3 to 15'):format(name,
       n / rate, SHORTEST), 'value'
-  elseif n > LONGEST * rate then
+  elseif n > LONGEST * rate + 1 then -- a minute may end with a sample of silence, see read
     return nil, ('%s: %.0f s are too long; cut out 3 to 15 s of clear speech'):format(name,
       n / rate), 'value'
   elseif peak < SILENT then
