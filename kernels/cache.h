@@ -7,7 +7,7 @@
 #define ARGENT_KERNELS_CACHE_H
 
 #include "../runtime/ops.h"
-#include "both.h"
+#include "../runtime/both.h"
 
 #include <stdbool.h>
 

@@ -6,7 +6,7 @@
 #ifndef ARGENT_KERNELS_PHILOX_H
 #define ARGENT_KERNELS_PHILOX_H
 
-#include "both.h"
+#include "../runtime/both.h"
 
 #include <stdint.h>
 

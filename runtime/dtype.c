@@ -1,9 +1,9 @@
-/* dtype.c: the tables of dtype.def, and f16 in plain C (the fast paths convert in registers). */
+/* dtype.c: see dtype.h. */
 #include "argent.h"
 #include "dtype.h"
 
-#include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 static const struct {
     const char *name, *file_name, *host;
@@ -19,7 +19,7 @@ static const struct {
     const char *name;
     int dtype;
 } weights[AGI_WEIGHTS] = {
-#define AG_WEIGHT(NAME, name, dtype) [AGI_WEIGHT_##NAME] = {#name, dtype},
+#define AG_WEIGHT(NAME, name, dtype, ...) [AGI_WEIGHT_##NAME] = {#name, dtype},
 #include "dtype.def"
 };
 
@@ -52,29 +52,6 @@ int ag_dtype_float(int dtype) { return agi_dtype_valid(dtype) && dtypes[dtype].i
 const char *ag_weight_name(int kind)
 {
     return kind >= 0 && kind < AGI_WEIGHTS ? weights[kind].name : NULL;
-}
-
-float agi_f32_from_f16(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u,
-             mantissa = h & 0x3ffu;
-    if (exponent == 31) return agi_f32_from_bits(sign | 0x7f800000u | (mantissa << 13));
-    if (exponent) return agi_f32_from_bits(sign | ((exponent + 112) << 23) | (mantissa << 13));
-    float tiny = ldexpf((float)mantissa, -24); /* subnormal or zero: exact in f32 */
-    return sign ? -tiny : tiny;
-}
-
-uint16_t agi_f16_from_f32(float f)
-{
-    uint32_t u = agi_bits_from_f32(f), sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
-    if (a > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
-    if (a >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and above round to infinity */
-    if (a < 0x38800000u) { /* below 2^-14: a multiple of 2^-24, rounded to even by the FPU */
-        float scaled = ldexpf(agi_f32_from_bits(a), 24);
-        return (uint16_t)(sign | (uint32_t)lrintf(scaled));
-    }
-    uint32_t rounded = a + 0xfffu + ((a >> 13) & 1u);
-    return (uint16_t)(sign | ((rounded - 0x38000000u) >> 13));
 }
 
 /* Exponent bits all ones: infinite or NaN, whatever the dtype. The inner sums are 32 bits wide, as

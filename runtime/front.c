@@ -87,6 +87,13 @@ bool agi_opt(agi_front *f, const char *name, ag_tensor *t, int dtype)
     return !t || take(f, name, t, dtype, false, true);
 }
 
+agi_weight agi_weight_of(const ag_tensor *t, int64_t stride)
+{
+    return (agi_weight){.p = agi_tensor_data(t),
+                        .kind = (enum agi_weight_kind)agi_weight_kind_of(t->dtype),
+                        .stride = stride};
+}
+
 bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out)
 {
     if (!take(f, name, t, AG_F32, written, false) || !agi_ndim(f, name, t, 5)) return false;

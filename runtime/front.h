@@ -27,6 +27,9 @@ bool agi_in(agi_front *f, const char *name, ag_tensor *t, int dtype);
 bool agi_out(agi_front *f, const char *name, ag_tensor *t, int dtype);
 /* Like agi_in, but NULL is fine. */
 bool agi_opt(agi_front *f, const char *name, ag_tensor *t, int dtype);
+/* What kernels read of a tensor that agi_in has taken as AGI_WEIGHT; `stride` elements from row to
+ * row. */
+agi_weight agi_weight_of(const ag_tensor *t, int64_t stride);
 /* An attention cache: the kernel checks what is committed when it runs. written: the op appends
  * to it. */
 /* The slots of `rows` rows, of `count` that there are: i32 [rows], or NULL: row r is slot r. */

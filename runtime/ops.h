@@ -5,11 +5,21 @@
 #define ARGENT_OPS_H
 
 #include "argent.h"
+#include "dtype.h"
 
 typedef struct {
     char *p;
     int64_t rows, stride;
 } agi_rows;
+
+/* A matrix of weights: rows of numbers of a kind, `stride` of them from row to row. A kind that is
+ * quantised in blocks has the blocks' scales in a plane of their own; the others have none. */
+typedef struct {
+    const void *p;
+    const uint16_t *scale; /* f16; NULL: none */
+    enum agi_weight_kind kind;
+    int64_t stride;
+} agi_weight;
 
 /* ---- elementwise and movement ---- */
 typedef struct {
@@ -67,12 +77,13 @@ typedef struct {
 } agi_advance_args;
 
 /* ---- products ---- */
-/* See agi_dot in kernels/cpu/isa.h for the sum; w_dtype AG_F32 or AG_BF16. */
+/* out[r * out_stride + o] = bias[o] + sum over taps j < taps and c < k of x[r * x_stride + j * x_tap
+ * + c] * w[o * w.stride + j * k + c]. A linear layer has one tap; a convolution has K taps of C
+ * channels. bias may be NULL. */
 typedef struct {
     float *out, *x, *bias;
-    void *w;
-    int w_dtype;
-    int64_t rows, outs, k, out_stride, x_stride, w_stride, taps, x_tap;
+    agi_weight w;
+    int64_t rows, outs, k, out_stride, x_stride, taps, x_tap;
 } agi_linear_args;
 typedef agi_linear_args agi_conv1d_args;
 

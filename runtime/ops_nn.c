@@ -24,14 +24,12 @@ int ag_linear(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias)
     agi_linear_args a = {.out = f32(out),
                          .x = f32(x),
                          .bias = f32(opt_bias),
-                         .w = rw.p,
-                         .w_dtype = w->dtype,
+                         .w = agi_weight_of(w, rw.stride),
                          .rows = rx.rows,
                          .outs = outs,
                          .k = in,
                          .out_stride = ro.stride,
                          .x_stride = rx.stride,
-                         .w_stride = rw.stride,
                          .taps = 1};
     return agi_front_run(&f, &a, sizeof a, (double)rx.rows * (double)outs * (double)in);
 }
@@ -63,14 +61,12 @@ int ag_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias, i
     agi_conv1d_args a = {.out = f32(out),
                          .x = f32(x),
                          .bias = f32(opt_bias),
-                         .w = agi_tensor_data(w),
-                         .w_dtype = w->dtype,
+                         .w = agi_weight_of(w, taps * channels),
                          .rows = rows,
                          .outs = outs,
                          .k = channels,
                          .out_stride = ro.stride,
                          .x_stride = rx.stride * stride,
-                         .w_stride = taps * channels,
                          .taps = taps,
                          .x_tap = rx.stride * dilation};
     return agi_front_run(&f, &a, sizeof a, (double)rows * (double)outs * (double)(taps * channels));

@@ -4,6 +4,7 @@
  * the end, then comes the bias. A tile computes several outputs at once to use each load more often,
  * and changes no bit.
  */
+#include "../weight.h"
 #include "isa.h"
 
 enum {
@@ -15,40 +16,50 @@ enum {
 
 INLINE float v_sum(vf x) { return _mm_cvtss_f32(v_sum4(x, x, x, x)); }
 
-/* Weight row o, element i, in either type; `bf16` is a constant wherever this is inlined. */
-INLINE vf w_load(const void *w, int64_t i, int bf16)
+/* LANES weights from the i-th; `kind` is a constant wherever this is inlined. */
+INLINE vf w_load(const agi_weight *w, int64_t i, const enum agi_weight_kind kind)
 {
-    return bf16 ? v_load_bf16((const uint16_t *)w + i) : v_load((const float *)w + i);
+    const void *p = agi_weight_at(w, kind, i);
+    switch (kind) {
+    case AGI_WEIGHT_F32: return v_load(p);
+    case AGI_WEIGHT_BF16: return v_load_bf16(p);
+    }
+    return v_zero();
 }
 
-INLINE vf w_load_part(const void *w, int64_t i, int64_t n, int bf16)
+/* The first n of them, then zeros. */
+INLINE vf w_load_part(const agi_weight *w, int64_t i, int64_t n, const enum agi_weight_kind kind)
 {
-    return bf16 ? v_load_bf16_part((const uint16_t *)w + i, n)
-                : v_load_part((const float *)w + i, n);
+    const void *p = agi_weight_at(w, kind, i);
+    switch (kind) {
+    case AGI_WEIGHT_F32: return v_load_part(p, n);
+    case AGI_WEIGHT_BF16: return v_load_bf16_part(p, n);
+    }
+    return v_zero();
 }
 
-INLINE void w_prefetch(const void *w, int64_t i, int bf16)
+INLINE void w_prefetch(const agi_weight *w, int64_t i, const enum agi_weight_kind kind)
 {
-    _mm_prefetch((const char *)w + i * (bf16 ? 2 : 4), _MM_HINT_T0);
+    _mm_prefetch(agi_weight_at(w, kind, i), _MM_HINT_T0);
 }
 
 /* Rows r .. r + R - 1, outputs o .. o + O - 1; O is 1 or a multiple of 4. ahead asks memory for the
- * next O rows of weights. R, O, bf16, ahead are constants, so that acc lives in registers. */
-INLINE void tile(const agi_dot *d, int64_t r, int64_t o, const int R, const int O, const int bf16,
-                 const int ahead)
+ * next O rows of weights. R, O, kind, ahead are constants, so that acc lives in registers. */
+INLINE void tile(const agi_linear_args *d, int64_t r, int64_t o, const int R, const int O,
+                 const enum agi_weight_kind kind, const int ahead)
 {
     vf acc[6][8];
     for (int i = 0; i < R; i++)
         for (int j = 0; j < O; j++) acc[i][j] = v_zero();
-    const int64_t k = d->k, full = k / LANES * LANES, ws = d->w_stride, xs = d->x_stride;
+    const int64_t k = d->k, full = k / LANES * LANES, ws = d->w.stride, xs = d->x_stride;
     for (int64_t t = 0; t < d->taps; t++) {
         const float *x = d->x + r * xs + t * d->x_tap;
         const int64_t w = o * ws + t * k;
         for (int64_t c = 0; c < full; c += LANES) {
             vf wv[8];
-            for (int j = 0; j < O; j++) wv[j] = w_load(d->w, w + j * ws + c, bf16);
+            for (int j = 0; j < O; j++) wv[j] = w_load(&d->w, w + j * ws + c, kind);
             if (ahead)
-                for (int j = 0; j < O; j++) w_prefetch(d->w, w + (j + O) * ws + c, bf16);
+                for (int j = 0; j < O; j++) w_prefetch(&d->w, w + (j + O) * ws + c, kind);
             for (int i = 0; i < R; i++) {
                 vf xv = v_load(x + i * xs + c);
                 for (int j = 0; j < O; j++) acc[i][j] = v_fma(xv, wv[j], acc[i][j]);
@@ -57,7 +68,7 @@ INLINE void tile(const agi_dot *d, int64_t r, int64_t o, const int R, const int 
         if (full < k) {
             vf wv[8];
             for (int j = 0; j < O; j++)
-                wv[j] = w_load_part(d->w, w + j * ws + full, k - full, bf16);
+                wv[j] = w_load_part(&d->w, w + j * ws + full, k - full, kind);
             for (int i = 0; i < R; i++) {
                 vf xv = v_load_part(x + i * xs + full, k - full);
                 for (int j = 0; j < O; j++) acc[i][j] = v_fma(xv, wv[j], acc[i][j]);
@@ -80,17 +91,17 @@ INLINE void tile(const agi_dot *d, int64_t r, int64_t o, const int R, const int 
 }
 
 /* n <= 6 rows from r, O outputs from o. */
-INLINE void tile_rows(const agi_dot *d, int64_t r, int64_t n, int64_t o, const int O,
-                      const int bf16)
+INLINE void tile_rows(const agi_linear_args *d, int64_t r, int64_t n, int64_t o, const int O,
+                      const enum agi_weight_kind kind)
 {
     switch (n) {
-    case 1: tile(d, r, o, 1, O, bf16, 0); break;
-    case 2: tile(d, r, o, 2, O, bf16, 0); break;
+    case 1: tile(d, r, o, 1, O, kind, 0); break;
+    case 2: tile(d, r, o, 2, O, kind, 0); break;
 #if defined(__AVX512F__)
-    case 3: tile(d, r, o, 3, O, bf16, 0); break;
-    case 4: tile(d, r, o, 4, O, bf16, 0); break;
-    case 5: tile(d, r, o, 5, O, bf16, 0); break;
-    case 6: tile(d, r, o, 6, O, bf16, 0); break;
+    case 3: tile(d, r, o, 3, O, kind, 0); break;
+    case 4: tile(d, r, o, 4, O, kind, 0); break;
+    case 5: tile(d, r, o, 5, O, kind, 0); break;
+    case 6: tile(d, r, o, 6, O, kind, 0); break;
 #endif
     default: break;
     }
@@ -103,21 +114,23 @@ INLINE void tile_rows(const agi_dot *d, int64_t r, int64_t n, int64_t o, const i
  * begins anew in each page: eight abreast with the next eight asked for by hand (28 GB/s on two
  * Sapphire Rapids cores at k = 1024, 22 without).
  */
-INLINE void dot_row(const agi_dot *d, int64_t r, int64_t o0, int64_t o1, const int bf16)
+INLINE void dot_row(const agi_linear_args *d, int64_t r, int64_t o0, int64_t o1,
+                    const enum agi_weight_kind kind)
 {
     const int zen = __builtin_cpu_is("amd") != 0;
     int64_t o = o0;
     if (!zen)
-        for (; o + 8 <= o1; o += 8) tile(d, r, o, 1, 8, bf16, 1);
+        for (; o + 8 <= o1; o += 8) tile(d, r, o, 1, 8, kind, 1);
     else if (d->k > 1024)
-        for (; o + 8 <= o1; o += 8) tile(d, r, o, 1, 8, bf16, 0);
-    for (; o < o1; o++) tile(d, r, o, 1, 1, bf16, 0);
+        for (; o + 8 <= o1; o += 8) tile(d, r, o, 1, 8, kind, 0);
+    for (; o < o1; o++) tile(d, r, o, 1, 1, kind, 0);
 }
 
-INLINE void dot(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1, const int bf16)
+INLINE void dot(const agi_linear_args *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1,
+                const enum agi_weight_kind kind)
 {
     if (r1 - r0 == 1) {
-        dot_row(d, r0, o0, o1, bf16);
+        dot_row(d, r0, o0, o1, kind);
         return;
     }
     int64_t row_bytes = (d->x_stride > 0 ? d->x_stride : 1) * 4,
@@ -128,19 +141,19 @@ INLINE void dot(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1
         for (int64_t o = o0; o < o1; o += o + TILE_OUTS <= o1 ? TILE_OUTS : 1) {
             for (int64_t r = b; r < end; r += TILE_ROWS) {
                 const int64_t n = end - r < TILE_ROWS ? end - r : TILE_ROWS;
-                if (o + TILE_OUTS <= o1) tile_rows(d, r, n, o, TILE_OUTS, bf16);
-                else tile_rows(d, r, n, o, 1, bf16);
+                if (o + TILE_OUTS <= o1) tile_rows(d, r, n, o, TILE_OUTS, kind);
+                else tile_rows(d, r, n, o, 1, kind);
             }
         }
     }
 }
 
-static void dot_f32(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
+static void dot_f32(const agi_linear_args *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
 {
-    dot(d, r0, r1, o0, o1, 0);
+    dot(d, r0, r1, o0, o1, AGI_WEIGHT_F32);
 }
 
-static void dot_bf16(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
+static void dot_bf16(const agi_linear_args *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
 {
-    dot(d, r0, r1, o0, o1, 1);
+    dot(d, r0, r1, o0, o1, AGI_WEIGHT_BF16);
 }

@@ -10,26 +10,14 @@
 #ifndef ARGENT_KERNELS_CPU_ISA_H
 #define ARGENT_KERNELS_CPU_ISA_H
 
-#include <stdint.h>
+#include "../../runtime/ops.h"
 
-/* out[r * out_stride + o] = bias[o] + sum over taps j < taps and c < k of x[r * x_stride + j *
- * x_tap + c] * w[o * w_stride + j * k + c]. A linear layer has one tap; a convolution has K taps
- * of C channels. Strides in elements; bias may be NULL. */
-typedef struct {
-    float *out;
-    const float *x;
-    const void *w; /* f32 or bf16 */
-    const float *bias;
-    int64_t rows, outs, k;
-    int64_t out_stride, x_stride, w_stride;
-    int64_t taps, x_tap;
-} agi_dot;
+typedef void agi_dot_fn(const agi_linear_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1);
 
 typedef struct agi_isa {
     const char *name;
-    /* The outputs [o0, o1) of rows [r0, r1). */
-    void (*dot_f32)(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1);
-    void (*dot_bf16)(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1);
+    /* The outputs [o0, o1) of rows [r0, r1), by the weights' kind. */
+    agi_dot_fn *dot[AGI_WEIGHTS];
 
     /* out = x / sqrt(mean(x^2) + eps) * w; out may be x. */
     void (*rms_norm)(float *out, const float *x, const float *w, int64_t n, float eps);
@@ -61,21 +49,21 @@ typedef struct agi_isa {
 /* Defines the table of an instruction set from the static functions of its file, which are named
  * as the slots are. */
 #define AGI_ISA_TABLE(isa)                                                                         \
-    const agi_isa agi_isa_##isa = {.name = #isa,                                                   \
-                                   .dot_f32 = dot_f32,                                             \
-                                   .dot_bf16 = dot_bf16,                                           \
-                                   .rms_norm = rms_norm,                                           \
-                                   .layer_norm = layer_norm,                                       \
-                                   .scores = scores,                                               \
-                                   .softmax = softmax,                                             \
-                                   .mix = mix,                                                     \
-                                   .distances = distances,                                         \
-                                   .silu = silu,                                                   \
-                                   .silu_mul = silu_mul,                                           \
-                                   .gelu = gelu,                                                   \
-                                   .elu = elu,                                                     \
-                                   .snake = snake,                                                 \
-                                   .depthwise = depthwise}
+    const agi_isa agi_isa_##isa = {                                                                \
+        .name = #isa,                                                                              \
+        .dot = {[AGI_WEIGHT_F32] = dot_f32, [AGI_WEIGHT_BF16] = dot_bf16},                         \
+        .rms_norm = rms_norm,                                                                      \
+        .layer_norm = layer_norm,                                                                  \
+        .scores = scores,                                                                          \
+        .softmax = softmax,                                                                        \
+        .mix = mix,                                                                                \
+        .distances = distances,                                                                    \
+        .silu = silu,                                                                              \
+        .silu_mul = silu_mul,                                                                      \
+        .gelu = gelu,                                                                              \
+        .elu = elu,                                                                                \
+        .snake = snake,                                                                            \
+        .depthwise = depthwise}
 
 extern const agi_isa agi_isa_plain;
 #if defined(__x86_64__)

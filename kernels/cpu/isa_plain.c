@@ -6,39 +6,37 @@
  * Sums are f32 and go from the first element to the last.
  */
 #include "isa.h"
-#include "../../runtime/dtype.h"
+#include "../weight.h"
 
 #include <math.h>
 #include <stddef.h>
 
 /* ---- products ---- */
 
-static void dot_f32(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
+static void dot(const agi_linear_args *a, enum agi_weight_kind kind, int64_t r0, int64_t r1,
+                int64_t o0, int64_t o1)
 {
     for (int64_t r = r0; r < r1; r++)
         for (int64_t o = o0; o < o1; o++) {
             float sum = 0;
-            for (int64_t j = 0; j < d->taps; j++) {
-                const float *x = d->x + r * d->x_stride + j * d->x_tap;
-                const float *w = (const float *)d->w + o * d->w_stride + j * d->k;
-                for (int64_t c = 0; c < d->k; c++) sum += x[c] * w[c];
+            for (int64_t j = 0; j < a->taps; j++) {
+                const float *x = a->x + r * a->x_stride + j * a->x_tap;
+                const int64_t w = o * a->w.stride + j * a->k;
+                for (int64_t c = 0; c < a->k; c++)
+                    sum += x[c] * agi_weight_value(&a->w, kind, w + c);
             }
-            d->out[r * d->out_stride + o] = d->bias ? sum + d->bias[o] : sum;
+            a->out[r * a->out_stride + o] = a->bias ? sum + a->bias[o] : sum;
         }
 }
 
-static void dot_bf16(const agi_dot *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
+static void dot_f32(const agi_linear_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
 {
-    for (int64_t r = r0; r < r1; r++)
-        for (int64_t o = o0; o < o1; o++) {
-            float sum = 0;
-            for (int64_t j = 0; j < d->taps; j++) {
-                const float *x = d->x + r * d->x_stride + j * d->x_tap;
-                const uint16_t *w = (const uint16_t *)d->w + o * d->w_stride + j * d->k;
-                for (int64_t c = 0; c < d->k; c++) sum += x[c] * agi_f32_from_bf16(w[c]);
-            }
-            d->out[r * d->out_stride + o] = d->bias ? sum + d->bias[o] : sum;
-        }
+    dot(a, AGI_WEIGHT_F32, r0, r1, o0, o1);
+}
+
+static void dot_bf16(const agi_linear_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
+{
+    dot(a, AGI_WEIGHT_BF16, r0, r1, o0, o1);
 }
 
 static void depthwise(float *out, const float *x, int64_t x_stride, const float *w,

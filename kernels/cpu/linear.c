@@ -1,5 +1,5 @@
 /*
- * linear.c: the ops linear and conv1d: both are one agi_dot, whose outputs are dealt out to the
+ * linear.c: the ops linear and conv1d: both are one sum, whose outputs are dealt out to the
  * workers. The sums themselves are in the isa tables; no output is ever split, so the deal does not
  * change a bit.
  */
@@ -22,24 +22,11 @@ static bool split_outputs(const agi_linear_args *a, int workers)
 
 static int dot(const agi_linear_args *a, const agi_worker *w)
 {
-    agi_dot d = {.out = a->out,
-                 .x = a->x,
-                 .w = a->w,
-                 .bias = a->bias,
-                 .rows = a->rows,
-                 .outs = a->outs,
-                 .k = a->k,
-                 .out_stride = a->out_stride,
-                 .x_stride = a->x_stride,
-                 .w_stride = a->w_stride,
-                 .taps = a->taps,
-                 .x_tap = a->x_tap};
     int64_t r0 = 0, r1 = a->rows, o0 = 0, o1 = a->outs;
     if (split_outputs(a, w->count)) agi_share(w, a->outs, OUTS, &o0, &o1);
     else agi_share(w, a->rows, 1, &r0, &r1);
     if (r0 >= r1 || o0 >= o1) return AG_OK;
-    if (a->w_dtype == AG_F32) w->isa->dot_f32(&d, r0, r1, o0, o1);
-    else w->isa->dot_bf16(&d, r0, r1, o0, o1);
+    w->isa->dot[a->w.kind](a, r0, r1, o0, o1);
     return AG_OK;
 }
 

@@ -16,6 +16,7 @@
 #ifndef ARGENT_KERNELS_CUDA_DEVICE_H
 #define ARGENT_KERNELS_CUDA_DEVICE_H
 
+#include "../../runtime/half.h"
 #include "../../runtime/ops.h"
 #include "fused.h"
 
@@ -197,36 +198,10 @@ static inline int64_t blocks_of(int64_t n, int64_t per_block)
                      AGI_BLOCK_THREADS, &e);                                                       \
     }
 
-/* ---- numbers ---- */
-
-DEVICE float float_of(uint32_t u)
-{
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
-DEVICE uint32_t bits_of(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    return u;
-}
-
-DEVICE float from_bf16(uint16_t h) { return float_of((uint32_t)h << 16); }
-
-/* Round to nearest even; NaN stays NaN. */
-DEVICE uint16_t to_bf16(float f)
-{
-    uint32_t u = bits_of(f);
-    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)((u >> 16) | 0x40u);
-    return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
-}
-
 #ifndef __CUDACC__
 DEVICE uint32_t pack_bf16(float x, float y)
 {
-    return (uint32_t)to_bf16(x) | (uint32_t)to_bf16(y) << 16;
+    return (uint32_t)agi_bf16_from_f32(x) | (uint32_t)agi_bf16_from_f32(y) << 16;
 }
 #endif
 

@@ -36,7 +36,7 @@ int64_t agi_cuda_sample_scratch(const agi_sample_args *a);
 /* The most rows that one reading of the weights serves. */
 enum { AGI_PRODUCT_ROWS = 8, AGI_PRODUCT_PARTS = 3 };
 
-/* Several matrices of one dtype on the same rows x, with what comes before and after. */
+/* Several matrices of one kind on the same rows x, with what comes before and after. */
 typedef struct {
     int parts;
     agi_linear_args part[AGI_PRODUCT_PARTS]; /* x, rows, k, taps are those of part[0] */

@@ -26,29 +26,35 @@ typedef struct {
     bool vectors;      /* rows begin on 16 bytes and are whole vectors */
 } product_args;
 
-/* VECTOR weights; bf16 needs the first half alone. */
+/* VECTOR weights, in as many of these as their kind takes. */
 typedef struct {
     uint4 bits[2];
 } weights;
 
-DEVICE void load_weights(weights *w, const void *row, int at, bool bf16)
+DEVICE int quads_of(enum agi_weight_kind kind)
 {
-    if (bf16) {
-        w->bits[0] = load_constant((const uint16_t *)row + at);
-        return;
-    }
-    w->bits[0] = load_constant((const float *)row + at);
-    w->bits[1] = load_constant((const float *)row + at + 4);
+    return (int)agi_weight_bytes(kind, VECTOR) / (int)sizeof(uint4);
 }
 
-DEVICE void unpack(const weights *w, bool bf16, float f[VECTOR])
+DEVICE void load_weights(weights *w, const void *row, int at, enum agi_weight_kind kind)
+{
+    const char *from = (const char *)row + agi_weight_bytes(kind, at);
+    UNROLL for (int i = 0; i < quads_of(kind); i++) w->bits[i] =
+        load_constant(from + i * (int)sizeof(uint4));
+}
+
+DEVICE void unpack(const weights *w, enum agi_weight_kind kind, float f[VECTOR])
 {
     const uint32_t u[8] = {w->bits[0].x, w->bits[0].y, w->bits[0].z, w->bits[0].w,
                            w->bits[1].x, w->bits[1].y, w->bits[1].z, w->bits[1].w};
     UNROLL for (int i = 0; i < VECTOR; i++)
     {
-        if (bf16) f[i] = float_of(i & 1 ? u[i / 2] & 0xffff0000u : u[i / 2] << 16);
-        else f[i] = float_of(u[i]);
+        switch (kind) {
+        case AGI_WEIGHT_F32: f[i] = agi_f32_from_bits(u[i]); break;
+        case AGI_WEIGHT_BF16:
+            f[i] = agi_f32_from_bits(i & 1 ? u[i / 2] & 0xffff0000u : u[i / 2] << 16);
+            break;
+        }
     }
 }
 
@@ -62,7 +68,8 @@ typedef struct {
     const void *row[STREAMS];
 } job;
 
-DEVICE job job_of(const product_args *a, int64_t item, int slice, int lane, bool bf16, bool gated)
+DEVICE job job_of(const product_args *a, int64_t item, int slice, int lane,
+                  enum agi_weight_kind kind, bool gated)
 {
     const int wide = gated ? STREAMS / 2 : STREAMS;
     job j;
@@ -83,8 +90,7 @@ DEVICE job job_of(const product_args *a, int64_t item, int slice, int lane, bool
         const agi_linear_args *p = &a->p.part[gated ? s / wide : j.part];
         int64_t o = j.o + s % wide;
         if (o >= p->outs) o = p->outs - 1;
-        j.row[s] = bf16 ? (const void *)((const uint16_t *)p->w + o * p->w_stride)
-                        : (const void *)((const float *)p->w + o * p->w_stride);
+        j.row[s] = agi_weight_at(&p->w, kind, o * p->w.stride);
     }
     return j;
 }
@@ -103,7 +109,7 @@ DEVICE void load_norm(const product_args *a, int at, float f[VECTOR])
     if (!a->p.normed) return;
     const uint4 x = load_constant(a->p.norm_w + at), y = load_constant(a->p.norm_w + at + 4);
     const uint32_t u[VECTOR] = {x.x, x.y, x.z, x.w, y.x, y.y, y.z, y.w};
-    UNROLL for (int i = 0; i < VECTOR; i++) f[i] = float_of(u[i]);
+    UNROLL for (int i = 0; i < VECTOR; i++) f[i] = agi_f32_from_bits(u[i]);
 }
 
 DEVICE void norm_factors(const product_args *a, const job *j, int R, float scale[ROWS])
@@ -118,11 +124,11 @@ DEVICE void norm_factors(const product_args *a, const job *j, int R, float scale
 }
 
 /* What a lane adds to the sums, by vectors, of which `ahead` are on their way. */
-DEVICE void dot_vectors(const product_args *a, const job *j, int R, bool bf16,
+DEVICE void dot_vectors(const product_args *a, const job *j, int R, enum agi_weight_kind kind,
                         float sum[STREAMS][ROWS])
 {
     enum { MOST_AHEAD = 4 };
-    const int ahead = MOST_AHEAD / (bf16 ? 1 : 2) / (R > 2 ? 2 : 1);
+    const int ahead = MOST_AHEAD / quads_of(kind) / (R > 2 ? 2 : 1);
     const agi_linear_args *x = &a->p.part[0];
     const int count = (int)(x->k * x->taps / VECTOR), stride = AGI_WARP_LANES * a->slices;
     int v = j->slice * AGI_WARP_LANES + j->lane;
@@ -132,7 +138,7 @@ DEVICE void dot_vectors(const product_args *a, const job *j, int R, bool bf16,
     {
         const int at = (v + k * stride) * VECTOR;
         if (v + k * stride >= count) continue;
-        UNROLL for (int s = 0; s < STREAMS; s++) load_weights(&w[k][s], j->row[s], at, bf16);
+        UNROLL for (int s = 0; s < STREAMS; s++) load_weights(&w[k][s], j->row[s], at, kind);
         load_norm(a, at, norm[k]);
     }
     BEGIN();
@@ -157,8 +163,8 @@ DEVICE void dot_vectors(const product_args *a, const job *j, int R, bool bf16,
             UNROLL for (int s = 0; s < STREAMS; s++)
             {
                 float f[VECTOR];
-                unpack(&w[k][s], bf16, f);
-                if (next < count) load_weights(&w[k][s], j->row[s], next * VECTOR, bf16);
+                unpack(&w[k][s], kind, f);
+                if (next < count) load_weights(&w[k][s], j->row[s], next * VECTOR, kind);
                 UNROLL for (int e = 0; e < VECTOR; e++) UNROLL for (int i = 0; i < R; i++)
                     sum[s][i] = FMA(in[i][e], f[e], sum[s][i]);
             }
@@ -167,7 +173,7 @@ DEVICE void dot_vectors(const product_args *a, const job *j, int R, bool bf16,
 }
 
 /* The same sums in the same order by single loads, for sizes and addresses that have no vectors. */
-DEVICE void dot_scalars(const product_args *a, const job *j, int R, bool bf16,
+DEVICE void dot_scalars(const product_args *a, const job *j, int R, enum agi_weight_kind kind,
                         float sum[STREAMS][ROWS])
 {
     const agi_linear_args *x = &a->p.part[0];
@@ -178,8 +184,11 @@ DEVICE void dot_scalars(const product_args *a, const job *j, int R, bool bf16,
     for (int v = j->slice * AGI_WARP_LANES + j->lane; v * VECTOR < count; v += stride) {
         for (int e = v * VECTOR; e < (v + 1) * VECTOR && e < count; e++) {
             float w[STREAMS];
-            UNROLL for (int s = 0; s < STREAMS; s++) w[s] =
-                bf16 ? from_bf16(((const uint16_t *)j->row[s])[e]) : ((const float *)j->row[s])[e];
+            UNROLL for (int s = 0; s < STREAMS; s++)
+            {
+                const agi_weight row = {j->row[s], NULL, kind, 0};
+                w[s] = agi_weight_value(&row, kind, e);
+            }
             UNROLL for (int i = 0; i < R; i++)
             {
                 if (i >= j->n) continue;
@@ -222,20 +231,20 @@ DEVICE void write_normed(const product_args *a, int64_t r0, int n, int lane)
     }
 }
 
-/* R, the most rows of a group, is known to the compiler, as bf16 and gated are. */
-DEVICE void product_block(const product_args *a, int R, bool bf16, bool gated)
+/* R, the most rows of a group, is known to the compiler, as kind and gated are. */
+DEVICE void product_block(const product_args *a, int R, enum agi_weight_kind kind, bool gated)
 {
     SHARED(float, shared, WARPS *STREAMS *ROWS);
     const int lane = threadIdx.x % AGI_WARP_LANES, warp = threadIdx.x / AGI_WARP_LANES;
     const int64_t across = (a->items + a->per_block - 1) / a->per_block;
     const int64_t group = blockIdx.x / across, block = blockIdx.x - group * across;
-    job j = job_of(a, block * a->per_block + warp / a->slices, warp % a->slices, lane, bf16, gated);
+    job j = job_of(a, block * a->per_block + warp / a->slices, warp % a->slices, lane, kind, gated);
     j.r0 = group * R;
     j.n = a->p.part[0].rows - j.r0 < R ? (int)(a->p.part[0].rows - j.r0) : R;
     float sum[STREAMS][ROWS];
     UNROLL for (int s = 0; s < STREAMS; s++) UNROLL for (int i = 0; i < R; i++) sum[s][i] = 0;
-    if (a->vectors) dot_vectors(a, &j, R, bf16, sum);
-    else dot_scalars(a, &j, R, bf16, sum);
+    if (a->vectors) dot_vectors(a, &j, R, kind, sum);
+    else dot_scalars(a, &j, R, kind, sum);
     /* Lane i has row i of every stream. */
     float mine[STREAMS] = {0};
     UNROLL for (int i = 0; i < R; i++)
@@ -265,15 +274,17 @@ DEVICE void product_block(const product_args *a, int R, bool bf16, bool gated)
     if (a->p.normed && block == 0) write_normed(a, j.r0, j.n, lane);
 }
 
-#define PRODUCT(R, blocks)                                                                         \
-    KERNEL(product_f32_##R, product_args, THREADS, blocks) { product_block(a, R, false, false); }  \
-    KERNEL(product_bf16_##R, product_args, THREADS, blocks) { product_block(a, R, true, false); }  \
-    KERNEL(gated_f32_##R, product_args, THREADS, blocks) { product_block(a, R, false, true); }     \
-    KERNEL(gated_bf16_##R, product_args, THREADS, blocks) { product_block(a, R, true, true); }
-PRODUCT(1, 3)
-PRODUCT(2, 2)
-PRODUCT(4, 2)
-PRODUCT(8, 2)
+#define PRODUCT(name, kind, R, blocks)                                                             \
+    KERNEL(product_##name##_##R, product_args, THREADS, blocks)                                    \
+    {                                                                                              \
+        product_block(a, R, kind, false);                                                          \
+    }                                                                                              \
+    KERNEL(gated_##name##_##R, product_args, THREADS, blocks) { product_block(a, R, kind, true); }
+#define PRODUCTS(name, kind)                                                                       \
+    PRODUCT(name, kind, 1, 3)                                                                      \
+    PRODUCT(name, kind, 2, 2) PRODUCT(name, kind, 4, 2) PRODUCT(name, kind, 8, 2)
+PRODUCTS(f32, AGI_WEIGHT_F32)
+PRODUCTS(bf16, AGI_WEIGHT_BF16)
 
 /* Warps to an output, so that each lane has few vectors: by the width alone, as the order of the
  * sum depends on it. */
@@ -306,18 +317,17 @@ LAUNCHER(product)
         a.items += blocks_of(p->part[i].outs, p->gated ? STREAMS / 2 : STREAMS);
     const int64_t blocks = blocks_of(a.items, a.per_block) * blocks_of(x->rows, R);
     if (blocks == 0) return 0;
-#define GO(R)                                                                                      \
-    if (R >= x->rows || R == ROWS) {                                                               \
-        if (p->gated)                                                                              \
-            return x->w_dtype == AG_F32 ? START(l, gated_f32_##R, blocks, 1, THREADS, &a)          \
-                                        : START(l, gated_bf16_##R, blocks, 1, THREADS, &a);        \
-        return x->w_dtype == AG_F32 ? START(l, product_f32_##R, blocks, 1, THREADS, &a)            \
-                                    : START(l, product_bf16_##R, blocks, 1, THREADS, &a);          \
+#define GO(name, R)                                                                                \
+    if (R >= x->rows || R == ROWS)                                                                 \
+        return p->gated ? START(l, gated_##name##_##R, blocks, 1, THREADS, &a)                     \
+                        : START(l, product_##name##_##R, blocks, 1, THREADS, &a);
+#define KIND(name, kind)                                                                           \
+    case kind: GO(name, 1) GO(name, 2) GO(name, 4) GO(name, 8)
+    switch (x->w.kind) {
+        KIND(f32, AGI_WEIGHT_F32)
+        KIND(bf16, AGI_WEIGHT_BF16)
     }
-    GO(1)
-    GO(2)
-    GO(4)
-    GO(8)
+#undef KIND
 #undef GO
     return 0;
 }

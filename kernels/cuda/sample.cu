@@ -48,7 +48,7 @@ DEVICE bool read_settings(settings *s, const agi_sample_args *a, int64_t row, ag
                           p[2] >= 0 && p[2] <= 1, p[3] > 0 && is_finite(p[3])};
     for (int i = 0; i < 4; i++)
         if (!fine[i]) {
-            refuse(a, row, f, AGI_FAULT_SETTING, i, (int64_t)bits_of(p[i]));
+            refuse(a, row, f, AGI_FAULT_SETTING, i, (int64_t)agi_bits_from_f32(p[i]));
             return false;
         }
     s->temperature = p[0];
@@ -72,7 +72,7 @@ DEVICE float adjusted(const agi_sample_args *a, int64_t r, float penalty, float 
 /* An unsigned number that orders like the float. */
 DEVICE uint32_t ordered(float f)
 {
-    uint32_t u = bits_of(f);
+    uint32_t u = agi_bits_from_f32(f);
     return u & 0x80000000u ? ~u : u | 0x80000000u;
 }
 
@@ -191,7 +191,7 @@ DEVICE float kth_largest(const share *b, const float *l, int64_t k, int *bins)
         k = rest;
         __syncthreads();
     }
-    return float_of(known & 0x80000000u ? known & 0x7fffffffu : ~known);
+    return agi_f32_from_bits(known & 0x80000000u ? known & 0x7fffffffu : ~known);
 }
 
 /* Removes the least likely ids whose probabilities p add up to at most 1 - top_p; of equal ones the
@@ -233,7 +233,7 @@ DEVICE void keep_top_p(const share *b, float *l, float *p, float max, float top_
     mine = 0;
     for (int64_t i = b->first; i < b->end; i++) mine += ordered(l[i]) == known;
     const double rank = block_before(b, mine, &here);
-    const float value = float_of(known & 0x80000000u ? known & 0x7fffffffu : ~known);
+    const float value = agi_f32_from_bits(known & 0x80000000u ? known & 0x7fffffffu : ~known);
     const double each = (double)expf(value - max), stay = known == most ? 1 : 0;
     double gone = 0, sum = base, at = rank;
     while (gone < here - stay && (sum += each) <= limit) gone += 1;

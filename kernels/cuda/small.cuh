@@ -25,42 +25,18 @@ DEVICE void angles_item(const agi_rope_angles_args *a, int64_t i, agi_fault *f)
 
 /* ---- copy, fill: any strides, conversions between the dtypes (round to nearest even) ---- */
 
-DEVICE float from_f16(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = h >> 10 & 31u, mantissa = h & 0x3ffu;
-    if (exponent == 31) return float_of(sign | 0x7f800000u | mantissa << 13);
-    if (exponent) return float_of(sign | (exponent + 112) << 23 | mantissa << 13);
-    float tiny = (float)mantissa * 5.9604644775390625e-8f; /* 2^-24, exact */
-    return float_of(sign | bits_of(tiny));
-}
-
-DEVICE uint16_t f16_of(float f)
-{
-    uint32_t u = bits_of(f), sign = u >> 16 & 0x8000u, x = u & 0x7fffffffu;
-    if (x > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (x >> 13 & 0x3ffu));
-    if (x >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and up round to infinity */
-    if (x < 0x38800000u) {                                   /* subnormal: units of 2^-24 */
-        if (x < 0x33000000u) return (uint16_t)sign;
-        uint32_t m = (x & 0x7fffffu) | 0x800000u, shift = 126 - (x >> 23);
-        uint32_t half = 1u << (shift - 1), rest = m & ((1u << shift) - 1), q = m >> shift;
-        q += rest > half || (rest == half && (q & 1u));
-        return (uint16_t)(sign | q);
-    }
-    x += 0xfffu + (x >> 13 & 1u);
-    return (uint16_t)(sign | ((x - 0x38000000u) >> 13));
-}
-
 DEVICE float load_as(const char *p, int dtype, int64_t at)
 {
     if (dtype == AG_F32) return ((const float *)(const void *)p)[at];
     uint16_t h = ((const uint16_t *)(const void *)p)[at];
-    return dtype == AG_BF16 ? from_bf16(h) : from_f16(h);
+    return dtype == AG_BF16 ? agi_f32_from_bf16(h) : agi_f32_from_f16(h);
 }
 
 DEVICE void store_as(char *p, int dtype, int64_t at, float v)
 {
     if (dtype == AG_F32) ((float *)(void *)p)[at] = v;
-    else ((uint16_t *)(void *)p)[at] = dtype == AG_BF16 ? to_bf16(v) : f16_of(v);
+    else
+        ((uint16_t *)(void *)p)[at] = dtype == AG_BF16 ? agi_bf16_from_f32(v) : agi_f16_from_f32(v);
 }
 
 DEVICE void copy_item(const agi_copy_args *a, int64_t i, agi_fault *f)
@@ -137,8 +113,9 @@ DEVICE void embedding_item(const agi_embedding_args *a, int64_t i, agi_fault *f)
     for (int64_t g = 0; known && g < a->groups; g++) {
         int64_t at =
             g * a->group_stride + a->ids[r * a->ids_row + g * a->ids_group] * a->table_stride + c;
-        sum += a->table_dtype == AG_F32 ? ((const float *)(const void *)a->table)[at]
-                                        : from_bf16(((const uint16_t *)(const void *)a->table)[at]);
+        sum += a->table_dtype == AG_F32
+                   ? ((const float *)(const void *)a->table)[at]
+                   : agi_f32_from_bf16(((const uint16_t *)(const void *)a->table)[at]);
     }
     *out = a->accumulate ? *out + sum : sum;
 }

@@ -50,7 +50,7 @@ DEVICE const float *input_row(const agi_linear_args *a, int64_t r, int64_t tap, 
 DEVICE int64_t weight_row(const agi_linear_args *a, int64_t o, int64_t tap, int64_t c)
 {
     if (o >= a->outs) o = a->outs - 1;
-    return o * a->w_stride + tap * a->k + c;
+    return o * a->w.stride + tap * a->k + c;
 }
 
 /* The sums of the warps of a tile, in their order, and the bias; all threads of the block. */
@@ -75,7 +75,8 @@ DEVICE void add_up(const tile_args *a, const float *part)
 DEVICE void split(float x, float y, uint32_t *high, uint32_t *low)
 {
     *high = pack_bf16(x, y);
-    *low = pack_bf16(x - float_of(*high << 16), y - float_of(*high & 0xffff0000u));
+    *low =
+        pack_bf16(x - agi_f32_from_bits(*high << 16), y - agi_f32_from_bits(*high & 0xffff0000u));
 }
 
 /* Lane 4g + t reads channels 8t .. 8t + 7 of a step, of rows g, g + 8, g + 16, g + 24 and of
@@ -99,8 +100,9 @@ KERNEL(tile_bf16, tile_args, AGI_BLOCK_THREADS, 1)
         uint4 w[N];
         float x[M][2][8];
         UNROLL for (int n = 0; n < N; n++) w[n] =
-            inside ? load_constant((const uint16_t *)p->w + weight_row(p, j.o0 + 8 * n + g, tap, c))
-                   : none;
+            inside
+                ? load_constant((const uint16_t *)p->w.p + weight_row(p, j.o0 + 8 * n + g, tap, c))
+                : none;
         UNROLL for (int m = 0; m < M; m++) UNROLL for (int h = 0; h < 2; h++)
         {
             UNROLL for (int i = 0; i < 8; i++) x[m][h][i] = 0;
@@ -147,15 +149,15 @@ KERNEL(tile_f32, tile_args, AGI_BLOCK_THREADS, 1)
         const float *w[N];
         UNROLL for (int m = 0; m < M; m++) x[m] = input_row(p, j.r0 + 8 * m + g, tap, 0);
         UNROLL for (int n = 0; n < N; n++) w[n] =
-            (const float *)p->w + weight_row(p, j.o0 + 4 * n + t, tap, 0);
+            (const float *)p->w.p + weight_row(p, j.o0 + 4 * n + t, tap, 0);
         for (int64_t c = c0; c < end; c += 4) {
             float4 u[M], v[N];
             UNROLL for (int m = 0; m < M; m++) u[m] = *(const float4 *)(const void *)(x[m] + c);
             UNROLL for (int n = 0; n < N; n++)
             {
                 const uint4 bits = load_constant(w[n] + c);
-                v[n].x = float_of(bits.x), v[n].y = float_of(bits.y);
-                v[n].z = float_of(bits.z), v[n].w = float_of(bits.w);
+                v[n].x = agi_f32_from_bits(bits.x), v[n].y = agi_f32_from_bits(bits.y);
+                v[n].z = agi_f32_from_bits(bits.z), v[n].w = agi_f32_from_bits(bits.w);
             }
             UNROLL for (int m = 0; m < M; m++) UNROLL for (int n = 0; n < N; n++)
             {
@@ -187,6 +189,9 @@ LAUNCHER(tile)
     a.across = blocks_of(a.of.outs, TILE);
     const int64_t down = blocks_of(a.of.rows, TILE * (WARPS / a.slices));
     if (a.across * down == 0) return 0;
-    return a.of.w_dtype == AG_F32 ? START(l, tile_f32, a.across * down, 1, AGI_BLOCK_THREADS, &a)
-                                  : START(l, tile_bf16, a.across * down, 1, AGI_BLOCK_THREADS, &a);
+    switch (a.of.w.kind) {
+    case AGI_WEIGHT_F32: return START(l, tile_f32, a.across * down, 1, AGI_BLOCK_THREADS, &a);
+    case AGI_WEIGHT_BF16: return START(l, tile_bf16, a.across * down, 1, AGI_BLOCK_THREADS, &a);
+    }
+    return 0;
 }

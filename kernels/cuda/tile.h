@@ -2,6 +2,7 @@
 #ifndef ARGENT_KERNELS_CUDA_TILE_H
 #define ARGENT_KERNELS_CUDA_TILE_H
 
+#include "../weight.h"
 #include "device.h"
 
 enum { AGI_TILE_OUTS = 16 };
@@ -14,7 +15,7 @@ static inline bool agi_tile_input_fits(const agi_linear_args *a)
 
 static inline bool agi_tile_weights_fit(const agi_linear_args *a)
 {
-    return (uintptr_t)a->w % 16 == 0 && a->w_stride % (a->w_dtype == AG_F32 ? 4 : 8) == 0;
+    return (uintptr_t)a->w.p % 16 == 0 && agi_weight_bytes(a->w.kind, a->w.stride) % 16 == 0;
 }
 
 /* Whether the product has enough rows and outputs for tiles, and tensors that they can read. */

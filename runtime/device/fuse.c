@@ -95,7 +95,7 @@ static bool few_rows(const agi_entry *e)
 static bool same_input(const agi_linear_args *a, const agi_linear_args *b)
 {
     return a->x == b->x && a->x_stride == b->x_stride && a->rows == b->rows && a->k == b->k &&
-           a->w_dtype == b->w_dtype;
+           a->w.kind == b->w.kind;
 }
 
 static void join(fuser *f, int i)
@@ -206,7 +206,7 @@ static int emit_product(fuser *f, int i)
         for (int j = next_of(f, i, i); j >= 0 && !p.parts; j = next_of(f, i, j)) {
             const agi_linear_args *first = f->e[j].args;
             if (!few_rows(&f->e[j]) || first->x != input.x) continue;
-            input.w_dtype = first->w_dtype;
+            input.w.kind = first->w.kind;
             gather_parts(f, i, &p, &input);
             break;
         }
