@@ -32,7 +32,8 @@ function M.of(g, opts, seed, level)
   local function pick(name, default, lo, hi, int)
     local v = opts[name]
     if v == nil then return default end
-    return (int and check.int or check.number)(v, name, lo, hi, level + 1)
+    v = (int and check.int or check.number)(v, name, lo, hi, level + 1)
+    return v -- no tail call, which would take this function's level away
   end
   local t = {pick('temperature', g.temperature, 1e-3, 1e3), pick('top_k', g.top_k, 0, 2 ^ 20, true),
     pick('top_p', g.top_p, 0, 1), pick('repetition_penalty', g.repetition_penalty, 1e-3, 1e3)}

@@ -8,7 +8,10 @@ local Voice = require 'argent.qwen3_tts.voice'
 local check = require 'argent.check'
 local languages = require 'argent.qwen3_tts.languages'
 local status = require 'argent.status'
+local together = require 'argent.qwen3_tts.together'
 local utterance = require 'argent.qwen3_tts.utterance'
+
+local LIST_OPTIONS = {'rows', unpack(utterance.OPTIONS)}
 
 ---@class ag.Synthesizer
 ---@field model_type string see argent.models
@@ -134,18 +137,9 @@ function Synthesizer:voice(from)
   return voice, err, code
 end
 
---- Speaks a text. Speech that never ends is a fault, 'runaway': the sound so far is then the fourth
---- value.
----@param opts ag.Speech
----@return ag.Sound? sound
----@return string? err
----@return string? code
----@return ag.Sound? partial
-function Synthesizer:say(opts)
-  local u, err, code = begin(self, opts, 'say')
-  if not u then return nil, err, code end
-  local speech
-  speech, err, code = Speech.new(self, u)
+-- The sound of an utterance, spoken to its end.
+local function finish(self, u)
+  local speech, err, code = Speech.new(self, u)
   if not speech then return nil, err, code end
   local ok, samples = pcall(speech.rest, speech)
   if not ok then
@@ -159,6 +153,31 @@ function Synthesizer:say(opts)
     return nil, self.runaway_message(sound.stats), 'runaway', sound
   end
   return sound
+end
+
+--- Speaks a text. Speech that never ends is a fault, 'runaway': the sound so far is then the fourth
+--- value.
+---
+--- Given a list of texts, it speaks them side by side and returns their sounds. Any other option may
+--- then be a list too, an entry for each text, or one for all; `rows` says how many are spoken at
+--- once (default 8). One seed for all gives text i the stream i - 1, so alone it is spoken by
+--- {seed = seed, stream = i - 1}. The first fault ends it all and names its text; but of speech that
+--- never ends the others' sounds are there too, in the fourth value.
+---@param opts ag.Speech
+---@return ag.Sound|ag.Sound[]|nil sound
+---@return string? err
+---@return string? code
+---@return ag.Sound|ag.Sound[]|nil partial
+function Synthesizer:say(opts)
+  if type(opts) == 'table' and type(opts.text) == 'table' then
+    check.options(opts, 'say', LIST_OPTIONS)
+    local sounds, err, code, partial = together.say(self, opts, finish)
+    return sounds, err, code, partial
+  end
+  local u, err, code = begin(self, opts, 'say')
+  if not u then return nil, err, code end
+  local sound, fault, kind, partial = finish(self, u)
+  return sound, fault, kind, partial
 end
 
 --- What to tell a person about speech that did not end.
