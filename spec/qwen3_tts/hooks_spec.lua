@@ -212,6 +212,25 @@ for _, model in ipairs(golden.models()) do
       assert.same(plain, frames(assert(tts:frames(options()))))
     end)
 
+    it('that speaks with itself is stopped with an error that says so', function()
+      local o = options()
+      o.hooks = {logits = function() return assert(tts:say(o)) and nil end}
+      local ok, err = pcall(function()
+        local sound = tts:say(o)
+        return sound
+      end)
+      assert.is_false(ok)
+      assert.matches('hooks_spec.lua:%d+: say: 32 utterances inside each other: a hook speaks with '
+        .. 'hooks that speak again; give the inner call other hooks', err)
+      -- Speech inside a hook is all right, and what follows is as ever.
+      local inner
+      o.hooks = {logits = function(u)
+        if u.index == 1 then inner = assert(tts:say(options())) end
+      end}
+      local outer = assert(tts:say(o))
+      assert.is_true(compare.same_bits(inner.samples, outer.samples))
+    end)
+
     it('is refused when it is unknown, no function, or returns nonsense', function()
       local function try(hooks)
         return function() frames(assert(tts:frames(options {hooks = hooks}))) end

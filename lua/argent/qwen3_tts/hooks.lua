@@ -65,6 +65,17 @@ local function resumed(u, bound)
   return bound
 end
 
+-- Calls a hook of an utterance. What is begun meanwhile knows that it is inside.
+local function call(u, name, fn, ...)
+  local tts = u.tts
+  local outer = tts.in_hook
+  u.at, tts.in_hook = name, u
+  local ok, value = pcall(fn, u, ...)
+  u.at, tts.in_hook = nil, outer
+  if not ok then error(value, 0) end
+  return value
+end
+
 --- An utterance's hooks as its row calls them, hook(x, group); nil when there are none.
 ---@param u ag.Utterance
 ---@param hooks ag.Hooks?
@@ -75,17 +86,12 @@ function M.bind(u, hooks)
   for _, name in ipairs {'hidden', 'logits', 'predictor_logits', 'input'} do
     local fn = hooks[name]
     bound[name] = fn and function(x, group)
-      u.at = name
-      local value = fn(u, x, group)
-      u.at = nil
-      replace(name, x, value)
+      replace(name, x, call(u, name, fn, x, group))
     end
   end
   bound.code = hooks.code and function(codes, group)
     local drawn = codes:narrow(1, group + 1, 1):item()
-    u.at = 'code'
-    local id = hooks.code(u, drawn, group)
-    u.at = nil
+    local id = call(u, 'code', hooks.code, drawn, group)
     if id ~= nil and id ~= drawn then replace_code(u, codes, group, drawn, id) end
   end
   return u.resume and resumed(u, bound) or bound

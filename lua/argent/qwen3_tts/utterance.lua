@@ -25,6 +25,8 @@ local M = {}
 local BUDGET_FRAMES, BUDGET_PER_TOKEN = 75, 20
 -- Tokens of one part of a long text: about half a minute of speech.
 local PART_TOKENS = 120
+-- Utterances that begin in each other's hooks: more is a hook that calls itself.
+local DEEPEST = 32
 -- Each part has draws of its own.
 local STREAM_PER_PART = 2 ^ 16
 
@@ -211,8 +213,13 @@ function M.start(tts, opts, how)
   local began = posix.now()
   hooks.check(opts.hooks, 2)
   check.type(opts.text, 'text', 'string', 2)
+  local depth = tts.in_hook and tts.in_hook.depth + 1 or 1
+  if depth > DEEPEST then
+    error(('say: %d utterances inside each other: a hook speaks with hooks that speak again; give '
+      .. 'the inner call other hooks'):format(DEEPEST), 4)
+  end
   local u = setmetatable({
-    tts = tts, opts = {}, open = how.open, frames = 0, index = 1, began = began,
+    tts = tts, depth = depth, opts = {}, open = how.open, frames = 0, index = 1, began = began,
     eos = tts.cfg.talker.codec.eos, log = CodeLog.new(tts.cfg.talker.num_code_groups),
     seed = sampling.seed(opts, 3), part = 1, part_first = 0, context = 0,
     parts = split_text(tts, opts), stale = true,
