@@ -20,46 +20,69 @@ enum {
     MOST = 4                   /* heads of up to MOST * WIDE elements */
 };
 
+/* In 32 bits, without a sign, what is divided: positions and their sums with steps fit. */
 typedef struct {
-    int64_t r, slot, t, h, g, first, p;
+    uint32_t r, t, h, g; /* row, step, head, head of keys */
+    bool leads;          /* the first head of those that share one of keys */
+    uint32_t first, p;   /* the positions that it sees */
+    uint32_t place;      /* of p in the cache */
+    int64_t slot;
     const float *q;
     float *out;
 } query;
 
-/* Query i; false when it stands where it must not, which is reported. */
-DEVICE bool query_of(const agi_attention_args *a, int64_t i, query *v, agi_fault *f, bool tell)
+DEVICE uint32_t capacity_of(const agi_attention_args *a)
 {
-    v->t = i % a->steps;
-    v->h = i / a->steps % a->q_heads;
-    v->r = i / a->steps / a->q_heads;
+    return a->capacity < UINT32_MAX ? (uint32_t)a->capacity : UINT32_MAX;
+}
+
+/* Query i; false when it stands where it must not, which is reported, `negative` where its row's
+ * position is below 0. */
+DEVICE bool query_of(const agi_attention_args *a, uint32_t i, query *v, agi_fault *f, bool tell,
+                     int32_t negative)
+{
+    const uint32_t steps = (uint32_t)a->steps, heads = (uint32_t)a->q_heads, head = i / steps,
+                   group = heads / (uint32_t)a->kv_heads, window = (uint32_t)a->window,
+                   capacity = capacity_of(a);
+    v->t = i - head * steps;
+    v->r = head / heads;
+    v->h = head - v->r * heads;
+    v->g = v->h / group;
+    v->leads = v->h == v->g * group;
     v->slot = agi_slot_of(&a->slots, v->r);
     if (v->slot < 0) {
         if (tell) agi_report(f, AGI_FAULT_SLOT, v->r, 0, 0, 0);
         return false;
     }
-    const int64_t pos = a->pos[v->slot * a->pos_stride];
-    v->p = pos + v->t;
-    v->g = v->h / (a->q_heads / a->kv_heads);
-    v->first = a->window > 0 && v->p >= a->window ? v->p - a->window + 1 : 0;
-    v->q = a->q.p + v->r * a->q.row + v->t * a->q.step + v->h * a->q.head;
-    v->out = a->out.p + v->r * a->out.row + v->t * a->out.step + v->h * a->out.head;
+    const int32_t pos = a->pos[v->slot * a->pos_stride];
     if (pos < 0) {
-        if (tell) agi_report(f, AGI_FAULT_POSITION, pos, v->r, 0, 0);
+        if (tell) agi_report(f, negative, pos, v->r, 0, 0);
         return false;
     }
-    if (v->p - v->first >= a->capacity) {
+    v->p = (uint32_t)pos + v->t;
+    v->first = window > 0 && v->p >= window ? v->p - window + 1 : 0;
+    v->q = a->q.p + v->r * a->q.row + v->t * a->q.step + v->h * a->q.head;
+    v->out = a->out.p + v->r * a->out.row + v->t * a->out.step + v->h * a->out.head;
+    if (v->p - v->first >= capacity) {
         if (tell) agi_report(f, AGI_FAULT_PLACES, v->p, a->capacity, 0, 0);
         return false;
     }
+    v->place = v->p < capacity ? v->p : v->p % capacity;
     /* The highest place asked for: the last of the cache once the ring has turned on the way. */
-    int64_t top =
-        v->first / a->capacity != v->p / a->capacity ? a->capacity - 1 : v->p % a->capacity;
+    const uint32_t top = v->place < v->p - v->first ? capacity - 1 : v->place;
     if (!agi_cache_has(&a->k_cache, v->slot, top, v->g, a->d) ||
         !agi_cache_has(&a->v_cache, v->slot, top, v->g, a->d)) {
         if (tell) agi_report(f, AGI_FAULT_COMMIT, v->p, 0, 0, 0);
         return false;
     }
     return true;
+}
+
+/* The place of a key that the query sees. */
+DEVICE uint32_t place_of(const agi_attention_args *a, const query *v, uint32_t key)
+{
+    const uint32_t back = v->p - key;
+    return v->place >= back ? v->place - back : v->place + capacity_of(a) - back;
 }
 
 typedef struct {
@@ -78,10 +101,10 @@ typedef struct {
 } newest;
 
 DEVICE const float *row_of(const agi_attention_args *a, const agi_cache *cache, const query *v,
-                           int64_t key, const float *fresh)
+                           uint32_t key, const float *fresh)
 {
     if (fresh && key == v->p) return fresh;
-    return agi_cache_at(cache, v->slot, key < a->capacity ? key : key % a->capacity, v->g);
+    return agi_cache_at(cache, v->slot, place_of(a, v, key), v->g);
 }
 
 /* Larger, NaN before all. */
@@ -126,14 +149,14 @@ DEVICE void load_value(const float *v, int64_t c, int64_t d, bool vectors, float
 
 /* Takes in the keys first .. first + KEYS, of which those up to `last` are there. */
 DEVICE void take_keys(const agi_attention_args *a, const query *v, const newest *fresh,
-                      int64_t first, int64_t last, int lane, bool vectors, state *s)
+                      uint32_t first, uint32_t last, int lane, bool vectors, state *s)
 {
-    const int64_t mine = first + lane / 4 <= last ? first + lane / 4 : last;
+    const uint32_t own = first + (uint32_t)lane / 4, mine = own <= last ? own : last;
     const float *k = row_of(a, &a->k_cache, v, mine, fresh->key);
     float score = score_part(fresh->q, k, a->d, lane % 4, vectors);
     score += shuffle(score, lane ^ 1);
     score += shuffle(score, lane ^ 2);
-    score = first + lane / 4 <= last ? score * a->scale : -INFINITY;
+    score = own <= last ? score * a->scale : -INFINITY;
     float top = score;
     UNROLL for (int off = 4; off < AGI_WARP_LANES; off *= 2) top =
         larger(top, shuffle(top, lane ^ off));
@@ -155,8 +178,9 @@ DEVICE void take_keys(const agi_attention_args *a, const query *v, const newest 
         UNROLL for (int u = 0; u < KEYS; u++)
         {
             float x[4];
-            if (first + u > last) continue;
-            load_value(row_of(a, &a->v_cache, v, first + u, fresh->value), c, a->d, vectors, x);
+            const uint32_t key = first + (uint32_t)u;
+            if (key > last) continue;
+            load_value(row_of(a, &a->v_cache, v, key, fresh->value), c, a->d, vectors, x);
             UNROLL for (int i = 0; i < 4; i++) s->mix[m][i] = FMA(w[u], x[i], s->mix[m][i]);
         }
     }
@@ -168,10 +192,9 @@ DEVICE bool append(const attend_args *a, const query *v, const newest *fresh, bo
 {
     const agi_rope_append_args *r = &a->of.rope;
     const int warp = threadIdx.x / AGI_WARP_LANES, lane = threadIdx.x % AGI_WARP_LANES;
-    const int64_t place = v->p < r->capacity ? v->p : v->p % r->capacity;
     const float *angles = r->angles + v->r * r->d;
-    if (!agi_cache_has(&r->k_cache, v->slot, place, v->g, r->d) ||
-        !agi_cache_has(&r->v_cache, v->slot, place, v->g, r->d)) {
+    if (!agi_cache_has(&r->k_cache, v->slot, v->place, v->g, r->d) ||
+        !agi_cache_has(&r->v_cache, v->slot, v->place, v->g, r->d)) {
         if (threadIdx.x == 0) agi_report(a->fault, AGI_FAULT_APPEND_COMMIT, v->p, 0, 0, 0);
         return false;
     }
@@ -190,10 +213,10 @@ DEVICE bool append(const attend_args *a, const query *v, const newest *fresh, bo
         for (int64_t c = lane; c < r->d; c += AGI_WARP_LANES) fresh->value[c] = x[c];
     }
     __syncthreads();
-    if (writes && v->h % (r->q_heads / r->kv_heads) == 0)
+    if (writes && v->leads)
         for (int64_t c = threadIdx.x; c < r->d; c += THREADS) {
-            agi_cache_at(&r->k_cache, v->slot, place, v->g)[c] = fresh->key[c];
-            agi_cache_at(&r->v_cache, v->slot, place, v->g)[c] = fresh->value[c];
+            agi_cache_at(&r->k_cache, v->slot, v->place, v->g)[c] = fresh->key[c];
+            agi_cache_at(&r->v_cache, v->slot, v->place, v->g)[c] = fresh->value[c];
         }
     return true;
 }
@@ -215,13 +238,14 @@ DEVICE float merged(const float *tops, const float *sums, int64_t step, const fl
     return x;
 }
 
-/* Whether this block is the last of its query's `active` ones; then all they wrote can be read. */
-DEVICE bool is_last(int *ticket, int64_t active)
+/* Whether this block is the last of its query's `active` ones; then all they wrote can be read. One
+ * thread's fences do for the block, as it waits for the others before and they for it behind. */
+DEVICE bool is_last(int *ticket, uint32_t active)
 {
     SHARED(int, last, 1);
-    __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
+        __threadfence();
         *last = atomicAdd(ticket, 1) == (int)active - 1;
         if (*last) *ticket = 0;
         __threadfence();
@@ -243,23 +267,16 @@ KERNEL(attend, attend_args, THREADS, 1)
     const newest fresh = {q, a->append ? key : NULL, a->append ? value : NULL};
     query v;
     BEGIN();
-    if (a->append) {
-        const int64_t r = (int64_t)blockIdx.x / p->q_heads, slot = agi_slot_of(&p->slots, r);
-        if (slot >= 0 && p->pos[slot * p->pos_stride] < 0) {
-            if (threadIdx.x == 0)
-                agi_report(a->fault, AGI_FAULT_APPEND_POSITION, p->pos[slot * p->pos_stride], r, 0,
-                           0);
-            return;
-        }
-    }
     /* What follows returns for the whole block, and for all blocks of a query alike, but for those
      * beyond its keys. */
-    if (!query_of(p, blockIdx.x, &v, a->fault, threadIdx.x == 0)) return;
-    const int64_t n = v.p - v.first + 1;
-    const int64_t per = (n + (int64_t)a->splits * BATCH - 1) / ((int64_t)a->splits * BATCH) * BATCH;
-    const int64_t active = (n + per - 1) / per, split = blockIdx.y;
+    if (!query_of(p, (uint32_t)blockIdx.x, &v, a->fault, threadIdx.x == 0,
+                  a->append ? AGI_FAULT_APPEND_POSITION : AGI_FAULT_POSITION))
+        return;
+    const uint32_t n = v.p - v.first + 1, share = (uint32_t)a->splits * BATCH,
+                   per = (n + share - 1) / share * BATCH, active = (n + per - 1) / per,
+                   split = (uint32_t)blockIdx.y;
     if (split >= active) return;
-    const int64_t lo = v.first + split * per, hi = lo + per - 1 < v.p ? lo + per - 1 : v.p;
+    const uint32_t lo = v.first + split * per, hi = v.p - lo < per ? v.p : lo + per - 1;
     if (a->append) {
         if (!append(a, &v, &fresh, hi == v.p)) return;
     } else {
@@ -270,7 +287,7 @@ KERNEL(attend, attend_args, THREADS, 1)
     s.top = -INFINITY;
     s.sum = 0;
     UNROLL for (int m = 0; m < MOST; m++) UNROLL for (int i = 0; i < 4; i++) s.mix[m][i] = 0;
-    for (int64_t k = lo + warp * KEYS; k <= hi; k += BATCH)
+    for (uint32_t k = lo + (uint32_t)warp * KEYS; k <= hi; k += BATCH)
         take_keys(p, &v, &fresh, k, hi, lane, a->vectors, &s);
     if (lane == 0) {
         tops[warp] = s.top;
@@ -352,9 +369,9 @@ LAUNCHER(attend)
 }
 
 /* The weights for whoever wants to look: a thread a query, in three walks over the keys. */
-DEVICE float whole_score(const agi_attention_args *a, const query *v, int64_t key)
+DEVICE float whole_score(const agi_attention_args *a, const query *v, uint32_t key)
 {
-    const float *k = agi_cache_at(&a->k_cache, v->slot, key % a->capacity, v->g);
+    const float *k = agi_cache_at(&a->k_cache, v->slot, place_of(a, v, key), v->g);
     float sum = 0;
     for (int64_t c = 0; c < a->d; c++) sum += v->q[c] * k[c];
     return sum * a->scale;
@@ -364,7 +381,7 @@ DEVICE void probs_item(const agi_attention_probs_args *b, int64_t i, agi_fault *
 {
     const agi_attention_args *a = &b->of;
     query v;
-    if (!query_of(a, i, &v, f, true)) return;
+    if (!query_of(a, (uint32_t)i, &v, f, true, AGI_FAULT_POSITION)) return;
     if (v.p >= b->keys) {
         agi_report(f, AGI_FAULT_KEYS, v.p, b->keys, 0, 0);
         return;
@@ -372,7 +389,7 @@ DEVICE void probs_item(const agi_attention_probs_args *b, int64_t i, agi_fault *
     float top = -INFINITY, sum = 0;
     for (int64_t key = 0; key < b->keys; key++) {
         bool seen = key >= v.first && key <= v.p;
-        v.out[key] = seen ? whole_score(a, &v, key) : 0;
+        v.out[key] = seen ? whole_score(a, &v, (uint32_t)key) : 0;
         if (seen && v.out[key] > top) top = v.out[key];
     }
     for (int64_t key = v.first; key <= v.p; key++) {

@@ -101,6 +101,8 @@ for _, kind in ipairs {'cuda-emulated', 'cuda'} do
         {1, 1, 1, 512, 140, 0, 130, 1}, {1, 2, 2, 16, 80, 72, 500, 1}, {3, 2, 2, 12, 20, 5, 3, 4},
         {1, 2, 1, 32, 200, 0, 100, 50}, {2, 8, 2, 64, 512, 0, 511, 1}, {1, 2, 2, 16, 600, 0, 0, 1},
         {2, 4, 2, 64, 768, 0, 700, 1, 256}, {1, 2, 1, 16, 64, 0, 40, 20, 16},
+        -- rings at the end of what a position can be, and a little beyond
+        {2, 4, 2, 16, 700, 690, 2147483600, 1}, {2, 2, 1, 16, 80, 64, 2147483654, 8},
       } do
         agree(be, 1e-5, 'attention ' .. table.concat(s, ' '), function(b)
           local R, H, K, d, capacity, T = s[1], s[2], s[3], s[4], s[5], s[8]
