@@ -110,6 +110,22 @@ describe('argent', function()
     end
   end)
 
+  it('has every option that GUIDE.md names for calls of the official package', function()
+    local f = assert(io.open(command.root .. '/GUIDE.md'))
+    local section = f:read('*a'):match '\n## From the official package\n(.*)$'
+    f:close()
+    local known = {}
+    for _, name in ipairs {'say', 'clone'} do
+      for option in run(name, '--help').out:gmatch '%-%-%l[%l-]*' do known[option] = true end
+    end
+    local count = 0
+    for option in section:gmatch '%-%-%l[%l-]*' do
+      assert.is_true(known[option], option)
+      count = count + 1
+    end
+    assert.is_true(count > 25)
+  end)
+
   it('completes verbs and options in bash', function()
     local script = [[
       eval "$("$0" completion bash)"
