@@ -19,6 +19,7 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     long write(int fd, const void *data, size_t n);
     int poll(struct argent_pollfd *fds, unsigned long n, int timeout);
     int fsync(int fd);
+    int memfd_create(const char *name, unsigned flags);
     int rename(const char *from, const char *to);
     int unlink(const char *path);
     int access(const char *path, int how);
@@ -137,6 +138,20 @@ function M.open_private(path)
   local fd = C.open(path, O_WRONLY + O_CREAT + O_APPEND + O_CLOEXEC, ffi.cast('int', 384))
   if fd < 0 then return failed() end
   return fd
+end
+
+--- A file without a name, in memory, that holds these bytes; it is gone when it is closed.
+---@param bytes string
+---@return integer? fd
+---@return string? err
+---@return integer? errno
+function M.memory_file(bytes)
+  local fd = C.memfd_create('argent', 1) -- closed when another program is run
+  if fd < 0 then return failed() end
+  local ok, err, code = M.write(fd, bytes, #bytes)
+  if ok then return fd end
+  M.close(fd)
+  return nil, err, code
 end
 
 --- Makes a folder for its user alone (mode 0700).

@@ -108,6 +108,29 @@ describe('reading a sound', function()
     end
   end)
 
+  it('reads a data URL as the file it holds, and refuses others in one line', function()
+    local path = file('url.wav', wav {data = samples16 {0, 16384, -32768, 32767}})
+    local p = io.popen('base64 <' .. path)
+    local digits = p:read '*a'
+    p:close()
+    for _, head in ipairs {'data:audio/wav;base64,', 'data:;base64,', 'DATA:a/b;c=d;Base64,'} do
+      local x, info = assert(ag.audio.read(head .. digits, {backend = be}))
+      assert.same({0, 0.5, -1, 32767 / 32768}, x:totable())
+      assert.equal('wav 16 bit', info.format)
+    end
+    for url, message in pairs {
+      ['data:audio/wav;base64'] = 'has no comma before its bytes',
+      ['data:audio/wav,RIFF'] = 'is not in base64 (data:audio/wav;base64,...)',
+      ['data:audio/wav;base64,UklG\1w'] = 'character 5 behind the comma is no base64',
+      ['data:audio/wav;base64,UklGR'] = 'is cut off',
+    } do
+      assert.same({nil, 'the data URL: ' .. message, 'value'}, {ag.audio.read(url, {backend = be})})
+    end
+    local _, err, code = ag.audio.read('data:audio/wav;base64,UklGRg==', {backend = be})
+    assert.matches('^the data URL: is no sound that can be read', err)
+    assert.equal('value', code)
+  end)
+
   it('gives as many samples as librosa does', function()
     -- len(librosa.resample(x, orig_sr=rate, target_sr=24000)) of librosa 0.11.0 with soxr 1.1.0.
     for rate, lengths in pairs {

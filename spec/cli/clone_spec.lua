@@ -102,6 +102,20 @@ describe('argent', function()
     assert.are_not.equal('mine', read(here .. '/anna.voice'))
   end)
 
+  it('takes a data URL for a recording', function()
+    local p = io.popen('base64 <' .. command.quote(recording))
+    local url = 'data:audio/wav;base64,' .. p:read '*a'
+    p:close()
+    local voice = dir .. '/url.voice'
+    local r = run('clone', url, '-o', voice, '-m', base.model)
+    assert.equal(0, r.code, r.err)
+    assert.equal(say('--voice', voice).out, say('--ref-audio', url).out)
+    assert.equal(say('--ref-audio', recording).out, say('--ref-audio', url).out)
+    r = run('clone', url, '-m', base.model)
+    assert.same({2, 'argent: clone: the recording is a data URL: say where its voice goes, -o '
+      .. 'NAME.voice\n'}, {r.code, r.err})
+  end)
+
   it('encodes a recording to the official codes, and decodes them again', function()
     local ag = require 'argent'
     local be = assert(ag.backend 'cpu')

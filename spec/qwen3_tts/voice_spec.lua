@@ -96,6 +96,51 @@ describe('a voice', function()
     assert(tts:say {text = 'Hi.', reference = mixed, max_frames = 3})
   end)
 
+  it('is made of samples at another rate as of a file at that rate', function()
+    local x = {}
+    for i = 1, 44100 do x[i] = 0.3 * math.sin(i / 20) * math.sin(i / 3000) end
+    local path = dir .. '/other_rate.wav'
+    assert(ag.audio.write(path, x, {rate = 44100, bits = 'float'}))
+    local want = assert(tts:clone {audio = path, text = TEXT})
+    for _, audio in ipairs {x, ag.tensor(be, x)} do
+      local got = assert(tts:clone {audio = audio, rate = 44100, text = TEXT})
+      assert.is_true(compare.same_bits(want.speaker, got.speaker))
+      assert.same(want.codes:totable(), got.codes:totable())
+    end
+    local at_24 = assert(tts:clone {audio = x, rate = 24000})
+    assert.is_true(compare.same_bits(at_24.speaker, assert(tts:clone {audio = x}).speaker))
+    assert.is_false(compare.same_bits(at_24.speaker, want.speaker))
+    -- Its length is counted at its own rate.
+    assert.matches('the recording: 0%.25 s are too short', select(2, tts:clone {rate = 44100,
+      audio = ag.zeros(be, {11025})}))
+    for pattern, opts in pairs {
+      ['clone: rate: expected an integer from 8000 to 192000, got 0'] = {audio = x, rate = 0},
+      ['clone: rate: a sound file says its own'] = {audio = path, rate = 44100},
+      ['clone: audio: expected a path or samples, got 7'] = {audio = 7, rate = 44100},
+    } do
+      local ok, err = pcall(function() local _ = tts:clone(opts) end)
+      assert.is_false(ok)
+      assert.matches('voice_spec.lua:%d+: ' .. pattern, err)
+    end
+  end)
+
+  it('is made of a data URL as of the file that it holds', function()
+    local r = io.popen(('base64 <%s'):format(recording))
+    local url = 'data:audio/wav;base64,' .. r:read '*a'
+    r:close()
+    local want = assert(tts:clone {audio = recording, text = TEXT})
+    local got = assert(tts:clone {audio = url, text = TEXT})
+    assert.is_true(compare.same_bits(want.speaker, got.speaker))
+    assert.same(want.codes:totable(), got.codes:totable())
+    local silent = {}
+    for i = 1, 24000 do silent[i] = 0 end
+    assert(ag.audio.write(dir .. '/silent.wav', silent))
+    r = io.popen(('base64 <%s'):format(dir .. '/silent.wav'))
+    url = 'data:audio/wav;base64,' .. r:read '*a'
+    r:close()
+    assert.same({nil, 'the data URL: is silent', 'value'}, {tts:clone {audio = url}})
+  end)
+
   it('has as many frames as the official prompt, which librosa makes longer by a sample', function()
     local x = {}
     for i = 1, 60 * 44100 do x[i] = 0.3 * math.sin(i / 20) end

@@ -4,6 +4,7 @@
 
 local ffi = require 'ffi'
 local check = require 'argent.check'
+local data_url = require 'argent.audio.data_url'
 local lib = require 'argent.ffi'
 local pcm = require 'argent.audio.pcm'
 local posix = require 'argent.posix'
@@ -27,8 +28,8 @@ local MOST_CHANNELS = 16
 local LOG_INFO = 0x1001
 
 -- A message is one line, whatever the path holds.
-local function fault(path, code, fmt, ...)
-  return nil, ('%s: %s'):format(path:gsub('%c', '?'), fmt:format(...)), code
+local function fault(name, code, fmt, ...)
+  return nil, ('%s: %s'):format(name:gsub('%c', '?'), fmt:format(...)), code
 end
 
 -- What the header promises and the file does not hold: libsndfile corrects the length of the data
@@ -45,14 +46,14 @@ local function broken_promise(so, f)
   end
 end
 
-local function open(path)
+local function open(path, name)
   local so, err, code = sndfile.load()
   if not so then return nil, err, code end
-  if path:find('\0', 1, true) then return fault(path, 'io', 'a path cannot hold a zero byte') end
+  if path:find('\0', 1, true) then return fault(name, 'io', 'a path cannot hold a zero byte') end
   local kind
   kind, err = posix.kind(path)
-  if not kind then return fault(path, 'io', err) end
-  if kind ~= 'file' then return fault(path, 'io', 'is a %s, not a file', kind) end
+  if not kind then return fault(name, 'io', err) end
+  if kind ~= 'file' then return fault(name, 'io', 'is a %s, not a file', kind) end
   local readable
   readable, err = io.open(path, 'rb') -- libsndfile does not tell "may not" from "cannot"
   if not readable then return nil, err, 'io' end
@@ -60,7 +61,7 @@ local function open(path)
   local info = ffi.new 'argent_sf_info'
   local f = so.sf_open(path, sndfile.READ, info)
   if f == nil then
-    return fault(path, 'value', 'is no sound that can be read (%s)', sndfile.text(nil) or 'unknown')
+    return fault(name, 'value', 'is no sound that can be read (%s)', sndfile.text(nil) or 'unknown')
   end
   return ffi.gc(f, so.sf_close), info, so
 end
@@ -72,7 +73,7 @@ end
 ---@field format string 'wav 16 bit', 'ogg opus', ...
 
 -- Reads blocks, averages their channels, and hands them on; returns the frames read.
-local function pump(path, so, f, info, limit, take)
+local function pump(name, so, f, info, limit, take)
   local channels, total = info.channels, 0
   local block, mono = ffi.new('float[?]', pcm.BLOCK * channels), ffi.new('float[?]', pcm.BLOCK)
   while true do
@@ -85,41 +86,42 @@ local function pump(path, so, f, info, limit, take)
     end
     for i = 0, n - 1 do
       if mono[i] - mono[i] ~= 0 then
-        return fault(path, 'value', 'sample %d is NaN or infinite', total + i)
+        return fault(name, 'value', 'sample %d is NaN or infinite', total + i)
       end
     end
     total = total + n
     if total > limit then
-      return fault(path, 'value', 'is longer than %g s; cut out the part that is needed',
+      return fault(name, 'value', 'is longer than %g s; cut out the part that is needed',
         limit / info.samplerate)
     end
     take(mono, n)
   end
   if so.sf_error(f) ~= 0 then
-    return fault(path, 'value', 'is damaged after %.2f s (%s)', total / info.samplerate,
+    return fault(name, 'value', 'is damaged after %.2f s (%s)', total / info.samplerate,
       sndfile.text(f) or 'unknown')
   end
   return total
 end
 
-local function read(path, backend, rate, seconds)
-  local f, info, so = open(path)
+-- name: how messages call it.
+local function read(path, name, backend, rate, seconds)
+  local f, info, so = open(path, name)
   if not f then return nil, info, so end
   local container = CONTAINERS[bit.band(bit.rshift(info.format, 16), 0xfff)]
   local codec = CODECS[bit.band(info.format, 0xffff)]
   if not container or not codec then
-    return fault(path, 'value', 'its format is not among those that are read: wav (PCM, float, '
+    return fault(name, 'value', 'its format is not among those that are read: wav (PCM, float, '
       .. 'u-law, A-law), flac, ogg (vorbis, opus), mp3')
   end
   if info.samplerate < 8000 or info.samplerate > 192000 then
-    return fault(path, 'value', 'has %d samples a second; 8000 to 192000 are read', info.samplerate)
+    return fault(name, 'value', 'has %d samples a second; 8000 to 192000 are read', info.samplerate)
   end
   if info.channels < 1 or info.channels > MOST_CHANNELS then
-    return fault(path, 'value', 'has %d channels; up to %d are read', info.channels, MOST_CHANNELS)
+    return fault(name, 'value', 'has %d channels; up to %d are read', info.channels, MOST_CHANNELS)
   end
   local promised, held = broken_promise(so, f)
   if promised then
-    return fault(path, 'value', 'is cut off: its header promises %d bytes of sound, it holds %d',
+    return fault(name, 'value', 'is cut off: its header promises %d bytes of sound, it holds %d',
       promised, held)
   end
 
@@ -128,12 +130,12 @@ local function read(path, backend, rate, seconds)
   if not r then return nil, err, code end
   local limit = math.floor(seconds * info.samplerate)
   local total
-  total, err, code = pump(path, so, f, info, limit, function(mono, n) r:push(mono, n) end)
+  total, err, code = pump(name, so, f, info, limit, function(mono, n) r:push(mono, n) end)
   so.sf_close(ffi.gc(f, nil))
   if not total then return nil, err, code end
-  if total == 0 then return fault(path, 'value', 'holds no samples') end
+  if total == 0 then return fault(name, 'value', 'holds no samples') end
   if container == 'flac' and info.frames > 0 and total < info.frames then
-    return fault(path, 'value', 'is cut off: its header promises %d samples, it holds %d',
+    return fault(name, 'value', 'is cut off: its header promises %d samples, it holds %d',
       tonumber(info.frames), total)
   end
   local ptr, n = r:finish(resample.librosa_length(total, info.samplerate, rate))
@@ -145,9 +147,28 @@ local function read(path, backend, rate, seconds)
   }
 end
 
+--- How messages call a sound: its path on one line, or that it is a data URL.
+---@param path string
+---@return string
+function M.name(path)
+  return data_url.is(path) and 'the data URL' or (path:gsub('%c', '?'))
+end
+
+local function read_url(url, name, ...)
+  local bytes, err = data_url.decode(url)
+  if not bytes then return fault(name, 'value', '%s', err) end
+  local fd
+  fd, err = posix.memory_file(bytes)
+  if not fd then return fault(name, 'memory', '%s', err) end
+  local ok, samples, info, code = pcall(read, '/proc/self/fd/' .. fd, name, ...)
+  posix.close(fd)
+  if not ok then error(samples, 0) end
+  return samples, info, code
+end
+
 --- Reads a sound file (wav, flac, ogg, opus, mp3) as one channel, the mean of all, at a rate, with
 --- as many samples as librosa gives (see argent.audio.resample).
----@param path string
+---@param path string or a data URL in base64, `data:audio/wav;base64,...`
 ---@param opts {backend: ag.Backend, rate: integer?, max_seconds: number?} rate: of the result,
 ---default 24000, or 0 for the file's own; max_seconds: a longer file is refused, default 600
 ---@return ag.Tensor? samples f32 [n]
@@ -166,7 +187,8 @@ function M.read(path, opts)
 
   -- libmpg123 inside libsndfile prints its thoughts on damaged files.
   return posix.silenced(2, function()
-    local samples, info, code = read(path, opts.backend, rate, seconds)
+    local how = data_url.is(path) and read_url or read
+    local samples, info, code = how(path, M.name(path), opts.backend, rate, seconds)
     return samples, info, code
   end)
 end

@@ -127,7 +127,7 @@ end
 ---@param samples ag.Tensor f32 [n]
 ---@param from integer Hz
 ---@param to integer Hz
----@param length? integer of the result, silence at its end where needed; default ceil(n * to / from)
+---@param length? integer of the result, with silence at its end; default ceil(n * to / from)
 ---@return ag.Tensor? f32 [length]
 ---@return string? err
 ---@return string? code

@@ -1,6 +1,7 @@
 -- argent clone: a voice file from a recording.
 
 local common = require 'argent.cli.common'
+local data_url = require 'argent.audio.data_url'
 local json = require 'argent.json'
 local paths = require 'argent.cli.paths'
 local posix = require 'argent.posix'
@@ -28,6 +29,9 @@ local function place(args)
   if path and not path:find '%.voice$' then
     return nil, ("--output %s: the name of a voice file ends in .voice; say --voice knows it by "
       .. 'that'):format(paths.shown(path)), 'usage'
+  end
+  if not path and data_url.is(args.recording) then
+    return nil, 'the recording is a data URL: say where its voice goes, -o NAME.voice', 'usage'
   end
   path = path or args.recording:match '[^/]*$':gsub('%.[^.]*$', '') .. '.voice'
   if not args.output and posix.kind(path) then

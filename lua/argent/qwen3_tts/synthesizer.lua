@@ -111,8 +111,8 @@ end
 --- Clones the voice of a recording (Base models): give it to say and its kin as `reference`. With
 --- the text of the recording the speech goes on from it (in-context cloning); without, only who
 --- speaks is taken from it.
----@param opts {audio: string|ag.Tensor|number[], text: string?} audio: a sound file, or samples f32
----[n] at 24 kHz
+---@param opts {audio: string|ag.Tensor|number[], rate: integer?, text: string?} audio: a sound
+---file, a data URL of one, or samples f32 [n] at `rate` (default 24000 Hz)
 ---@return ag.Voice? voice with :save(path)
 ---@return string? err
 ---@return string? code 'value' for a recording that cannot be used, 'io'

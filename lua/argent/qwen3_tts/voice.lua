@@ -5,6 +5,7 @@ local check = require 'argent.check'
 local hash = require 'argent.hash'
 local io_tensors = require 'argent.io'
 local read = require 'argent.audio.read'
+local resample = require 'argent.audio.resample'
 local tensor = require 'argent.tensor'
 local weights = require 'argent.weights'
 
@@ -78,52 +79,67 @@ function M.new(tts, parts, level)
 end
 
 -- Refuses recordings that no voice can be made of.
-local function check_recording(samples, rate, name)
+local function check_recording(samples, seconds, name)
   local x, n = samples:host()
   local peak = 0
   for i = 0, n - 1 do peak = math.max(peak, math.abs(x[i])) end
-  if n < SHORTEST * rate then
+  if seconds < SHORTEST then
     return nil, ('%s: %.2f s are too short; a voice needs %g s, better 3 to 15'):format(name,
-      n / rate, SHORTEST), 'value'
-  elseif n > LONGEST * rate + 1 then -- a minute may end with a sample of silence, see read
+      seconds, SHORTEST), 'value'
+  elseif seconds > LONGEST then
     return nil, ('%s: %.0f s are too long; cut out 3 to 15 s of clear speech'):format(name,
-      n / rate), 'value'
+      seconds), 'value'
   elseif peak < SILENT then
     return nil, name .. ': is silent', 'value'
   end
   return true
 end
 
+-- The samples of a recording at the codec's rate, how long they are, s, and how messages call them.
+local function take(tts, audio, rate, level)
+  if type(audio) == 'string' then
+    if rate ~= nil then error('clone: rate: a sound file says its own', level + 2) end
+    local samples, info, code = read.read(audio, {backend = tts.backend, rate = tts.codec.rate,
+      max_seconds = 10 * LONGEST})
+    if not samples then return nil, info, code end
+    return samples, info.seconds, read.name(audio)
+  end
+  local samples = audio
+  if type(samples) == 'table' then samples = tensor.from(tts.backend, samples) end
+  if not tensor.is(samples) or #samples.shape ~= 1 or samples.dtype ~= 'f32' then
+    error(('clone: audio: expected a path or samples, got %s'):format(check.show(audio)), level + 2)
+  end
+  local n, to = #samples, tts.codec.rate
+  rate = check.int(rate or to, 'clone: rate', 8000, 192000, level)
+  if rate ~= to then
+    local err, code
+    samples, err, code = resample.resample(samples, rate, to, resample.librosa_length(n, rate, to))
+    if not samples then return nil, err, code end
+  end
+  return samples, n / rate, 'the recording'
+end
+
 --- Clones the voice of a recording.
 ---@param tts ag.Synthesizer a Base model
----@param opts {audio: string|ag.Tensor|number[], text: string?} audio: a sound file, or samples f32
----[n] at 24 kHz; text: what is said in it, for in-context cloning; without, the vector alone
+---@param opts {audio: string|ag.Tensor|number[], rate: integer?, text: string?} audio: a sound
+---file, a data URL of one, or samples f32 [n]; rate: of samples, default that of the codec, 24000;
+---text: what is said in it, for in-context cloning; without, the vector alone
 ---@param level integer
 ---@return ag.Voice?
 ---@return string? err
 ---@return string? code 'value', 'io', 'format', 'unsupported', 'memory'
 function M.clone(tts, opts, level)
-  check.options(check.type(opts, 'clone', 'table', level), 'clone', {'audio', 'text'}, level)
+  check.options(check.type(opts, 'clone', 'table', level), 'clone', {'audio', 'rate', 'text'},
+    level)
   if opts.text ~= nil then check.type(opts.text, 'clone: text', 'string', level) end
   local ok, err, code = check_kind(tts)
   if not ok then return nil, err, code end
   if opts.text and not opts.text:find '%S' then
     return nil, 'the text of the recording is empty', 'value'
   end
-  local samples, name = opts.audio, 'the recording'
-  if type(samples) == 'string' then
-    name = samples:gsub('%c', '?')
-    samples, err, code = read.read(opts.audio, {backend = tts.backend, rate = tts.codec.rate,
-      max_seconds = 10 * LONGEST})
-    if not samples then return nil, err, code end
-  elseif type(samples) == 'table' then
-    samples = tensor.from(tts.backend, samples)
-  end
-  if not tensor.is(samples) or #samples.shape ~= 1 then
-    error(('clone: audio: expected a path or samples, got %s'):format(check.show(opts.audio)),
-      level + 2)
-  end
-  ok, err, code = check_recording(samples, tts.codec.rate, name)
+  local samples, seconds, name = take(tts, opts.audio, opts.rate, level + 1)
+  if not samples then return nil, seconds, name end -- the message and its code
+  ok, err, code = check_recording(samples, seconds, name)
   if not ok then return nil, err, code end
   local speaker, codes
   speaker, err, code = tts.speaker:embed(samples)
