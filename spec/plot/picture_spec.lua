@@ -478,6 +478,9 @@ describe('a curve', function()
       if p:ink(x, a.y + a.height + 2, 1, 3) == 3 then ticks[#ticks + 1] = x - a.x end
     end
     assert.same({0, a.width / 2, a.width - 1}, ticks)
+    local values, x = {}, {}
+    for i = 1, 50 do values[i], x[i] = i % 7, i end
+    assert.equal(plot.line(values, {x = x}):png(), plot.line(values):png())
     local _, err = plot.line {1, 2, 0 / 0}
     assert.equal('plot.line: values[3] is not a number', err)
   end)
