@@ -118,7 +118,7 @@ function M.methods(class, what, is)
         error(('%s: expected a %s, got %s (methods are called with a colon: x:%s())'):format(name,
           what, M.show(v), name), 3)
       end
-      class[name] = assert(loadstring(GUARD, '=' .. name))(fn, is, refuse)
+      class[name] = assert(loadstring(GUARD, '=method.' .. name))(fn, is, refuse)
       original[class[name]] = fn
     end
   end

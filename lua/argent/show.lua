@@ -94,18 +94,23 @@ local function brief(v, depth, seen)
   local meta = getmetatable(v)
   if type(meta) == 'table' and meta.__tostring then return tostring(v) end
   if seen[v] then return '(shown above)' end
-  if next(v) == nil then return '{}' end
+  local lazy = type(meta) == 'table' and type(meta.__names) == 'table' and meta.__names or {}
+  if next(v) == nil and next(lazy) == nil then return '{}' end
   if depth == 0 then return '{...}' end
   seen[v] = true
   local keys, parts, size = {}, {}, 0
   for k in pairs(v) do keys[#keys + 1] = k end
+  for k in pairs(lazy) do
+    if rawget(v, k) == nil then keys[#keys + 1] = k end
+  end
   table.sort(keys, key_order)
   for i, k in ipairs(keys) do
     if i > ENTRIES then
       parts[#parts + 1] = ('... %d more'):format(#keys - ENTRIES)
       break
     end
-    local text = brief(v[k], depth - 1, seen)
+    local text = rawget(v, k) == nil and lazy[k] ~= nil and '(loaded when it is named)'
+      or brief(v[k], depth - 1, seen)
     if k ~= i then
       local plain = type(k) == 'string' and k:find '^[%a_][%w_]*$'
       text = ('%s = %s'):format(plain and k or '[' .. brief(k, 0, seen) .. ']', text)

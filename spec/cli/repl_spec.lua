@@ -80,6 +80,59 @@ tensor [9, 20] f32 on cpu, min 0.5, max 0.5, mean 0.5
     assert.equal('{a = 1}\n', (piped 'error {a = 1}\n'))
   end)
 
+  it('shows the frames of the session and of scripts, and none of its own', function()
+    local path = dir .. '/mine.lua'
+    local f = assert(io.open(path, 'w'))
+    f:write 'return function(x)\n  return {x:narrow(1, 2, 3)}\nend\n'
+    f:close()
+    local out = piped(('mine = dofile %q\n'):format(path)
+      .. 'function g() local r = mine(ag.zeros(be, {1})) end\ng()\n')
+    assert.equal(([[
+%s:2: narrow: length: expected an integer from 0 to 1, got 3
+  %s:2: in function 'mine'
+  repl:2: in function 'g'
+  repl:3: in main chunk
+]]):format(path, path), out)
+    assert.matches('^repl:1: sync: expected a backend, got nil [^\n]*\n$', (piped 'be.sync()\n'))
+    -- Through code of ours that calls a function of the session, and ends in C.
+    out = piped [[
+v = setmetatable({}, {__tostring = function() error 'mine' end})
+function g() local text = ag.show(v) return text end
+g()
+]]
+    assert.matches(([[
+^repl:1: mine
+  %[C%]: in function 'error'
+  repl:1: in function [^\n]*
+  repl:2: in function 'g'
+  repl:3: in main chunk
+$]]):gsub('^\n', ''), out)
+  end)
+
+  it('knows its names, and says which was meant', function()
+    assert.equal("repl:1: there is no 'prnt', did you mean print?\n", (piped 'prnt(1)\n'))
+    assert.equal("repl:1: there is no 'mzq'\n", (piped 'mzq.x = 1\n'))
+    assert.matches("^repl:2: there is no 'sound', did you mean sounds%?\n",
+      (piped 'sounds = {}\nfunction f() return sound end f()\n'))
+    -- What was set to nil is nil, and so is the last value before there is one.
+    assert.equal('nil\nnil\nnil\n', (piped '_\nx, y = nil\nx\ny\n'))
+    assert.equal('3\n', (piped('y\n', {'-e', 'y = 3'})))
+    assert.matches("^argent: repl: %-%-eval:1: there is no 'yy'\n$", (piped('', {'-e', 'x = yy'})))
+  end)
+
+  it('says why there is no model', function()
+    assert.matches('^repl:1: there is no tts: [^\n]*no such model directory[^\n]*\n2\n$',
+      (piped('tts\n1 + 1\n', {}, {ARGENT_MODEL = dir .. '/none'})))
+  end)
+
+  it('shows all parts of ag, also those that are loaded when they are named', function()
+    local out = piped 'ag\n'
+    for _, name in ipairs {'qwen3_tts', 'plot', 'audio', 'nn', 'load', 'save'} do
+      assert.truthy(out:find('\n  ' .. name .. ' = (loaded when it is named)', 1, true), name)
+    end
+    assert.is_nil((piped 'ag.load\nag\n'):find('load = (loaded', 1, true))
+  end)
+
   it('has the model at hand', function()
     local out = piped([[
 tts
@@ -199,6 +252,24 @@ assert(tts:say {text = 'Hi.', voice = 'ryan', seed = 1, max_frames = 3})
       t = session 'past'
       t:settle():type('\27[A'):expect '40 + 2'
       t:type('\n'):expect '42\n':expect '> '
+      t:settle():type('\4'):wait()
+    end)
+
+    it('gives an entry of several lines back whole, in the next session, too', function()
+      local t = session 'whole'
+      if not t then return end
+      for _, line in ipairs {'for i = 1, 2 do', '  print(i * 21)'} do
+        t:settle():type(line .. '\n'):expect '. '
+      end
+      t:type('end\n'):expect '\n21\n42\n':expect '> '
+      t:settle():type('\27[A'):expect 'print(i * 21)':expect 'end'
+      t:type('\n'):expect '\n21\n42\n':expect '> '
+      t:type('error "where"\n'):expect 'repl:7: where':expect '> ' -- lines are counted on
+      t:settle():type('\4'):wait()
+      t = session 'whole'
+      t:settle():type('\27[A'):expect 'where'
+      t:settle():type('\27[A'):expect 'end'
+      t:type('\n'):expect '\n21\n42\n':expect '> '
       t:settle():type('\4'):wait()
     end)
 

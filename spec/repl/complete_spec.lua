@@ -21,6 +21,13 @@ describe('completion', function()
     assert.matches('^ag and .*assert', (candidates 'a'))
   end)
 
+  it('gives names of a session, and of Lua behind them', function()
+    local session = require('argent.repl.names').of({ag = ag, mine = 1})
+    assert.equal('mine', table.concat((complete.complete('mi', session, commands)), ' '))
+    assert.equal('print', table.concat((complete.complete('pri', session, commands)), ' '))
+    assert.equal('', table.concat((complete.complete('nothing.x', session, commands)), ' '))
+  end)
+
   it('gives members of tables, to any depth, and through metatables', function()
     assert.same({'alpha alps', 3}, {candidates 't.al'})
     assert.same({'inner', 12}, {candidates 'y = t.alps.'})

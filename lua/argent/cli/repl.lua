@@ -2,6 +2,7 @@
 
 local common = require 'argent.cli.common'
 local hub = require 'argent.hub'
+local names = require 'argent.repl.names'
 
 local M = {summary = 'a Lua prompt with a model at hand'}
 
@@ -19,9 +20,10 @@ end
 
 function M.run(args)
   local ag = require 'argent'
-  local env = {ag = ag}
+  local env, absent = {ag = ag}, {}
   -- A prompt without a model is still a prompt. The banner names the model that is found.
-  args.model = args.model or hub.find()
+  local why
+  if not args.model then args.model, why = hub.find() end
   if args.model then
     local tts, err, code = common.open_model(args)
     if not tts then return nil, err, code end
@@ -30,14 +32,15 @@ function M.run(args)
     local be, err, code = ag.backend('cpu', {threads = args.threads})
     if not be then return nil, err, code end
     env.be = be
+    absent.tts = 'there is no tts: ' .. why
   end
   if args.eval then
     local chunk, err = loadstring(args.eval, '=--eval')
     if not chunk then return nil, err, 'usage' end
-    setmetatable(env, {__index = _G})
-    setfenv(chunk, env)()
+    setfenv(chunk, names.of(env, absent))()
   end
   return require('argent.repl').run(env, {
+    absent = absent,
     banner = ('Argent %s%s; :help lists the commands, Ctrl-D leaves.'):format(ag.version,
       env.tts and ', ' .. env.tts.dir:match '[^/]+$' or ''),
   })

@@ -15,7 +15,7 @@ local WIDTH, HEIGHT = 1000, 360
 local DECADES = 12
 
 -- One curve: its n values, and where they stand (xs [n]; nil: at 1, 2, ..., n).
----@class ag.Curve
+---@class argent.plot.Curve
 ---@field values ffi.cdata*
 ---@field xs ffi.cdata*|number[]?
 ---@field n integer

@@ -172,12 +172,14 @@ function Synthesizer:say(opts)
   if type(opts) == 'table' and type(opts.text) == 'table' then
     check.options(opts, 'say', LIST_OPTIONS)
     local sounds, err, code, partial = together.say(self, opts, finish)
-    return sounds, err, code, partial
+    if sounds then return sounds end
+    return nil, err, code, partial
   end
   local u, err, code = begin(self, opts, 'say')
   if not u then return nil, err, code end
   local sound, fault, kind, partial = finish(self, u)
-  return sound, fault, kind, partial
+  if sound then return sound end -- no nils behind it, as a prompt shows all that is returned
+  return nil, fault, kind, partial
 end
 
 --- What to tell a person about speech that did not end.

@@ -142,8 +142,8 @@ function Editor:read(prompt)
   return (ffi.string(text, self.count[0]):gsub('\n$', ''))
 end
 
---- Keeps a line for this session and the next ones.
----@param line string
+--- Keeps an entry for this session and the next ones.
+---@param line string of one line or several
 function Editor:remember(line)
   if not line:find '%S' or line == self.last then return end
   self.last = line

@@ -1,4 +1,5 @@
--- Lines that were typed, kept between sessions: one line of a file each, the last thousand.
+-- Entries that were typed, kept between sessions: one line of a file each, the last thousand. The
+-- lines of an entry are joined by a character that nobody types.
 
 local files = require 'argent.files'
 local posix = require 'argent.posix'
@@ -6,6 +7,7 @@ local posix = require 'argent.posix'
 local M = {}
 
 local MOST = 1000
+local JOINT = '\31' -- ASCII's unit separator
 
 --- Where the history is kept: $XDG_STATE_HOME/argent/history, by default under ~/.local/state.
 ---@return string? path nil without a home
@@ -15,7 +17,7 @@ function M.path()
   return home and home ~= '' and home .. '/.local/state/argent/history' or nil
 end
 
---- The lines that are kept, oldest first; none when there is no file.
+--- The entries that are kept, oldest first; none when there is no file.
 ---@param path string?
 ---@return string[]
 function M.read(path)
@@ -24,9 +26,11 @@ function M.read(path)
   local list = {}
   for line in f:lines() do list[#list + 1] = line end
   f:close()
-  if #list <= MOST then return list end
-  list = {unpack(list, #list - MOST + 1)}
-  files.write(path, table.concat(list, '\n') .. '\n') -- what cannot be shortened stays long
+  if #list > MOST then
+    list = {unpack(list, #list - MOST + 1)}
+    files.write(path, table.concat(list, '\n') .. '\n') -- what cannot be shortened stays long
+  end
+  for i, line in ipairs(list) do list[i] = line:gsub(JOINT, '\n') end
   return list
 end
 
@@ -36,12 +40,13 @@ local function make_folders(path)
   end
 end
 
---- Adds a line.
+--- Adds an entry.
 ---@param path string
----@param line string
+---@param text string of one line or several
 ---@return boolean? ok
 ---@return string? err
-function M.add(path, line)
+function M.add(path, text)
+  local line = text:gsub('\n', JOINT)
   local fd, err = posix.open_private(path)
   if not fd then
     make_folders(path)

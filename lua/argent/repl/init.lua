@@ -5,11 +5,13 @@
 local doc = require 'argent.doc'
 local editor = require 'argent.repl.editor'
 local lib = require 'argent.ffi'
+local names = require 'argent.repl.names'
 local player = require 'argent.audio.player'
 local posix = require 'argent.posix'
 local show = require('argent.show').show
 local status = require 'argent.status'
 local tensor = require 'argent.tensor'
+local trace = require 'argent.repl.trace'
 
 local M = {}
 
@@ -53,8 +55,11 @@ end
 local function compile(code, line, env)
   local pad = ('\n'):rep(line - 1) -- so that messages count the session's lines
   code = code:gsub('^%s*=', '', 1)
-  -- Not `return f()`: a tail call would lose the line that errors are blamed on.
-  local chunk = loadstring(('%slocal values = ... return values(%s\n)'):format(pad, code), '=repl')
+  -- Not `return f()`: a tail call would lose the line that errors are blamed on. After a comment
+  -- the bracket needs a line of its own, on which some errors are blamed then.
+  local close = code:find('--', 1, true) and '\n)' or ')'
+  local chunk = loadstring(('%slocal values = ... return values(%s%s'):format(pad, code, close),
+    '=repl')
   local err
   if not chunk then
     chunk, err = loadstring(pad .. keep_locals(code), '=repl')
@@ -71,17 +76,6 @@ end
 
 local function values_of(...) return ... end
 
--- Frames of the session's own code, none of ours.
-local function trace()
-  local lines = {}
-  for line in debug.traceback('', 3):gmatch '\n\t([^\n]+)' do
-    if line:find '%[C%]: in function \'xpcall\'' then break end
-    lines[#lines + 1] = '  ' .. line
-    if #lines == 8 then break end
-  end
-  return lines
-end
-
 local function clear_interrupt()
   -- The hook that stops interpreted code may still be there, and then fires in here, once.
   for _ = 1, 3 do pcall(debug.sethook) end
@@ -93,7 +87,7 @@ local function run(self, chunk)
   local lines = {}
   local function pack(ok, ...) return ok, select('#', ...), {...} end
   local ok, n, values = pack(xpcall(chunk, function(e)
-    if not status.is_fault(e) then lines = trace() end
+    if not status.is_fault(e) then lines = trace.frames(2) end
     return e
   end, values_of))
   if ok then return n, values end
@@ -109,7 +103,7 @@ local function run(self, chunk)
   local frames = 0
   for _, line in ipairs(lines) do frames = frames + (line:find '%[C%]' and 0 or 1) end
   if frames <= 1 then lines = {} end
-  complain(table.concat({text, unpack(lines)}, '\n'))
+  complain(table.concat({text, unpack(lines)}, '\n  '))
   return nil
 end
 
@@ -126,7 +120,7 @@ COMMANDS.help = {'', 'this list', function()
   print_line '  An expression prints its value, with or without = before it; _ is the last one.'
 end}
 
-COMMANDS.doc = {'NAME', 'what is written about a function: tts.say, tensor.narrow, ops.linear',
+COMMANDS.doc = {'NAME', 'what is written about it: ag.plot, tts, tts.say, tts.say.seed, linear',
   function(self, name)
     if name == '' then return complain ':doc needs a name, as in :doc ag.load' end
     local d, err = doc.find(name, self.env)
@@ -218,15 +212,16 @@ local function entry(self)
       if code then complain('repl: the input ends inside an entry') end
       return false
     end
-    self.line = self.line + 1
-    self.editor:remember(line)
+    self.line = self.line + 1 + select(2, line:gsub('\n', '\n')) -- several, from the history
     if not code and line:find '^%s*:%a' then
+      self.editor:remember(line)
       command(self, line)
       return not self.done
     end
     code = code and code .. '\n' .. line or line
     if not code:find '%S' then return true end
     local chunk, err, unfinished = compile(code, first, self.env)
+    if chunk or not unfinished then self.editor:remember(code) end -- whole
     if chunk then
       local n, values = run(self, chunk)
       if n and n > 0 then
@@ -244,13 +239,15 @@ end
 
 --- Reads and runs until the input ends.
 ---@param env table names of the session: ag, be, tts
----@param opts? {banner: string?} printed on a terminal
+---@param opts? {banner: string?, absent: table<string, string>?} banner: printed on a terminal;
+---absent: what to say about a name that the session lacks
 ---@return integer exit_code 0, or 130 after two Ctrl-C at the prompt
 function M.run(env, opts)
-  local self = setmetatable({env = setmetatable(env, {__index = _G}), line = 1}, Repl)
+  opts = opts or {}
+  local self = setmetatable({env = names.of(env, opts.absent), line = 1}, Repl)
   local interactive
   self.editor, interactive = editor.open {env = self.env, commands = ORDER}
-  if interactive and opts and opts.banner then print_line(opts.banner) end
+  if interactive and opts.banner then print_line(opts.banner) end
   local code
   while true do
     local ok, more, exit = pcall(entry, self)
