@@ -99,7 +99,7 @@ describe('a model', function()
     local f = assert(io.open(llama .. '/config.json', 'w'))
     f:write '{"model_type": "llama"}'
     f:close()
-    for _, args in ipairs {{}, {'-m', 'someone/My-Voices'}} do
+    for _, args in ipairs {{}, {'-m', 'someone/My-Voices'}, {'-m', 'my-voices'}} do
       assert.equal(snap, (inspect(args, {HF_HUB_CACHE = cache})))
     end
     fails('/config.json: model_type: \'llama\' is no model that Argent runs', {'-m', llama},

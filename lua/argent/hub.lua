@@ -95,7 +95,7 @@ function M.is_demo(dir)
   return demo ~= nil and posix.realpath(dir) == demo
 end
 
---- Every model in the caches: what is named like one that Argent runs, or is one by its config.json.
+--- Every model in the caches: named like one that Argent runs, or one by its config.json.
 ---@return {id: string, dir: string, model: argent.Model, missing: string[]}[]
 function M.cached()
   local list = {}
@@ -134,25 +134,31 @@ local function incomplete(id, dir, missing)
     dir, table.concat(missing, ', '), id), 'model'
 end
 
+-- Whether a model on the hub is called so, in any letter case; the owner may be left out.
+local function called(id, name)
+  id, name = id:lower(), name:lower()
+  return id == name or id:match '/(.*)$' == name
+end
+
 -- A model of the caches by its name on the hub.
-local function find_id(id)
+local function find_id(name)
   for _, m in ipairs(M.cached()) do
-    if m.id:lower() == id:lower() then
+    if called(m.id, name) then
       if #m.missing > 0 then return incomplete(m.id, m.dir, m.missing) end
       return m.dir
     end
   end
-  local known = false
-  for _, name in ipairs(M.RELEASED) do
-    if name:lower() == id:lower() then id, known = name, true end
+  local known, whole = {}, {} -- as the person writes them, and with their owner
+  for _, id in ipairs(M.RELEASED) do
+    if called(id, name) then
+      return nil, ('%s is not here: searched %s; fetch it with: hf download %s'):format(id,
+        searched(), id), 'model'
+    end
+    known[#known + 1] = name:find '/' and id or id:match '/(.*)$'
+    whole[known[#known]] = id
   end
-  if known then
-    return nil, ('%s is not here: searched %s; fetch it with: hf download %s'):format(id,
-      searched(),
-      id), 'model'
-  end
-  local guess = suggest.closest(id, M.RELEASED)
-  return nil, ('no such model directory, and no model %s in %s%s'):format(id, searched(),
+  local guess = whole[suggest.closest(name, known)]
+  return nil, ('no such model directory, and no model %s in %s%s'):format(name, searched(),
     guess and (', did you mean %s?'):format(guess) or ''), 'model'
 end
 
@@ -189,9 +195,9 @@ local function find_any(need)
 end
 
 --- A model's directory.
----@param name? string a directory; a name on the hub (`Qwen/Qwen3-TTS-12Hz-0.6B-Base`, where Qwen/
----may be left out), looked up in the hub's cache; nil: what ARGENT_MODEL says, else the only model
----of the cache, else the demo voice
+---@param name? string a directory; a name on the hub (`Qwen/Qwen3-TTS-12Hz-0.6B-Base`, where the
+---owner may be left out), looked up in the hub's cache; nil: what ARGENT_MODEL says, else the only
+---model of the cache, else the demo voice
 ---@param source? string where the name comes from, for messages: '-m'
 ---@param need? string what a model that is not named has to do: 'speech' (default), 'codec'
 ---@return string? dir
@@ -207,7 +213,7 @@ function M.find(name, source, need)
   if not id or lfs.attributes(name, 'mode') then
     return nil, ('%s: no such model directory%s'):format(name:gsub('%c', '?'), source), 'model'
   end
-  local dir, err, code = find_id(id:find '/' and id or 'Qwen/' .. id)
+  local dir, err, code = find_id(id)
   if not dir then err = ('%s: %s%s'):format(name, err, source) end
   return dir, err, code
 end
