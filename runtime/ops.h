@@ -121,12 +121,12 @@ typedef struct {
 
 typedef struct {
     float *out;
-    char *table;
     int32_t *ids;
+    agi_weight table; /* of group 0; the others follow, each group_stride behind the one before */
     agi_row_faults faults;
-    int table_dtype, accumulate;
+    int accumulate;
     int64_t rows, n, groups, vocab; /* groups 1 for a plain table */
-    int64_t out_stride, table_stride, group_stride, ids_row, ids_group;
+    int64_t out_stride, group_stride, ids_row, ids_group;
 } agi_embedding_args;
 
 typedef struct {

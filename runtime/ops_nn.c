@@ -194,9 +194,7 @@ int ag_embedding(ag_tensor *out, ag_tensor *table, ag_tensor *ids, int32_t accum
           agi_apart(&f, out, false)))
         return f.rc;
     agi_embedding_args a = {.out = f32(out),
-                            .table = agi_tensor_data(table),
                             .ids = i32(ids),
-                            .table_dtype = table->dtype,
                             .accumulate = accumulate,
                             .rows = out->shape[0],
                             .n = n,
@@ -212,7 +210,7 @@ int ag_embedding(ag_tensor *out, ag_tensor *table, ag_tensor *ids, int32_t accum
         return f.rc;
     }
     a.vocab = table->shape[grouped];
-    a.table_stride = table->stride[grouped];
+    a.table = agi_weight_of(table, table->stride[grouped]);
     a.ids_row = ids->stride[0];
     if (grouped) {
         if (!agi_equal(&f, "table", table, "ids", ids, table->shape[0], ids->shape[1])) return f.rc;

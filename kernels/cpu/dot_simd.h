@@ -1,5 +1,5 @@
 /*
- * dot_simd.h: dot_f32 and dot_bf16 over the vocabulary of simd_*.h. Every output has one vector
+ * dot_simd.h: the products over the vocabulary of simd_*.h. Every output has one vector
  * accumulator that walks taps, then channels, LANES at a time; its lanes are summed in one order at
  * the end, then comes the bias. A tile computes several outputs at once to use each load more often,
  * and changes no bit.
@@ -126,8 +126,8 @@ INLINE void dot_row(const agi_linear_args *d, int64_t r, int64_t o0, int64_t o1,
     for (; o < o1; o++) tile(d, r, o, 1, 1, kind, 0);
 }
 
-INLINE void dot(const agi_linear_args *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1,
-                const enum agi_weight_kind kind)
+INLINE void dot_kind(const agi_linear_args *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1,
+                     const enum agi_weight_kind kind)
 {
     if (r1 - r0 == 1) {
         dot_row(d, r0, o0, o1, kind);
@@ -148,12 +148,10 @@ INLINE void dot(const agi_linear_args *d, int64_t r0, int64_t r1, int64_t o0, in
     }
 }
 
-static void dot_f32(const agi_linear_args *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
+static void dot(const agi_linear_args *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
 {
-    dot(d, r0, r1, o0, o1, AGI_WEIGHT_F32);
-}
-
-static void dot_bf16(const agi_linear_args *d, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
-{
-    dot(d, r0, r1, o0, o1, AGI_WEIGHT_BF16);
+    switch (d->w.kind) {
+    case AGI_WEIGHT_F32: dot_kind(d, r0, r1, o0, o1, AGI_WEIGHT_F32); break;
+    case AGI_WEIGHT_BF16: dot_kind(d, r0, r1, o0, o1, AGI_WEIGHT_BF16); break;
+    }
 }

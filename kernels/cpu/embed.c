@@ -2,9 +2,9 @@
  * embed.c: the op embedding: table rows by id, or their sum over groups. Ids are data, so they are
  * checked here: a row with one outside its table adds nothing, and is at fault.
  */
+#include "../weight.h"
 #include "share.h"
 #include "../../runtime/backend_cpu.h"
-#include "../../runtime/dtype.h"
 #include "../../runtime/fault.h"
 #include "../../runtime/ops.h"
 
@@ -44,14 +44,9 @@ static int check_ids(const agi_embedding_args *a, const agi_worker *w)
 static void add_row(float *acc, const agi_embedding_args *a, int64_t g, int64_t id, int64_t col,
                     int64_t n)
 {
-    int64_t at = g * a->group_stride + id * a->table_stride + col;
-    if (a->table_dtype == AG_F32) {
-        const float *t = (const float *)(const void *)a->table + at;
-        for (int64_t i = 0; i < n; i++) acc[i] += t[i];
-    } else {
-        const uint16_t *t = (const uint16_t *)(const void *)a->table + at;
-        for (int64_t i = 0; i < n; i++) acc[i] += agi_f32_from_bf16(t[i]);
-    }
+    const agi_weight table = a->table;
+    const int64_t at = g * a->group_stride + id * table.stride + col;
+    for (int64_t i = 0; i < n; i++) acc[i] += agi_weight_value(&table, table.kind, at + i);
 }
 
 int agi_cpu_embedding(const void *args, agi_worker *w)

@@ -12,12 +12,10 @@
 
 #include "../../runtime/ops.h"
 
-typedef void agi_dot_fn(const agi_linear_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1);
-
 typedef struct agi_isa {
     const char *name;
-    /* The outputs [o0, o1) of rows [r0, r1), by the weights' kind. */
-    agi_dot_fn *dot[AGI_WEIGHTS];
+    /* The outputs [o0, o1) of rows [r0, r1) of a product. */
+    void (*dot)(const agi_linear_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1);
 
     /* out = x / sqrt(mean(x^2) + eps) * w; out may be x. */
     void (*rms_norm)(float *out, const float *x, const float *w, int64_t n, float eps);
@@ -49,21 +47,20 @@ typedef struct agi_isa {
 /* Defines the table of an instruction set from the static functions of its file, which are named
  * as the slots are. */
 #define AGI_ISA_TABLE(isa)                                                                         \
-    const agi_isa agi_isa_##isa = {                                                                \
-        .name = #isa,                                                                              \
-        .dot = {[AGI_WEIGHT_F32] = dot_f32, [AGI_WEIGHT_BF16] = dot_bf16},                         \
-        .rms_norm = rms_norm,                                                                      \
-        .layer_norm = layer_norm,                                                                  \
-        .scores = scores,                                                                          \
-        .softmax = softmax,                                                                        \
-        .mix = mix,                                                                                \
-        .distances = distances,                                                                    \
-        .silu = silu,                                                                              \
-        .silu_mul = silu_mul,                                                                      \
-        .gelu = gelu,                                                                              \
-        .elu = elu,                                                                                \
-        .snake = snake,                                                                            \
-        .depthwise = depthwise}
+    const agi_isa agi_isa_##isa = {.name = #isa,                                                   \
+                                   .dot = dot,                                                     \
+                                   .rms_norm = rms_norm,                                           \
+                                   .layer_norm = layer_norm,                                       \
+                                   .scores = scores,                                               \
+                                   .softmax = softmax,                                             \
+                                   .mix = mix,                                                     \
+                                   .distances = distances,                                         \
+                                   .silu = silu,                                                   \
+                                   .silu_mul = silu_mul,                                           \
+                                   .gelu = gelu,                                                   \
+                                   .elu = elu,                                                     \
+                                   .snake = snake,                                                 \
+                                   .depthwise = depthwise}
 
 extern const agi_isa agi_isa_plain;
 #if defined(__x86_64__)

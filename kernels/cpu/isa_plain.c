@@ -13,8 +13,7 @@
 
 /* ---- products ---- */
 
-static void dot(const agi_linear_args *a, enum agi_weight_kind kind, int64_t r0, int64_t r1,
-                int64_t o0, int64_t o1)
+static void dot(const agi_linear_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
 {
     for (int64_t r = r0; r < r1; r++)
         for (int64_t o = o0; o < o1; o++) {
@@ -23,20 +22,10 @@ static void dot(const agi_linear_args *a, enum agi_weight_kind kind, int64_t r0,
                 const float *x = a->x + r * a->x_stride + j * a->x_tap;
                 const int64_t w = o * a->w.stride + j * a->k;
                 for (int64_t c = 0; c < a->k; c++)
-                    sum += x[c] * agi_weight_value(&a->w, kind, w + c);
+                    sum += x[c] * agi_weight_value(&a->w, a->w.kind, w + c);
             }
             a->out[r * a->out_stride + o] = a->bias ? sum + a->bias[o] : sum;
         }
-}
-
-static void dot_f32(const agi_linear_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
-{
-    dot(a, AGI_WEIGHT_F32, r0, r1, o0, o1);
-}
-
-static void dot_bf16(const agi_linear_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1)
-{
-    dot(a, AGI_WEIGHT_BF16, r0, r1, o0, o1);
 }
 
 static void depthwise(float *out, const float *x, int64_t x_stride, const float *w,

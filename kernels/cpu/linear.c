@@ -26,7 +26,7 @@ static int dot(const agi_linear_args *a, const agi_worker *w)
     if (split_outputs(a, w->count)) agi_share(w, a->outs, OUTS, &o0, &o1);
     else agi_share(w, a->rows, 1, &r0, &r1);
     if (r0 >= r1 || o0 >= o1) return AG_OK;
-    w->isa->dot[a->w.kind](a, r0, r1, o0, o1);
+    w->isa->dot(a, r0, r1, o0, o1);
     return AG_OK;
 }
 

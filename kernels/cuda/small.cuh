@@ -4,6 +4,7 @@
 #define ARGENT_KERNELS_CUDA_SMALL_CUH
 
 #include "../cache.h"
+#include "../weight.h"
 #include "device.h"
 
 /* ---- rope_angles: the angle is an f32 product, as in the reference; cosine and sine are of its
@@ -111,11 +112,9 @@ DEVICE void embedding_item(const agi_embedding_args *a, int64_t i, agi_fault *f)
         known = false;
     }
     for (int64_t g = 0; known && g < a->groups; g++) {
-        int64_t at =
-            g * a->group_stride + a->ids[r * a->ids_row + g * a->ids_group] * a->table_stride + c;
-        sum += a->table_dtype == AG_F32
-                   ? ((const float *)(const void *)a->table)[at]
-                   : agi_f32_from_bf16(((const uint16_t *)(const void *)a->table)[at]);
+        const int64_t id = a->ids[r * a->ids_row + g * a->ids_group];
+        const int64_t at = g * a->group_stride + id * a->table.stride + c;
+        sum += agi_weight_value(&a->table, a->table.kind, at);
     }
     *out = a->accumulate ? *out + sum : sum;
 }
