@@ -7,8 +7,8 @@ function(argent_toolkit nvcc out)
   set(${out} "${CMAKE_MATCH_1}" PARENT_SCOPE)
 endfunction()
 
-# What CMAKE_CUDA_ARCHITECTURES is by default: every generation that the toolkit knows, the last
-# one with PTX for cards to come; empty where the toolkit is too old for the kernels. Code for sm_100
+# What CMAKE_CUDA_ARCHITECTURES is by default: every generation that the toolkit knows, the last one
+# with PTX for cards to come; empty where the toolkit is too old for the kernels. Code for sm_100
 # and sm_120 runs on sm_103 and sm_121, too; the sm_110 of CUDA 13 has another name in 12.
 function(argent_cards version out)
   set(cards 80 86 89 90)

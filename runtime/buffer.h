@@ -1,4 +1,5 @@
-/* buffer.h: memory of a backend, counted by reference. Tensors are shapes over it; plans keep it. */
+/* buffer.h: memory of a backend, counted by reference. Tensors are shapes over it; plans retain
+ * it. */
 #ifndef ARGENT_BUFFER_H
 #define ARGENT_BUFFER_H
 

@@ -43,7 +43,8 @@ typedef struct {
 } agi_add_args;
 typedef agi_add_args agi_mul_args; /* alpha unused */
 
-/* out = f(x): affine (p = scale, q = shift), clamp (p = lo, q = hi), silu, gelu, elu, sigmoid, tanh. */
+/* out = f(x): affine (p = scale, q = shift), clamp (p = lo, q = hi), and silu, gelu, elu, sigmoid,
+ * tanh. */
 typedef struct {
     float *out, *x;
     int64_t rows, n, out_stride, x_stride;

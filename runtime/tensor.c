@@ -13,10 +13,8 @@
 
 bool agi_shape_count(int ndim, const int64_t *shape, int64_t *count)
 {
-    int64_t
-        n = 1,
-        bound =
-            1; /* `bound` ignores zeros, so that [0, 2^62, 2^62] is refused as its strides would overflow */
+    /* `bound` ignores zeros: [0, 2^62, 2^62] is refused, as its strides would overflow. */
+    int64_t n = 1, bound = 1;
     for (int i = 0; i < ndim; i++) {
         if (shape[i] < 0 || !agi_mul(bound, shape[i] ? shape[i] : 1, &bound)) return false;
         n *= shape[i];
@@ -54,8 +52,8 @@ void agi_tensor_extent(const ag_tensor *t, int64_t *lo, int64_t *hi)
     *hi = (last + 1) * size;
 }
 
-/* Where t is columns of rows `stride` bytes apart: its first column's byte in the row and one past its
- * last. False for tensors of other forms. */
+/* Where t is columns of rows `stride` bytes apart: its first column's byte in the row and one past
+ * its last. False for tensors of other forms. */
 static bool columns(const ag_tensor *t, int64_t stride, int64_t *first, int64_t *end)
 {
     int64_t size = agi_dtype_size(t->dtype);

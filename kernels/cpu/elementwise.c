@@ -1,7 +1,7 @@
 /*
  * elementwise.c: the ops whose elements depend on one element of each input: add, mul, affine,
- * clamp, silu, silu_mul, gelu, elu, sigmoid, tanh, snake, and advance. out may be an input: an element is read and
- * written by the same worker. copy and fill are in copy.c.
+ * clamp, silu, silu_mul, gelu, elu, sigmoid, tanh, snake, and advance. out may be an input: an
+ * element is read and written by the same worker. copy and fill are in copy.c.
  */
 #include "../cache.h"
 #include "isa.h"

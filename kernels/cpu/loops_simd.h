@@ -9,8 +9,8 @@
 
 /* ---- functions ---- */
 
-/* x = *n * ln 2 + *r with |*r| < 0.35, for x in [-87.34, 88.38]; returns p with e^r = 1 + r + p r^2. Cephes'
- * reduction and polynomial. */
+/* x = *n ln 2 + *r with |*r| < 0.35, for x in [-87.34, 88.38]; returns p with e^r = 1 + r + p r^2.
+ * Cephes' reduction and polynomial. */
 INLINE vf v_exp_parts(vf x, vf *n, vf *r)
 {
     *n = v_round(v_mul(x, v_set(1.44269504f)));
@@ -53,8 +53,8 @@ INLINE vf v_erf(vf x)
     return v_with_sign(v_fnma(v_mul(p, t), e, v_set(1)), x);
 }
 
-/* sin(x)^2, by reduction to [-pi/2, pi/2] (the square forgets the sign of the half turn). Accurate for
- * |x| up to about 1e5, bounded beyond. */
+/* sin(x)^2, by reduction to [-pi/2, pi/2] (the square forgets the sign of the half turn). Accurate
+ * for |x| up to about 1e5, bounded beyond. */
 INLINE vf v_sin_squared(vf x)
 {
     vf n = v_round(v_mul(x, v_set(0.318309886f)));

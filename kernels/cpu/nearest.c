@@ -1,7 +1,7 @@
 /*
- * nearest.c: the op nearest: which row of a table each row of x is closest to, one stage of a residual
- * quantiser. A worker takes rows of x, a few at a time, and lets them all look at a stretch of the
- * table while it is in the cache.
+ * nearest.c: the op nearest: which row of a table each row of x is closest to, one stage of a
+ * residual quantiser. A worker takes rows of x, a few at a time, and lets them all look at a
+ * stretch of the table while it is in the cache.
  */
 #include "isa.h"
 #include "../../runtime/backend_cpu.h"
@@ -12,8 +12,8 @@
 
 enum { ROWS = 32, ENTRIES = 32 };
 
-/* Rows [r, r + n), n <= ROWS. Entries are seen in their order and only a nearer one replaces the best:
- * of equals the first stays. */
+/* Rows [r, r + n), n <= ROWS. Entries are seen in their order and only a nearer one replaces the
+ * best: of equals the first stays. */
 static int assign(const agi_nearest_args *a, const agi_worker *w, int64_t r, int64_t n)
 {
     float best[ROWS], s[ENTRIES];

@@ -1,7 +1,7 @@
 /*
- * pool.c: the op pool: mean and deviation over time, channel by channel. Channels are dealt out, never
- * time, and a worker walks a few dozen of them row by row, so every sum runs from the first row to the
- * last. Sums are f64: a recording has tens of thousands of rows.
+ * pool.c: the op pool: mean and deviation over time, channel by channel. Channels are dealt out,
+ * never time, and a worker walks a few dozen of them row by row, so every sum runs from the first
+ * row to the last. Sums are f64: a recording has tens of thousands of rows.
  */
 #include "share.h"
 #include "../../runtime/backend_cpu.h"

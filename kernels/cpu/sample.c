@@ -196,7 +196,8 @@ static int draw(const agi_sample_args *a, int64_t r, float *l, int32_t *ids, int
     return AGI_NO_FAULT;
 }
 
-/* A row with a fault of its own draws nothing: its id is 0, so that what follows has a valid one. */
+/* A row with a fault of its own draws nothing: its id is 0, so that what follows is given a valid
+ * one. */
 static int sample_row(const agi_sample_args *a, int64_t r, float *l, int32_t *ids)
 {
     int32_t *word = a->faults.p ? a->faults.p + r * a->faults.stride : NULL;

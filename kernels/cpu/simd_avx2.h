@@ -1,5 +1,5 @@
-/* simd_avx2.h: the vector vocabulary of the *_simd.h files in AVX2 and FMA. simd_avx512.h is its
- * twin; a word means the same in both. */
+/* simd_avx2.h: the vector vocabulary of the *_simd.h files in AVX2 and FMA. A word means
+ * the same here and in simd_avx512.h. */
 #ifndef ARGENT_SIMD_H
 #define ARGENT_SIMD_H
 
@@ -19,15 +19,27 @@ static inline __m256i v_first(int64_t n)
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-static inline vf v_load_part(const float *p, int64_t n) { return _mm256_maskload_ps(p, v_first(n)); }
-static inline void v_store_part(float *p, vf x, int64_t n) { _mm256_maskstore_ps(p, v_first(n), x); }
+static inline vf v_load_part(const float *p, int64_t n)
+{
+    return _mm256_maskload_ps(p, v_first(n));
+}
+static inline void v_store_part(float *p, vf x, int64_t n)
+{
+    _mm256_maskstore_ps(p, v_first(n), x);
+}
 static inline vf v_keep_part(vf x, vf other, int64_t n)
 {
     return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(v_first(n)));
 }
 
-static inline vf v_widen(__m128i h) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)); }
-static inline vf v_load_bf16(const uint16_t *p) { return v_widen(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+static inline vf v_widen(__m128i h)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+}
+static inline vf v_load_bf16(const uint16_t *p)
+{
+    return v_widen(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
 static inline vf v_load_bf16_part(const uint16_t *p, int64_t n)
 {
     uint16_t part[8] = {0}; /* AVX2 has no masked load of 16-bit elements */
@@ -45,7 +57,10 @@ static inline vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
 /* Where b is NaN the result is NaN: the bound goes first, the data second. */
 static inline vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
-static inline vf v_round(vf x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf v_round(vf x)
+{
+    return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 static inline vf v_abs(vf x) { return _mm256_andnot_ps(v_set(-0.0f), x); }
 /* x with the sign of s (x >= 0). */
 static inline vf v_with_sign(vf x, vf s) { return _mm256_or_ps(x, _mm256_and_ps(v_set(-0.0f), s)); }

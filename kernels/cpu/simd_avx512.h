@@ -1,5 +1,5 @@
-/* simd_avx512.h: the vector vocabulary of the *_simd.h files in AVX-512 (F, BW, VL, DQ). simd_avx2.h
- * is its twin; a word means the same in both. */
+/* simd_avx512.h: the vector vocabulary of the *_simd.h files in AVX-512 (F, BW, VL, DQ). A word
+ * means the same here and in simd_avx2.h. */
 #ifndef ARGENT_SIMD_H
 #define ARGENT_SIMD_H
 
@@ -16,13 +16,31 @@ static inline void v_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
 
 /* The first n < LANES elements; no others are touched, and missing lanes are zero. */
 static inline __mmask16 v_first(int64_t n) { return (__mmask16)((1u << n) - 1u); }
-static inline vf v_load_part(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(v_first(n), p); }
-static inline void v_store_part(float *p, vf x, int64_t n) { _mm512_mask_storeu_ps(p, v_first(n), x); }
-static inline vf v_keep_part(vf x, vf other, int64_t n) { return _mm512_mask_blend_ps(v_first(n), other, x); }
+static inline vf v_load_part(const float *p, int64_t n)
+{
+    return _mm512_maskz_loadu_ps(v_first(n), p);
+}
+static inline void v_store_part(float *p, vf x, int64_t n)
+{
+    _mm512_mask_storeu_ps(p, v_first(n), x);
+}
+static inline vf v_keep_part(vf x, vf other, int64_t n)
+{
+    return _mm512_mask_blend_ps(v_first(n), other, x);
+}
 
-static inline vf v_widen(__m256i h) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16)); }
-static inline vf v_load_bf16(const uint16_t *p) { return v_widen(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
-static inline vf v_load_bf16_part(const uint16_t *p, int64_t n) { return v_widen(_mm256_maskz_loadu_epi16(v_first(n), p)); }
+static inline vf v_widen(__m256i h)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+static inline vf v_load_bf16(const uint16_t *p)
+{
+    return v_widen(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+static inline vf v_load_bf16_part(const uint16_t *p, int64_t n)
+{
+    return v_widen(_mm256_maskz_loadu_epi16(v_first(n), p));
+}
 
 static inline vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
@@ -34,7 +52,10 @@ static inline vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
 /* Where b is NaN the result is NaN: the bound goes first, the data second. */
 static inline vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
-static inline vf v_round(vf x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf v_round(vf x)
+{
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 static inline vf v_abs(vf x) { return _mm512_abs_ps(x); }
 /* x with the sign of s (x >= 0). */
 static inline vf v_with_sign(vf x, vf s)

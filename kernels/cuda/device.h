@@ -1,7 +1,7 @@
 /*
  * device.h: what the kernels of kernels/cuda are written in. nvcc makes GPU kernels of their text;
- * gcc makes plain C of the same text (kernels/emulate, the backend `cuda-emulated`), so that every index,
- * tail, mask, exchange and merge runs in CI without a card.
+ * gcc makes plain C of the same text (kernels/emulate, the backend `cuda-emulated`), so that every
+ * index, tail, mask, exchange and merge runs in CI without a card.
  *
  * A kernel is one of three forms:
  *   EACH    item(a, i, fault): one thread for each of n items.

@@ -14,8 +14,8 @@
 extern "C" {
 #endif
 
-/* What a launcher returns where no kernel of it fits the call; other than 0, all else is an error of
- * the machine. */
+/* What a launcher returns where no kernel of it fits the call; other than 0, all else is an error
+ * of the machine. */
 enum { AGI_NO_KERNEL = -2 };
 
 /* Where a launch goes. */

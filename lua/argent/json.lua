@@ -1,7 +1,8 @@
 -- JSON: files, text, and the fields of an object. Parsing and the escaping of strings are those of
 -- lua-cjson; here are the limits that make a foreign file safe to open (size, depth, a plain file),
 -- arrays that stay arrays when empty, and checked reading of fields (`json.object`). Of duplicate
--- keys the last one counts, and integers above 2^53 are rounded: no reader of safetensors headers.
+-- keys the last one counts, and integers above 2^53 are rounded, so headers of safetensors files
+-- are not read with it.
 
 local cjson = require 'cjson'
 local lfs = require 'lfs'

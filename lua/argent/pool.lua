@@ -1,5 +1,5 @@
--- Things that are dear to make and can be used again: taken, given back, and given back by the
--- collector when their user forgot them.
+-- Things that cost much to make and can be used again. They are taken and given back; the collector
+-- gives back those that their user forgot.
 
 local check = require 'argent.check'
 

@@ -66,8 +66,8 @@ void agi_machine_leave(agi_machine *m);
 const char *agi_machine_kind(void);                /* "cuda", "cuda-emulated" */
 const char *agi_machine_isa(const agi_machine *m); /* "sm_90", "emulated" */
 void *agi_machine_stream(const agi_machine *m);
-bool agi_machine_dependent(
-    const agi_machine *m); /* launches may begin before those before them end */
+/* Whether launches may begin before those before them end. */
+bool agi_machine_dependent(const agi_machine *m);
 
 int agi_machine_alloc(agi_machine *m, int64_t bytes, char **out); /* zeroed */
 void agi_machine_free(agi_machine *m, char *data, int64_t bytes);

@@ -1,5 +1,5 @@
--- What the CUDA half may lack: a kernel of an op, code for cards that the toolkit does not know. And
--- a library of it that does not open.
+-- What the CUDA half may lack: a kernel of an op, code for cards that the toolkit does not know.
+-- And a library of it that does not open.
 
 local card = require 'support.card'
 local command = require 'support.command'

@@ -1,6 +1,6 @@
--- What the sounds of `say --each` were made of, in a file beside them: one that would come out the
--- same is not made again, one whose text, voice, options or model have changed is. An object a
--- line; the last one about a sound counts, so that a line is only ever added.
+-- What the sounds of `say --each` were made of, in a file beside them. A sound that would come out
+-- the same is not made again; one whose text, voice, options or model has changed is. The file has
+-- a JSON object on each line, and lines are only added: the last one about a sound counts.
 
 local hash = require 'argent.hash'
 local json = require 'argent.json'

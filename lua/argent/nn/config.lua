@@ -1,5 +1,5 @@
 -- The fields of a transformer in a config.json, read and checked once for every model that has one.
--- What no file says, because it is the family's, is the caller's to tell.
+-- What a family of models has in common stands in no file: the caller says it.
 
 local rope = require 'argent.nn.rope'
 

@@ -57,8 +57,8 @@ function Image:pixel(x, y)
   return math.floor(c / 65536) % 256, math.floor(c / 256) % 256, c % 256
 end
 
--- Not compiled, as a callback comes out of the call; and no error may cross cairo, so that one, such
--- as a Ctrl-C's, is kept and raised afterwards.
+-- Not compiled, as a callback comes out of the call; and no error may cross cairo, so that one,
+-- such as a Ctrl-C's, is kept and raised afterwards.
 local function encode(lib, surface)
   local parts, raised = {}, nil
   local sink = ffi.cast('argent_sink', function(_, bytes, size)

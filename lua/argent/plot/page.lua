@@ -174,7 +174,8 @@ end
 ---@param y number the box of its capitals has its left upper corner at x, y
 ---@param colour ag.Colour
 ---@param opts? {size: number?, up: boolean?, room: integer?} up: turned to the left, read from
----below to above; then x, y is the box's left LOWER corner; room: pixels, a longer text ends in dots
+---below to above; then x, y is the box's left LOWER corner; room: pixels, a longer text ends in
+---dots
 function Page:text(text, x, y, colour, opts)
   opts = opts or {}
   local size = opts.size or 1

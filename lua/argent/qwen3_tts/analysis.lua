@@ -1,5 +1,5 @@
 -- The networks that listen: `tts.speaker` and the encoder behind `tts.codec:encode`. A model opens
--- without them, for most speech needs neither; the first use reads their configuration and weights.
+-- without them, as most speech needs neither; the first use reads their configuration and weights.
 
 local check = require 'argent.check'
 local encoder_config = require 'argent.qwen3_tts.encoder_config'

@@ -6,17 +6,18 @@ local tensor = require 'argent.tensor'
 
 local M = {}
 
----A hook may change the tensor that it sees in place, or return a tensor or a list of numbers of the
----same size; nil keeps what was there. The tensor is the network's own memory, valid during the call.
+---A hook may change the tensor that it sees in place, or return a tensor or a list of numbers of
+---the same size; nil keeps what was there. The tensor is the network's own memory, valid during the
+---call.
 ---@class ag.Hooks
 ---@field hidden fun(u: ag.Utterance, x: ag.Tensor): any? the talker's hidden state [D], from which
 ---the logits are made
 ---@field logits fun(u: ag.Utterance, x: ag.Tensor): any? raw logits [vocab] of group 0, before the
 ---repetition penalty and all else that sampling does
----@field code fun(u: ag.Utterance, id: integer, group: integer): integer? an id that was drawn for a
----group, counted from 0; a number that is returned replaces it
----@field predictor_logits fun(u: ag.Utterance, x: ag.Tensor, group: integer): any? raw logits [book]
----of a group of the predictor, from 1
+---@field code fun(u: ag.Utterance, id: integer, group: integer): integer? an id that was drawn for
+---a group, counted from 0; a number that is returned replaces it
+---@field predictor_logits fun(u: ag.Utterance, x: ag.Tensor, group: integer): any? raw logits
+---[book] of a group of the predictor, from 1
 ---@field input fun(u: ag.Utterance, x: ag.Tensor): any? the talker's next input row [D]: the sum of
 ---the frame's embeddings and of the next text vector
 

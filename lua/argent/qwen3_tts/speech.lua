@@ -43,8 +43,8 @@ function Speech.new(tts, u)
 end
 
 --- Sets the codec to where the speech begins: to its start, or, for in-context cloning, behind the
---- frames of the recording, which pass through it unheard (REFERENCE.md, "What is decoded"). A voice
---- keeps the codec's state.
+--- frames of the recording, which pass through it unheard (REFERENCE.md, "What is decoded"). A
+--- voice keeps the codec's state.
 function Speech:prime(reference)
   local codec = self.codec
   local codes = reference and reference.codes

@@ -1,6 +1,6 @@
 -- Which stops end a sentence, in the ten languages at once and without a model: rules over what
--- stands on both sides of the stop. Where a stop is ambiguous we rather go on, because a pause in
--- the wrong place is heard and a long sentence is not.
+-- stands on both sides of the stop. An ambiguous stop ends no sentence, because a pause in the
+-- wrong place is heard and a long sentence is not.
 
 local abbreviations = require 'argent.text.abbreviations'
 local regex = require 'argent.text.regex'
