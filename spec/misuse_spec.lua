@@ -25,7 +25,8 @@ local INTERNAL = {}
 for names in ([[
   tensor.own tensor.dtype tensor.read linear.forward backbone.step scope.unusable
   session.ensure session.advanced session.state session.copy session.copy_row
-  talker.prompt_rows predictor.pass predictor.frame predictor.frame_embeddings predictor.state speech.prime
+  talker.prompt_rows predictor.pass predictor.frame predictor.frame_embeddings predictor.state
+  speech.prime
   utterance.rows_of utterance.append utterance.set_guard utterance.catch utterance.attach
   stream.run stream.ops stream.conv stream.convnext stream.dequantize stream.residual_unit
   image.pixel

@@ -111,7 +111,8 @@ end)
 describe('a title', function()
   local TITLES = {
     chinese = '早上好。今天又下雨了。', english = 'Good morning. It is raining again.',
-    french = 'Bonjour. Il pleut de nouveau, hélas.', german = 'Guten Morgen. Schon wieder Regenböen.',
+    french = 'Bonjour. Il pleut de nouveau, hélas.',
+    german = 'Guten Morgen. Schon wieder Regenböen.',
     italian = 'Buongiorno. Piove di nuovo, perché?', japanese = 'おはようございます。また雨です。',
     korean = '안녕하세요. 또 비가 옵니다.', portuguese = 'Bom dia. Está a chover outra vez.',
     russian = 'Доброе утро. Опять идёт дождь.', spanish = '¡Buenos días! Llueve otra vez, señor.',
