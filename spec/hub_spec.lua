@@ -106,6 +106,34 @@ describe('a model', function()
       {HF_HUB_CACHE = cache})
   end)
 
+  it('is found for its codec: that of a model that speaks, else a codec alone', function()
+    local script = dir .. '/codec.lua'
+    local f = assert(io.open(script, 'w'))
+    f:write 'print(assert(require("argent").qwen3_tts.codec()).dir)'
+    f:close()
+    local cache = dir .. '/codecs'
+    local repo = cache .. '/models--Qwen--Qwen3-TTS-Tokenizer-12Hz/snapshots'
+    os.execute('mkdir -p ' .. quote(repo))
+    golden.copy(model .. '/speech_tokenizer', repo .. '/1')
+    local function found()
+      local r = command.run({'run', script}, {env = {HF_HUB_CACHE = cache}})
+      return r.out, r.err
+    end
+    assert.equal(repo .. '/1\n', found())
+    local snap = fetch(cache, 'Qwen/Qwen3-TTS-12Hz-1.7B-Base')
+    assert.equal(snap .. '/speech_tokenizer\n', found())
+  end)
+
+  it('is whole with its weights in several files behind an index', function()
+    local kind = require('argent.models').get 'qwen3_tts'
+    local snap = fetch(dir .. '/shards', 'Qwen/Qwen3-TTS-12Hz-1.7B-Base',
+      {without = 'model.safetensors'})
+    local hub = require 'argent.hub'
+    assert.same({'model.safetensors'}, hub.missing_files(snap, kind))
+    io.open(snap .. '/model.safetensors.index.json', 'w'):close()
+    assert.same({}, hub.missing_files(snap, kind))
+  end)
+
   it('that is a directory comes before one of that name in the cache', function()
     assert.equal(model, (inspect({'-m', model}, {HF_HUB_CACHE = dir .. '/hub'})))
   end)

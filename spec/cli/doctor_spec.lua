@@ -277,6 +277,15 @@ describe('argent doctor', function()
       assert.equal('argent: doctor: /no/such: no such model directory (from -m)\n', r.err)
       has(r.out, '/no/such (-m): NOT FOUND')
 
+      local other = dir .. '/other'
+      assert(lfs.mkdir(other))
+      local f = assert(io.open(other .. '/config.json', 'w'))
+      f:write '{"model_type": "llama"}'
+      f:close()
+      r = doctor({'-m', other}, nil, 3)
+      has(r.err, other .. "/config.json: model_type: 'llama' is no model that Argent runs")
+      has(r.out, other .. ' (-m): INCOMPLETE')
+
       local path = copy(models.custom, dir .. '/no-file', 'merges.txt')
       r = doctor({'-m', path}, nil, 3)
       assert.equal(('argent: doctor: %s: without merges.txt\n'):format(path), r.err)
