@@ -3,6 +3,7 @@
 
 return {
   Linear = require 'argent.nn.linear',
+  Embedding = require 'argent.nn.embedding',
   Attention = require 'argent.nn.attention',
   Mlp = require 'argent.nn.mlp',
   Norm = require 'argent.nn.norm',
