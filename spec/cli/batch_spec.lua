@@ -233,6 +233,49 @@ not json
     end)
   end)
 
+  describe('--rows', function()
+    local text = 'One.\nTwo here, and more.\nbad \255 text\n\nThree.\nFour four four.\nFive.\n'
+
+    it('speaks lines side by side: the same files, in the same order', function()
+      local single = each({'--json', '--rows', '1'}, nil, text)
+      assert.equal(4, single.code)
+      local order, names = {}, files(dir .. '/out')
+      for line in single.out:gmatch '[^\n]+' do
+        order[#order + 1] = json.decode(line, 'line').line
+      end
+      assert.same({1, 2, 5, 6, 7}, order)
+      local want = {}
+      for name in names:gmatch '%S+' do want[name] = bytes('out/' .. name) end
+      for _, rows in ipairs {'2', '3', '9'} do
+        os.execute('rm -rf ' .. dir .. '/out')
+        local r = each({'--json', '--rows', rows}, nil, text)
+        assert.equal(4, r.code)
+        assert.equal(names, files(dir .. '/out'))
+        for name, sound in pairs(want) do assert.is_true(sound == bytes('out/' .. name), name) end
+        local seen = {}
+        for line in r.out:gmatch '[^\n]+' do seen[#seen + 1] = json.decode(line, 'line').line end
+        assert.same(order, seen)
+        assert.matches('argent: say: line 3: text: [^\n]*UTF%-8[^\n]*\n', r.err)
+        assert.matches('[%d.]+ s of speech in [%d.]+ s\n5 made, 0 skipped, 1 failed\n$', r.err)
+      end
+    end)
+
+    it('goes on when a sound cannot be written', function()
+      assert(lfs.mkdir(dir .. '/out'))
+      assert(lfs.mkdir(dir .. '/out/02.wav'))
+      local r = each({'--rows', '3'}, nil, text)
+      assert.equal(6, r.code, r.err)
+      assert.matches('4 made, 0 skipped, 2 failed\n$', r.err)
+      assert.equal('01.wav 02.wav 05.wav 06.wav 07.wav', files(dir .. '/out'))
+    end)
+
+    it('is for --each alone', function()
+      local r = command.run {'say', 'Hi.', '-m', model, '--rows', '2'}
+      assert.equal('argent: say: --rows is for the lines of --each\n', r.err)
+      assert.equal(2, r.code)
+    end)
+  end)
+
   it('reports a line that fails, does the rest, and ends with its exit code', function()
     local r = each({}, nil, 'One.\nbad \255 text\nThree.\n')
     assert.equal(4, r.code)

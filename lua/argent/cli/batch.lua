@@ -1,16 +1,23 @@
 -- say --each: every line of a text its own sound file. Done again it makes what is not there yet
--- or would come out otherwise; a line that fails is reported, and the rest is done.
+-- or would come out otherwise; a line that fails is reported, and the rest is done. Several lines
+-- may be spoken side by side, which reads the weights once for all; their sounds are the same.
 
+local Batch = require 'argent.qwen3_tts.batch'
+local Speech = require 'argent.qwen3_tts.speech'
 local common = require 'argent.cli.common'
 local lfs = require 'lfs'
 local lib = require 'argent.ffi'
 local lines = require 'argent.cli.lines'
 local manifest = require 'argent.cli.manifest'
 local output = require 'argent.cli.output'
+local posix = require 'argent.posix'
 local sampling = require 'argent.qwen3_tts.sampling'
 local speech = require 'argent.cli.speech'
+local utterance = require 'argent.qwen3_tts.utterance'
 
 local M = {}
+
+local ROWS = 4
 
 --- Refuses a template that does not hold exactly one number or id, in the file's name:
 --- 'out/%03d.wav', 'out/%s.wav'.
@@ -93,49 +100,77 @@ local function prepare(self, line)
   return opts, manifest.hash(parts)
 end
 
--- One line; nil, err, code as elsewhere, and what is raised too. Ctrl-C is passed on.
-local function speak(tts, opts, args)
-  local ok, stats, err, code = pcall(function()
-    local chunks, begun, fault = tts:stream(opts)
-    if not chunks then return nil, begun, fault end
-    local stats, message, kind = output.save(tts, chunks, begun, args)
-    return stats, message, kind
-  end)
-  if not ok then
-    if lib.ag_interrupted() ~= 0 then error(stats, 0) end
-    return nil, tostring(stats), 'internal'
-  end
-  return stats, err, code
-end
-
--- Makes the sound of a line, unless it is there: 'made', 'skipped', or nil, err, code.
-local function make(self, line, label)
-  if line.err then return nil, line.err, 'value' end
-  local args = self.args
-  local one = {
+-- Begins to speak a line, unless its sound is there. Returns what is known of it: skipped, a fault,
+-- or an utterance that rides on the batch.
+local function begin(self, line, label)
+  local args, job = self.args, {line = line}
+  job.args = {
     output = fill(args.output, line), codes = fill(args.codes, line), bits = args.bits,
     play = args.play, verbose = args.verbose, json = args.json, label = label,
     about = {line = line.number, id = line.id},
   }
-  local _, file = split(one.output)
+  local function fault(err, code)
+    job.err, job.code = err, code
+    return job
+  end
+  if line.err then return fault(line.err, 'value') end
   local opts, sum, code = prepare(self, line)
-  if not opts then return nil, sum, code end
-  if self.manifest:has(file, sum) and exists(one.output) and (not one.codes or exists(one.codes))
-  then
-    return 'skipped'
+  if not opts then return fault(sum, code) end
+  local file, codes = job.args.output, job.args.codes
+  job.file, job.hash = select(2, split(file)), sum
+  if self.manifest:has(job.file, sum) and exists(file) and (not codes or exists(codes)) then
+    job.skipped = true
+    return job
   end
   local ok, err
-  if self.manifest.hashes[file] then
-    ok, err, code = self.manifest:note {file = file}
-    if not ok then return nil, err, code end
+  if self.manifest.hashes[job.file] then
+    ok, err, code = self.manifest:note {file = job.file}
+    if not ok then return fault(err, code) end
   end
-  local stats
-  stats, err, code = speak(self.tts, opts, one)
+  job.utterance, err, code = utterance.start(self.tts, opts, {batch = self.batch})
+  if not job.utterance then return fault(err, code) end
+  return job
+end
+
+-- Lines take rows of the batch as they become free, in their order.
+local function board(self)
+  while #self.jobs < #self.list and #self.batch.members < self.batch.rows do
+    local i = #self.jobs + 1
+    self.jobs[i] = begin(self, self.list[i], ('%d of %d: '):format(i, #self.list))
+  end
+end
+
+-- The sound of a job, while its frames and those of the lines beside it are made. What is raised is
+-- a fault of the line too; Ctrl-C is passed on.
+local function save(self, job)
+  local done, stats, err, code = pcall(function()
+    local sound, fault, kind = Speech.new(self.tts, job.utterance)
+    if not sound then return nil, fault, kind end
+    local stats, message, reason = output.save(self.tts, function()
+      board(self)
+      return sound:next()
+    end, sound, job.args)
+    sound:close()
+    return stats, message, reason
+  end)
+  job.utterance:finish 'failed'
+  if done then return stats, err, code end
+  if lib.ag_interrupted() ~= 0 then error(stats, 0) end
+  return nil, tostring(stats), 'internal'
+end
+
+-- Brings a job to its end: 'made', 'skipped', or nil, err, code.
+local function finish(self, job)
+  if job.skipped then return 'skipped' end
+  if job.err then return nil, job.err, job.code end
+  local stats, err, code = save(self, job)
   if not stats then return nil, err, code end
+  local ok
   ok, err, code = self.manifest:note {
-    file = file, hash = sum, line = line.number, id = line.id, seed = stats.seed,
+    file = job.file, hash = job.hash, line = job.line.number, id = job.line.id, seed = stats.seed,
     seconds = stats.seconds,
   }
+  job.seconds = stats.seconds
   return ok and 'made', err, code
 end
 
@@ -160,20 +195,29 @@ function M.run(tts, text, args)
   check_ids(list, takes_id(args.output) or takes_id(args.codes or ''))
   local self = {
     tts = tts, args = args, seed = seed, voices = {}, model = manifest.fingerprint(tts.dir),
+    list = list, jobs = {},
+    batch = Batch.new(tts.talker, tts.predictor, tts:pad_vector(), args.rows or ROWS),
   }
   self.manifest, err, code = manifest.open((split(args.output:format(1))))
   if not self.manifest then return nil, err, code end
 
   local count, first_code = {made = 0, skipped = 0, failed = 0}, 0
+  local began, seconds = posix.now(), 0
   for i, line in ipairs(list) do
+    board(self)
     local done
-    done, err, code = make(self, line, ('%d of %d: '):format(i, #list))
+    done, err, code = finish(self, self.jobs[i])
+    seconds = seconds + (done == 'made' and self.jobs[i].seconds or 0)
+    self.jobs[i] = false -- its frames are not needed any more
     if not done then
       done = 'failed'
       if first_code == 0 then first_code = common.exit[code] or common.exit.internal end
       common.note(('argent: say: line %d: %s'):format(line.number, (err:gsub('%s*\n%s*', '; '))))
     end
     count[done] = count[done] + 1
+  end
+  if count.made > 0 then
+    common.note(('%.1f s of speech in %.1f s'):format(seconds, posix.now() - began))
   end
   common.note(('%d made, %d skipped, %d failed'):format(count.made, count.skipped, count.failed))
   return first_code

@@ -19,6 +19,8 @@ function M.parser(p)
   p:flag('--each', "Every line its own sound; -o and --codes are then names like 'out/%03d.wav' "
     .. "(the line's number) or 'out/%s.wav' (its id). What is there already, made of the same, is "
     .. 'skipped.')
+  common.integer_option(p, '--rows', 1, 64, 'How many lines of --each are spoken side by side '
+    .. '(default: 4); more take memory, and less time for all.')
   p:flag('--json', 'Print a JSON object about each sound: file, seconds, frames, seed, times.')
   p:epilog [[
 Without a text, and for -, standard input is read; in the layout stream (that of Base models) it is
@@ -62,6 +64,9 @@ end
 local function check(args)
   local ok, err, code = speech.check(args)
   if not ok then return nil, err, code end
+  if args.rows and not args.each then
+    return nil, '--rows is for the lines of --each', 'usage'
+  end
   if args.each then
     args.output = args.output or 'speech.wav'
     args, err, code = first(args)
