@@ -77,7 +77,8 @@ describe('argent doctor', function()
     local out = doctor({}).out
     has(out, 'cpu: ', 'memory ', 'features: ', 'ops: ', 'plain C on every CPU: add, advance',
       'agree, within 2e-05', 'libraries:\n', 'libsndfile', 'cuda: ', 'models:\n',
-      'looked in /nonexistent/.cache/huggingface/hub (HOME): not there', 'none; fetch one with:')
+      'looked in /nonexistent/.cache/huggingface/hub (HOME): not there',
+      'none but the demo voice, which speaks; fetch one with:')
     local lines = 0
     for line in out:gmatch '[^\n]+' do
       lines = lines + 1

@@ -142,7 +142,7 @@ local function model_lines(add, r)
     if m.fault then wrapped(add, '    ', m.fault) end
   end
   if #r.models == 0 then
-    add '  none; fetch one with:'
+    add('  none%s; fetch one with:', hub.demo() and ' but the demo voice, which speaks' or '')
     add('  hf download %s', hub.RELEASED[1])
   end
 end
