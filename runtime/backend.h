@@ -4,7 +4,6 @@
 #define ARGENT_BACKEND_H
 
 #include "argent.h"
-#include "buffer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +16,8 @@ enum agi_op {
 };
 
 extern const char *const agi_op_names[AGI_OPS];
+
+typedef struct agi_buffer agi_buffer; /* buffer.h */
 
 /* Bytes [lo, hi) of a buffer that an op reads, or reads and writes. */
 typedef struct {
@@ -73,8 +74,5 @@ struct ag_backend {
     int64_t live;       /* bytes */
     ag_plan *recording; /* between ag_capture_begin and _end */
 };
-
-
-int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa);
 
 #endif

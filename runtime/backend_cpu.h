@@ -11,6 +11,8 @@ typedef struct {
     const struct agi_isa *isa;
 } agi_backend_cpu;
 
+int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa);
+
 agi_team *agi_cpu_team(ag_backend *be);
 
 /* Every op has one kernel. All workers call it with the same arguments, each does its share, and

@@ -14,6 +14,7 @@
  * there the same holds of every op of the launch, but for the one tensor that the launch hands on.
  */
 #include "device.h"
+#include "../buffer.h"
 
 #include <string.h>
 
