@@ -65,6 +65,9 @@ end
 function M.of_function(fn)
   local info = debug.getinfo(check.original(fn), 'S')
   local path = info.source:match '^@(.*)$'
+  -- The search path may know our folder by another name than ROOT.
+  local ours = path and path:match 'lua/argent/(.*)$'
+  if ours and M.lines(M.ROOT .. ours) then path = M.ROOT .. ours end
   local lines = path and M.lines(path)
   if not lines then return nil end
   local first = info.linedefined
