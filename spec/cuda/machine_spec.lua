@@ -40,7 +40,7 @@ describe('the machine of the CUDA backend', function()
   local HEAD = [[
 local ag, ffi, cjson = require 'argent', require 'ffi', require 'cjson'
 local model = %q
-ffi.cdef 'struct fake_cuda_counts { int64_t %s, current, dependent; } fake_cuda_counts;'
+ffi.cdef 'struct fake_cuda_counts { int64_t %s, current, dependent, reservations, pieces; } fake_cuda_counts;'
 local counted = ffi.load(%q).fake_cuda_counts
 local function counts()
   local t = {}
@@ -230,6 +230,23 @@ print(cjson.encode {codes = sound.codes:totable(), dependent = tonumber(counted.
     assert.same(native.codes, translated.codes)
     assert.is_true(native.dependent > 0)
     assert.equal(0, translated.dependent)
+  end)
+
+  it('asks the driver once for all caches of a session, and once when they grow', function()
+    local r = script [[
+local tts = assert(ag.qwen3_tts.open(model, {backend = be}))
+local function asked() return {tonumber(counted.reservations), tonumber(counted.pieces)} end
+local before = asked()
+local s = tts.talker.backbone:session {capacity = 1}
+assert(s:ensure(1))
+local made = asked()
+assert(s:ensure(1000))
+local grown = asked()
+print(cjson.encode {layers = tts.cfg.talker.num_hidden_layers, made = {made[1] - before[1],
+  made[2] - before[2]}, grown = {grown[1] - made[1], grown[2] - made[2]}})]]
+    assert.is_true(r.layers > 1)
+    assert.same({1, 1}, r.made)
+    assert.same({0, 1}, r.grown)
   end)
 
   it('goes on with the graph of a step when a session grows past what it had', function()

@@ -21,8 +21,9 @@
 __attribute__((visibility("default"))) struct fake_cuda_counts {
     int64_t launches, graph_launches, graphs, waits, downloads, downloaded, uploads, allocations,
         frees, memory, mapped, pinned;
-    int64_t current;   /* the thread's device + 1, 0: none; a script may set it */
-    int64_t dependent; /* launches that may begin before the one before them ends */
+    int64_t current;              /* the thread's device + 1, 0: none; a script may set it */
+    int64_t dependent;            /* launches that may begin before the one before them ends */
+    int64_t reservations, pieces; /* of addresses; of memory behind them */
 } fake_cuda_counts;
 #define COUNT fake_cuda_counts
 
@@ -503,6 +504,7 @@ static CUresult address_reserve(CUdeviceptr *p, size_t size, size_t alignment, C
     void *m = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (m == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
     *p = (CUdeviceptr)(uintptr_t)m;
+    COUNT.reservations++;
     return CUDA_SUCCESS;
 }
 
@@ -521,6 +523,7 @@ static CUresult create(CUmemGenericAllocationHandle *h, size_t size, const CUmem
         return CUDA_ERROR_INVALID_VALUE;
     if (!fits(size)) return CUDA_ERROR_OUT_OF_MEMORY;
     COUNT.mapped += (int64_t)size;
+    COUNT.pieces++;
     *h = size;
     return CUDA_SUCCESS;
 }
