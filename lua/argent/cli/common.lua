@@ -22,7 +22,7 @@ local TEXT_LIMIT = 2 ^ 20
 --- A line for a person, on standard error. What names and other people's texts bring into it must
 --- not steer a terminal, so control characters are escaped.
 function M.note(line)
-  line = line:gsub('[^\n]+', paths.shown)
+  line = line:gsub('[^\n\t]+', paths.shown) -- a stack has lines and tabs of its own
   io.stderr:write(line, '\n')
 end
 
