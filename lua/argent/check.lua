@@ -104,8 +104,8 @@ local GUARD = [[
     return method(self, ...)
   end]]
 
---- Makes the methods of a class refuse whatever is no object of it: `x.sync()`, with a dot, would
---- hand nil to C, and a crash is not an error message.
+--- Makes the methods of a class refuse what is not an object of it: `x.sync()`, with a dot, would
+--- hand nil to C and crash.
 ---@param class table functions whose first parameter is called self are its methods
 ---@param what string what an object of it is called: 'plan'
 ---@param is? fun(v: any): boolean whether v is one; default: its metatable is the class

@@ -186,7 +186,7 @@ local function methods_of(name)
   return classes[name] and classes[name]()
 end
 
--- What a value has to say for itself.
+-- The documentation of a value.
 local function of_value(v, name)
   if type(v) == 'function' then return M.of(v) end
   if v == ops then

@@ -91,7 +91,7 @@ local function number(v)
 end
 
 local function quoted(s)
-  -- cjson escapes the slash, which JSON allows and no reader of a path enjoys.
+  -- cjson escapes slashes, which JSON allows, but paths are hard to read that way.
   return (codec.encode(s):gsub('\\(.)', function(c) return c == '/' and c or '\\' .. c end))
 end
 

@@ -172,8 +172,8 @@ function M.open_existing(path)
   return fd
 end
 
---- Calls fn with a descriptor turned to /dev/null: for libraries that print what they think. What
---- fn raises is passed on.
+--- Calls fn with a descriptor turned to /dev/null: for libraries that print messages of their own.
+--- What fn raises is passed on.
 ---@param fd integer
 ---@param fn fun(...): any
 ---@return any ... what fn returns

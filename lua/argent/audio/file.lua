@@ -35,8 +35,8 @@ local FORMATS = {
 }
 local KNOWN = 'wav, flac, ogg, opus, mp3'
 
--- What write(2) says when data is lost, as opposed to what other calls leave in errno; true where
--- the system's words do not speak of the disk.
+-- The errors of write(2) that mean lost data; other calls leave other values in errno. true: the
+-- system's text for it does not mention the disk.
 local LOST = {
   [posix.EFBIG] = true, [posix.EDQUOT] = true,
   [posix.ENOSPC] = false, [posix.EPIPE] = false, [posix.EIO] = false,

@@ -15,8 +15,8 @@ local tensor = require 'argent.tensor'
 
 local M = {}
 
--- Containers and codecs that are read; decoders that hardly anybody uses are where the faults of
--- libraries live.
+-- Containers and codecs that are read. Rarely used decoders are left out: that is where libraries
+-- have their faults.
 local CONTAINERS = {[0x01] = 'wav', [0x13] = 'wav', [0x22] = 'wav', [0x17] = 'flac', [0x20] = 'ogg',
   [0x23] = 'mp3'}
 local CODECS = {
@@ -33,8 +33,8 @@ local function fault(name, code, fmt, ...)
 end
 
 -- What the header promises and the file does not hold: libsndfile corrects the length of the data
--- chunk and notes it in its log. Lengths that a program writes who does not know them yet are no
--- promises.
+-- chunk and notes it in its log. A length that a program wrote before it knew the true one is no
+-- promise.
 local function broken_promise(so, f)
   local text = ffi.new 'char[8192]'
   local n = so.sf_command(f, LOG_INFO, text, 8192)
@@ -185,7 +185,7 @@ function M.read(path, opts)
   if rate ~= 0 then check.int(rate, 'read: rate', 8000, 192000) end
   local seconds = check.number(opts.max_seconds or 600, 'read: max_seconds', 0.001, 1e5)
 
-  -- libmpg123 inside libsndfile prints its thoughts on damaged files.
+  -- libmpg123 inside libsndfile prints messages about damaged files.
   return posix.silenced(2, function()
     local how = data_url.is(path) and read_url or read
     local samples, info, code = how(path, M.name(path), opts.backend, rate, seconds)

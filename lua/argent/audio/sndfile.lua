@@ -42,7 +42,8 @@ function M.load()
   return library
 end
 
---- Its words for a failure, of an open file or (nil) of the last open; nil where it has none.
+--- The library's text for the failure of an open file, or (nil) of the last open; nil where it has
+--- none.
 ---@return string?
 function M.text(f)
   -- Codes below 0 have no text, and asking for it prints a line on standard output.

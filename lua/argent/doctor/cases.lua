@@ -29,7 +29,7 @@ function Maker:values(...) return self:spread(1, 0, ...) end
 function Maker:zeros(...) return tensor.zeros(self.be, {...}) end
 function Maker:ids(list) return tensor.from(self.be, list, 'i32') end
 
--- Small arguments, and such as saturate.
+-- Small arguments, and large ones, which saturate.
 local function activation(name)
   return function(m)
     local made = {}

@@ -136,7 +136,7 @@ function M.snake(backend, scope, channels)
   for c = 0, channels - 1 do
     a[c + 1] = math.exp(alpha[c])
     ib[c + 1] = 1 / (math.exp(beta[c]) + 1e-9)
-    -- An infinite beta would switch the snake off in silence.
+    -- An infinite beta would switch the snake off, and nobody would notice.
     if a[c + 1] > LARGEST then scope:unusable('alpha', TOO_LARGE:format(alpha[c])) end
     if math.exp(beta[c]) > LARGEST then scope:unusable('beta', TOO_LARGE:format(beta[c])) end
   end

@@ -28,7 +28,7 @@ function M.describe(dir)
   return config.read_codec(dir) and {kind = 'codec'}
 end
 
--- What keeps an open codec from listening.
+-- Why an open codec cannot encode; nil when it can.
 local function lacks(codec)
   local encoder, err = codec.open_encoder()
   return not encoder and err or nil

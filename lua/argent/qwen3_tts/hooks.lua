@@ -66,7 +66,7 @@ local function resumed(u, bound)
   return bound
 end
 
--- Calls a hook of an utterance. What is begun meanwhile knows that it is inside.
+-- Calls a hook of an utterance. While it runs, tts.in_hook says so to whatever it begins.
 local function call(u, name, fn, ...)
   local tts = u.tts
   local outer = tts.in_hook

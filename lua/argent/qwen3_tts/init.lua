@@ -29,7 +29,7 @@ local function backend_of(opts)
   return backend, err, code
 end
 
--- The codec's networks, of weights that lie open; its encoder waits until it is needed.
+-- The codec's networks, from weights that are open; its encoder is loaded when it is needed.
 local function load_codec(backend, cfg, w)
   local codec = CodecDecoder.load(backend, cfg, w:scope 'decoder.')
   codec.open_encoder = analysis.codec_encoder(backend, cfg, w)

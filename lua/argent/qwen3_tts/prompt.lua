@@ -67,7 +67,7 @@ for _, s in ipairs{'\194\133', '\194\160', '\225\154\128', '\226\128\168', '\226
   '\226\128\175', '\226\129\159', '\227\128\128'} do WIDE_SPACES[s] = true end
 for last = 128, 138 do WIDE_SPACES['\226\128' .. string.char(last)] = true end -- U+2000 .. U+200A
 
---- The text without leading white space: a leading newline would melt into the template's own.
+--- The text without leading white space: a leading newline would merge with the template's.
 local function trim_start(text)
   local at = 1
   while true do

@@ -15,7 +15,8 @@ M.IN_FLIGHT = {
 
 M.OPTIONS = {'seed', 'stream', unpack(M.IN_FLIGHT)}
 
--- Whether a stage takes the most likely id: as is said of it, else of both, else by the model.
+-- Whether a stage takes the most likely id: by its own option, else by the one for both stages,
+-- else by the model's defaults.
 local function greedy(own, both, sampled)
   if own == nil then own = both end
   if own == nil then own = not sampled end
