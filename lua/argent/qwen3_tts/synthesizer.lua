@@ -158,11 +158,11 @@ end
 --- Speaks a text. Speech that never ends is a fault, 'runaway': the sound so far is then the fourth
 --- value.
 ---
---- Given a list of texts, it speaks them side by side and returns their sounds. Any other option may
---- then be a list too, an entry for each text, or one for all; `rows` says how many are spoken at
---- once (default 8). One seed for all gives text i the stream i - 1, so alone it is spoken by
---- {seed = seed, stream = i - 1}. The first fault ends it all and names its text; but of speech that
---- never ends the others' sounds are there too, in the fourth value.
+--- Given a list of texts, it speaks them side by side and returns their sounds. Any other option
+--- may then be a list too, an entry for each text, or one for all; `rows` says how many are spoken
+--- at once (default 8). One seed for all gives text i the stream i - 1, so alone it is spoken by
+--- {seed = seed, stream = i - 1}. The first fault ends it all and names its text; but of speech
+--- that never ends the others' sounds are there too, in the fourth value.
 ---@param opts ag.Speech
 ---@return ag.Sound|ag.Sound[]|nil sound
 ---@return string? err
