@@ -23,7 +23,7 @@ local function includes()
   return out
 end
 
--- Of x.c and x.h the same: what either includes is below both.
+-- A source and its header are one: what either includes is below both.
 local function stem(path)
   return (path:gsub('%.[ch]$', ''):gsub('%.cuh?$', ''))
 end
