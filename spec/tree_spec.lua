@@ -121,4 +121,18 @@ describe('the tree', function()
     end)
     assert.is_true(named >= 100, named .. ' names')
   end)
+
+  it('has sentences about every op in spec/ops', function()
+    local specs, ops = {}, 0
+    for _, path in ipairs(all) do
+      if path:find '^spec/ops/' then specs[#specs + 1] = slurp(command.root .. '/' .. path) end
+    end
+    specs = table.concat(specs)
+    for name in pairs(require('argent').ops) do
+      ops = ops + 1
+      assert.is_truthy(specs:find(('ops.%s%%f[^%%w_]'):format(name))
+        or specs:find(("'%s'"):format(name), 1, true), name)
+    end
+    assert.is_true(ops > 25)
+  end)
 end)
