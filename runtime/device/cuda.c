@@ -458,27 +458,36 @@ static cudaError_t capture(agi_machine *m, cudaGraphExec_t *out, int (*launch)(v
     return e;
 }
 
+static int make_graph(agi_machine *m, void **graph, int (*launch)(void *plan), void *plan)
+{
+    cudaGraphExec_t made = NULL;
+    int rc;
+    cudaError_t e = capture(m, &made, launch, plan, &rc);
+    if (e == cudaErrorMemoryAllocation) {
+        give_back(m);
+        e = capture(m, &made, launch, plan, &rc);
+    } else if ((rc || e != cudaSuccess) && m->dependent) {
+        /* A driver that cannot keep dependent launches in a graph: without them it can. */
+        cudaGetLastError();
+        m->dependent = false;
+        e = capture(m, &made, launch, plan, &rc);
+    }
+    if (rc) return rc;
+    if (e == cudaErrorMemoryAllocation)
+        return m->host.fail(AG_ENOMEM, "out of device memory: none is left for a plan's graph");
+    if (e != cudaSuccess) return failed(m, "capture", e);
+    *graph = made;
+    return AG_OK;
+}
+
 int agi_machine_replay(agi_machine *m, void **graph, int runs, int (*launch)(void *plan),
                        void *plan)
 {
-    cudaError_t e;
-    int rc;
     /* A plan that runs once is not worth a graph. */
     if (runs == 0) return launch(plan);
-    if (!*graph) {
-        cudaGraphExec_t made = NULL;
-        e = capture(m, &made, launch, plan, &rc);
-        if ((rc || e != cudaSuccess) && m->dependent) {
-            /* A driver that cannot keep dependent launches in a graph: without them it can. */
-            cudaGetLastError();
-            m->dependent = false;
-            e = capture(m, &made, launch, plan, &rc);
-        }
-        if (rc) return rc;
-        if (e != cudaSuccess) return failed(m, "capture", e);
-        *graph = made;
-    }
-    e = cudaGraphLaunch((cudaGraphExec_t)*graph, m->stream);
+    int rc = *graph ? AG_OK : make_graph(m, graph, launch, plan);
+    if (rc) return rc;
+    cudaError_t e = cudaGraphLaunch((cudaGraphExec_t)*graph, m->stream);
     return e == cudaSuccess ? AG_OK : failed(m, "graph", e);
 }
 

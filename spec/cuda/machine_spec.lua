@@ -183,6 +183,26 @@ print(cjson.encode {ok = ok or false, err = err, last = t[1]:select(1, 300000):t
     assert.same({ok = true, last = 0}, r)
   end)
 
+  it('makes a graph where memory was given back, and says so where there is none', function()
+    local r = script([[
+local x = ag.tensor(be, {1, 2, 3})
+local plans = {}
+for i = 1, 2 do
+  plans[i] = ag.capture(be, function() ag.ops.affine(x, x, 1, 1) end)
+  plans[i]:run()
+end
+local big = ag.zeros(be, {24.999e6})
+ag.ops.fill(big, 1)
+local ok, err = pcall(plans[1].run, plans[1])
+big:release()
+plans[2]:run()
+print(cjson.encode {ok = ok, err = tostring(err), graphs = counts().graphs, x = x:totable()})
+]], 'memory=100000000')
+    assert.is_false(r.ok)
+    assert.matches("out of device memory: none is left for a plan's graph$", r.err)
+    assert.same({1, {4, 5, 6}}, {r.graphs, r.x})
+  end)
+
   it('takes the card that it is told to take, and leaves the current one current', function()
     local r = script([[
 counted.current = 4 -- the caller's own, number 3

@@ -154,6 +154,13 @@ enum { HEAD = 256 };
 
 static int64_t pooled; /* bytes that were given back and that the pool keeps */
 
+enum { GRAPH = 1 << 16 }; /* bytes of the device that must be free to make a graph */
+
+static bool fits(size_t bytes)
+{
+    return COUNT.memory + pooled + COUNT.mapped + (int64_t)bytes <= memory_limit();
+}
+
 static void release(void *p)
 {
     char *whole = (char *)p - HEAD;
@@ -307,6 +314,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t g, unsigned l
 {
     here();
     (void)flags;
+    if (!fits(GRAPH)) return cudaErrorMemoryAllocation;
     *out = calloc(1, sizeof **out);
     if (!*out) fail("no memory");
     (*out)->of = g->of;
@@ -343,11 +351,6 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t g)
 }
 
 /* ---- memory ---- */
-
-static bool fits(size_t bytes)
-{
-    return COUNT.memory + pooled + COUNT.mapped + (int64_t)bytes <= memory_limit();
-}
 
 cudaError_t cudaMemGetInfo(size_t *left, size_t *total)
 {
