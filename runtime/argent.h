@@ -58,7 +58,11 @@ const char *ag_fault_name(int word);
 void ag_interrupt(int on);
 int ag_interrupted(void);
 
-/* Backends. kind: "cpu", "cuda", "cuda-emulated". threads: 0 = one per core of this process. isa:
+/* How many cores this process has: those it may run on, or what the CPU quotas of its control groups
+ * are worth (rounded up) where that is less. root goes before /proc and /sys; NULL: nothing does. */
+int ag_cores(const char *root);
+
+/* Backends. kind: "cpu", "cuda", "cuda-emulated". threads: 0 = ag_cores(). isa:
  * NULL or "auto" = the best this CPU has (or what ARGENT_ISA says), else "plain", "avx2", "avx512".
  * device: which card, from 0; the one that is current for the calling thread stays so. One
  * reference is returned. */

@@ -5,7 +5,6 @@
 #include "../kernels/cpu/isa.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -144,18 +143,15 @@ int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa_name)
     if (threads < 0 || threads > MOST_THREADS)
         return agi_fail(AG_EINVAL, "backend: threads must be 0 to %d, got %d", MOST_THREADS,
                         threads);
-    if (threads == 0) {
-        cpu_set_t set;
-        threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-        if (threads > MOST_THREADS) threads = MOST_THREADS;
-    }
+    const int cores = ag_cores(NULL);
+    if (threads == 0) threads = cores < MOST_THREADS ? cores : MOST_THREADS;
     const agi_isa *isa = choose_isa(isa_name);
     if (!isa) return AG_EUNSUPPORTED;
     agi_backend_cpu *be = calloc(1, sizeof *be);
     if (!be) return agi_fail(AG_ENOMEM, "backend: out of memory");
     be->base = (ag_backend){.refs = 1, .kind = "cpu", .slots = &cpu_slots};
     be->isa = isa;
-    int rc = agi_team_new(&be->team, threads, isa);
+    int rc = agi_team_new(&be->team, threads, cores, isa);
     if (rc) {
         free(be);
         return rc;

@@ -15,9 +15,9 @@ int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa);
 
 agi_team *agi_cpu_team(ag_backend *be);
 
-/* Every op has one kernel. All workers call it with the same arguments, each does its share, and
- * it returns AG_OK or what agi_fail returned. The order in which a kernel sums must not depend
- * on the worker count. */
+/* Every op has one kernel. It is called once for each part of the op, with the same arguments,
+ * does that part and returns AG_OK or what agi_fail returned. The order in which it sums must not
+ * depend on the number of parts. */
 typedef int agi_cpu_kernel(const void *args, agi_worker *w);
 #define AG_OP(name, ...) agi_cpu_kernel agi_cpu_##name;
 #include "ops.def"

@@ -19,35 +19,48 @@ static agi_cpu_kernel *const kernels[AGI_OPS] = {
 typedef struct {
     agi_cpu_kernel *kernel;
     void *args;
-    bool barrier; /* wait for all workers before this op */
+    int parts;
 } entry;
 
+/* A stage is ops that need not wait for each other, one after the other in the list. */
 typedef struct {
     entry *entries;
     int n, cap;
-    agi_access *open; /* what the ops since the last barrier touch */
+    int *first; /* entry of each stage */
+    int *parts; /* of each stage, those of all its entries */
+    int stages, cap_first, cap_parts;
+    agi_access *open; /* what the ops of the last stage touch */
     int n_open, cap_open;
 } cpu_plan;
 
+static int run_part(agi_cpu_kernel *kernel, const void *args, int part, int parts, agi_worker *w)
+{
+    w->index = part;
+    w->count = parts;
+    return kernel(args, w);
+}
+
 /* ---- one op ---- */
 
-static void run_one(void *ctx, agi_worker *w)
+typedef struct {
+    const agi_call *call;
+    int parts;
+} single;
+
+static int run_single(void *ctx, int stage, int part, agi_worker *w)
 {
-    const agi_call *call = ctx;
-    int rc = kernels[call->op](call->args, w);
-    if (rc) agi_team_report(w, rc);
+    (void)stage;
+    const single *s = ctx;
+    return run_part(kernels[s->call->op], s->call->args, part, s->parts, w);
 }
 
 int agi_cpu_run(ag_backend *be, const agi_call *call)
 {
-    /* Below this much work, waking the others costs more than they save. Results are the same
-     * either way. */
-    const double solo = 20000;
     agi_team *team = agi_cpu_team(be);
     int rc = agi_team_scratch(team, agi_cpu_scratch(call->op, call->args));
     if (rc) return rc;
-    agi_call c = *call;
-    return agi_team_run(team, run_one, &c, call->work < solo);
+    single s = {call, agi_team_parts(team, call->work)};
+    return agi_team_run(team, &(agi_job){1, &s.parts, run_single, &s});
 }
 
 /* ---- recording ---- */
@@ -60,49 +73,62 @@ static bool must_wait(const cpu_plan *p, const agi_call *call)
     return false;
 }
 
+/* Room for one more entry, stage, and so many accesses: after this nothing fails. */
+static bool make_room(cpu_plan *p, int accesses)
+{
+    for (int i = 0; i < accesses; i++)
+        if (!agi_grow((void **)&p->open, p->n_open + i, &p->cap_open, sizeof *p->open))
+            return false;
+    return agi_grow((void **)&p->entries, p->n, &p->cap, sizeof *p->entries) &&
+           agi_grow((void **)&p->first, p->stages, &p->cap_first, sizeof *p->first) &&
+           agi_grow((void **)&p->parts, p->stages, &p->cap_parts, sizeof *p->parts);
+}
+
 int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call)
 {
-    int rc = agi_team_scratch(agi_cpu_team(be), agi_cpu_scratch(call->op, call->args));
+    agi_team *team = agi_cpu_team(be);
+    int rc = agi_team_scratch(team, agi_cpu_scratch(call->op, call->args));
     if (rc) return rc;
     cpu_plan *p = plan->impl;
     if (!p && !(p = plan->impl = calloc(1, sizeof *p)))
         return agi_fail(AG_ENOMEM, "capture: out of memory");
-    if (!agi_grow((void **)&p->entries, p->n, &p->cap, sizeof *p->entries))
-        return agi_fail(AG_ENOMEM, "capture: out of memory");
     entry e = {.kernel = kernels[call->op],
                .args = malloc(call->args_size),
-               .barrier = must_wait(p, call)};
-    if (!e.args) return agi_fail(AG_ENOMEM, "capture: out of memory");
+               .parts = agi_team_parts(team, call->work)};
+    if (!e.args || !make_room(p, call->n_access)) {
+        free(e.args);
+        return agi_fail(AG_ENOMEM, "capture: out of memory");
+    }
     memcpy(e.args, call->args, call->args_size);
-    if (e.barrier) {
+    const bool waits = must_wait(p, call);
+    plan->barriers += waits;
+    if (p->n == 0 || waits || p->parts[p->stages - 1] > AGI_MOST_PARTS - e.parts) {
+        p->first[p->stages] = p->n;
+        p->parts[p->stages++] = 0;
         p->n_open = 0;
-        plan->barriers++;
     }
+    for (int i = 0; i < call->n_access; i++) p->open[p->n_open++] = call->access[i];
+    p->parts[p->stages - 1] += e.parts;
     p->entries[p->n++] = e;
-    for (int i = 0; i < call->n_access; i++) {
-        if (!agi_grow((void **)&p->open, p->n_open, &p->cap_open, sizeof *p->open))
-            return agi_fail(AG_ENOMEM, "capture: out of memory");
-        p->open[p->n_open++] = call->access[i];
-    }
     return AG_OK;
 }
 
 /* ---- replay ---- */
 
-static void walk(void *ctx, agi_worker *w)
+static int run_stage(void *ctx, int stage, int part, agi_worker *w)
 {
     const cpu_plan *p = ctx;
-    for (int i = 0; i < p->n; i++) {
-        const entry *e = &p->entries[i];
-        if (e->barrier && agi_team_barrier(w)) return;
-        int rc = e->kernel(e->args, w);
-        if (rc) agi_team_report(w, rc);
-    }
+    const entry *e = &p->entries[p->first[stage]];
+    for (; part >= e->parts; e++) part -= e->parts;
+    return run_part(e->kernel, e->args, part, e->parts, w);
 }
 
 int agi_cpu_plan_run(ag_plan *plan)
 {
-    return plan->impl ? agi_team_run(agi_cpu_team(plan->be), walk, plan->impl, false) : AG_OK;
+    const cpu_plan *p = plan->impl;
+    if (!p) return AG_OK;
+    return agi_team_run(agi_cpu_team(plan->be),
+                        &(agi_job){p->stages, p->parts, run_stage, plan->impl});
 }
 
 void agi_cpu_plan_free(ag_plan *plan)
@@ -111,6 +137,8 @@ void agi_cpu_plan_free(ag_plan *plan)
     if (!p) return;
     for (int i = 0; i < p->n; i++) free(p->entries[i].args);
     free(p->entries);
+    free(p->first);
+    free(p->parts);
     free(p->open);
     free(p);
 }

@@ -12,7 +12,7 @@ enum { LINE = 64, MOST_STREAMS = 8 };
 typedef struct {
     const char *data;
     int64_t lines;
-    int streams, ahead;
+    int streams, ahead, parts;
     atomic_uint seen;
 } scan;
 
@@ -48,13 +48,17 @@ static uint32_t read_share(const char *p, int64_t n, int streams, int ahead)
     }
 }
 
-static void work(void *ctx, agi_worker *w)
+static int read_part(void *ctx, int stage, int part, agi_worker *w)
 {
+    (void)stage;
     scan *s = ctx;
     int64_t lo, hi;
+    w->index = part;
+    w->count = s->parts;
     agi_share(w, s->lines, 1, &lo, &hi);
     uint32_t seen = read_share(s->data + lo * LINE, hi - lo, s->streams, s->ahead);
     atomic_fetch_xor(&s->seen, seen);
+    return AG_OK;
 }
 
 int agi_cpu_scan(ag_backend *be, const char *data, int64_t bytes, int streams, int ahead,
@@ -62,8 +66,13 @@ int agi_cpu_scan(ag_backend *be, const char *data, int64_t bytes, int streams, i
 {
     if (streams != 1 && streams != 2 && streams != 4 && streams != MOST_STREAMS)
         return agi_fail(AG_EINVAL, "scan: %d streams; 1, 2, 4 or 8", streams);
-    scan s = {.data = data, .lines = bytes / LINE, .ahead = ahead, .streams = streams};
-    int rc = agi_team_run(agi_cpu_team(be), work, &s, false);
+    agi_team *team = agi_cpu_team(be);
+    scan s = {.data = data,
+              .lines = bytes / LINE,
+              .ahead = ahead,
+              .streams = streams,
+              .parts = agi_team_parts(team, (double)bytes)};
+    int rc = agi_team_run(team, &(agi_job){1, &s.parts, read_part, &s});
     *seen = atomic_load(&s.seen);
     return rc;
 }

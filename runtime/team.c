@@ -1,44 +1,60 @@
-/* team.c: threads, their start and end of a job, and the barrier between ops. See team.h. */
+/* team.c: threads, the claims that deal out parts, and how waiting is done. See team.h. */
 #include "team.h"
 #include "argent.h"
 #include "error.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 enum {
-    SPINS_BEFORE_YIELD =
-        2000, /* about 50 us: then a neighbour on the same core may be the one we wait for */
-    SPINS_BEFORE_PARK = 40000 /* about 1-2 ms without work: sleep until the next job */
+    /* About what it costs to wake a parked thread on a virtual machine: longer waits park. */
+    SPIN_NS = 100000,
+    /* With more threads than cores, spinning keeps the one that is waited for off its core. */
+    CROWDED_SPIN_NS = 2000,
+    SPINS_BETWEEN_LOOKS = 16, /* at the clock */
+    PART_WORK = 10000,        /* smaller parts cost more to deal out than they save */
+    PARTS_PER_THREAD = 4      /* so that a thread that is put aside leaves the others its share */
 };
+
+typedef struct {
+    agi_worker w;
+    agi_team *team;
+} seat;
 
 struct agi_team {
     int threads;
-    agi_worker *workers;
-    agi_worker solo; /* worker 0 when a job runs on the caller alone; shares its scratch */
+    int64_t spin_ns;
+    seat *seats; /* the first is the caller's */
     pthread_t *handles;
     int started;
 
-    void (*job)(void *ctx, agi_worker *w);
-    void *ctx;
-    atomic_uint generation; /* counts jobs; a change starts the workers */
-    atomic_int busy;        /* workers that have not finished the job */
+    /* Written by the one that opens a stage, read by those that have claimed a part of it. */
+    const agi_job *job;
+    int stage;
+
+    /* The parts that are to be claimed, and above them a count of stages, so that a claim made on
+     * an old look fails. A stage cannot end while a part of it is claimed and not done: what a
+     * claim gives access to stays there. */
+    _Alignas(64) atomic_ullong open;
+    _Alignas(64) atomic_int done; /* parts of this stage */
+    atomic_bool finished;         /* the job */
     atomic_bool quit;
+
     atomic_int parked;
     pthread_mutex_t lock;
     pthread_cond_t wake;
 
-    atomic_int arrived;
-    atomic_uint phase;
-    bool stop; /* written by the last to arrive, before it opens the barrier */
-
     atomic_int failed;
     char message[AGI_MESSAGE];
 };
+
+static const unsigned long long LEFT = ((unsigned long long)AGI_MOST_PARTS << 1) - 1;
 
 static inline void relax(void)
 {
@@ -47,34 +63,50 @@ static inline void relax(void)
 #endif
 }
 
-/* One step of a spin loop: pause at first, give the core away when the wait grows long. */
-static inline void spin(int *n)
+static int64_t now_ns(void)
 {
-    if (++*n < SPINS_BEFORE_YIELD) relax();
-    else sched_yield();
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-bool agi_team_barrier(agi_worker *w)
+/* ---- waiting ---- */
+
+/* Whether a part is to be had, or all is over: for the caller its job, for the others the team. */
+static bool called(const agi_team *t, const atomic_bool *over)
 {
-    agi_team *t = w->team;
-    if (w->count == 1)
-        return atomic_load_explicit(&t->failed, memory_order_relaxed) || ag_interrupted();
-    unsigned next = ++w->phase;
-    if (atomic_fetch_add_explicit(&t->arrived, 1, memory_order_acq_rel) == w->count - 1) {
-        atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
-        /* Decided once, here: if each read the flags for itself, some would leave and the others
-         * wait for ever. */
-        t->stop = atomic_load_explicit(&t->failed, memory_order_relaxed) || ag_interrupted();
-        atomic_store_explicit(&t->phase, next, memory_order_release);
-    } else {
-        for (int n = 0; atomic_load_explicit(&t->phase, memory_order_acquire) != next;) spin(&n);
-    }
-    return t->stop;
+    return (atomic_load(&t->open) & LEFT) || atomic_load(over);
 }
 
-void agi_team_report(agi_worker *w, int code)
+static void await(agi_team *t, const atomic_bool *over)
 {
-    agi_team *t = w->team;
+    const int64_t until = now_ns() + t->spin_ns;
+    do {
+        for (int i = 0; i < SPINS_BETWEEN_LOOKS; i++) {
+            if (called(t, over)) return;
+            relax();
+        }
+    } while (now_ns() < until);
+    pthread_mutex_lock(&t->lock);
+    /* Before the last look: who changes what is looked at sees this, or is seen by the look. */
+    atomic_fetch_add(&t->parked, 1);
+    while (!called(t, over)) pthread_cond_wait(&t->wake, &t->lock);
+    atomic_fetch_sub(&t->parked, 1);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void call_parked(agi_team *t)
+{
+    if (atomic_load(&t->parked) == 0) return;
+    pthread_mutex_lock(&t->lock);
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- working ---- */
+
+static void report(agi_team *t, int code)
+{
     pthread_mutex_lock(&t->lock);
     if (!atomic_load(&t->failed)) {
         snprintf(t->message, sizeof t->message, "%s", ag_last_error());
@@ -83,56 +115,67 @@ void agi_team_report(agi_worker *w, int code)
     pthread_mutex_unlock(&t->lock);
 }
 
+static void run_part(agi_team *t, agi_worker *w, int part)
+{
+    int rc = t->job->run(t->job->ctx, t->stage, part, w);
+    if (rc) report(t, rc);
+}
+
+/* All parts of the stage are done: opens the next one. A stage of one part is done here and now, as
+ * nobody could help. */
+static void advance(agi_team *t, agi_worker *w)
+{
+    const agi_job *job = t->job;
+    while (t->stage + 1 < job->stages && !atomic_load(&t->failed) && !ag_interrupted()) {
+        const int parts = job->parts[++t->stage];
+        if (parts > 1) {
+            const unsigned long long turn = (atomic_load(&t->open) | LEFT) + 1;
+            atomic_store(&t->done, 0);
+            atomic_store(&t->open, turn | (unsigned)parts);
+            call_parked(t);
+            return;
+        }
+        run_part(t, w, 0);
+    }
+    atomic_store(&t->finished, true);
+    call_parked(t);
+}
+
+/* Does parts until none is left to claim. */
+static void work(agi_team *t, agi_worker *w)
+{
+    unsigned long long open = atomic_load(&t->open);
+    while (open & LEFT) {
+        if (!atomic_compare_exchange_weak(&t->open, &open, open - 1)) continue;
+        const int parts = t->job->parts[t->stage];
+        run_part(t, w, parts - (int)(open & LEFT));
+        if (atomic_fetch_add(&t->done, 1) == parts - 1) advance(t, w);
+        open = atomic_load(&t->open);
+    }
+}
+
 static void *worker_main(void *arg)
 {
-    agi_worker *w = arg;
-    agi_team *t = w->team;
-    for (unsigned seen = 0;;) {
-        int n = 0;
-        while (atomic_load_explicit(&t->generation, memory_order_acquire) == seen &&
-               n < SPINS_BEFORE_PARK)
-            spin(&n);
-        if (atomic_load_explicit(&t->generation, memory_order_acquire) == seen) {
-            pthread_mutex_lock(&t->lock);
-            atomic_fetch_add(&t->parked, 1);
-            while (atomic_load(&t->generation) == seen) pthread_cond_wait(&t->wake, &t->lock);
-            atomic_fetch_sub(&t->parked, 1);
-            pthread_mutex_unlock(&t->lock);
-        }
-        seen = atomic_load_explicit(&t->generation, memory_order_acquire);
-        if (atomic_load(&t->quit)) return NULL;
-        t->job(t->ctx, w);
-        atomic_fetch_sub_explicit(&t->busy, 1, memory_order_release);
+    seat *s = arg;
+    agi_team *t = s->team;
+    while (!atomic_load(&t->quit)) {
+        work(t, &s->w);
+        await(t, &t->quit);
     }
+    return NULL;
 }
 
-static void start_job(agi_team *t)
+int agi_team_run(agi_team *t, const agi_job *job)
 {
-    atomic_fetch_add(
-        &t->generation,
-        1); /* sequentially consistent, as the read of `parked` below must come after it */
-    if (atomic_load(&t->parked) > 0) {
-        pthread_mutex_lock(&t->lock);
-        pthread_cond_broadcast(&t->wake);
-        pthread_mutex_unlock(&t->lock);
-    }
-}
-
-int agi_team_run(agi_team *t, void (*job)(void *ctx, agi_worker *w), void *ctx, bool solo)
-{
+    agi_worker *w = &t->seats[0].w;
     atomic_store(&t->failed, 0);
-    t->stop = false;
-    if (solo || t->threads == 1) {
-        t->solo.scratch = t->workers[0].scratch;
-        t->solo.scratch_bytes = t->workers[0].scratch_bytes;
-        job(ctx, &t->solo);
-    } else {
-        t->job = job;
-        t->ctx = ctx;
-        atomic_store(&t->busy, t->threads - 1);
-        start_job(t);
-        job(ctx, &t->workers[0]);
-        for (int n = 0; atomic_load_explicit(&t->busy, memory_order_acquire) > 0;) spin(&n);
+    atomic_store(&t->finished, false);
+    t->job = job;
+    t->stage = -1;
+    advance(t, w);
+    while (!atomic_load(&t->finished)) {
+        work(t, w);
+        await(t, &t->finished);
     }
     int code = atomic_load(&t->failed);
     if (code) return agi_fail(code, "%s", t->message);
@@ -140,10 +183,12 @@ int agi_team_run(agi_team *t, void (*job)(void *ctx, agi_worker *w), void *ctx, 
     return AG_OK;
 }
 
+/* ---- the team ---- */
+
 int agi_team_scratch(agi_team *t, int64_t bytes)
 {
     for (int i = 0; i < t->threads; i++) {
-        agi_worker *w = &t->workers[i];
+        agi_worker *w = &t->seats[i].w;
         if (w->scratch_bytes >= bytes) continue;
         void *p;
         if (posix_memalign(&p, 64, (size_t)bytes) != 0)
@@ -158,44 +203,51 @@ int agi_team_scratch(agi_team *t, int64_t bytes)
 
 int agi_team_threads(const agi_team *t) { return t->threads; }
 
+int agi_team_parts(const agi_team *t, double work)
+{
+    const int most = t->threads == 1 ? 1 : PARTS_PER_THREAD * t->threads;
+    return work < 2 * PART_WORK ? 1 : work / PART_WORK < most ? (int)(work / PART_WORK) : most;
+}
+
 void agi_team_free(agi_team *t)
 {
     if (!t) return;
     atomic_store(&t->quit, true);
-    start_job(t);
+    call_parked(t);
     for (int i = 0; i < t->started; i++) pthread_join(t->handles[i], NULL);
-    for (int i = 0; t->workers && i < t->threads; i++) free(t->workers[i].scratch);
+    for (int i = 0; t->seats && i < t->threads; i++) free(t->seats[i].w.scratch);
     pthread_mutex_destroy(&t->lock);
     pthread_cond_destroy(&t->wake);
     free(t->handles);
-    free(t->workers);
+    free(t->seats);
     free(t);
 }
 
-int agi_team_new(agi_team **out, int threads, const struct agi_isa *isa)
+int agi_team_new(agi_team **out, int threads, int cores, const struct agi_isa *isa)
 {
     *out = NULL;
-    agi_team *t = calloc(1, sizeof *t);
-    if (!t) return agi_fail(AG_ENOMEM, "out of memory");
+    agi_team *t = NULL;
+    if (posix_memalign((void **)&t, _Alignof(agi_team), sizeof *t) != 0)
+        return agi_fail(AG_ENOMEM, "out of memory");
+    memset(t, 0, sizeof *t);
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
     t->threads = threads;
-    t->workers = calloc((size_t)threads, sizeof *t->workers);
+    t->spin_ns = threads > cores ? CROWDED_SPIN_NS : SPIN_NS;
+    t->seats = calloc((size_t)threads, sizeof *t->seats);
     t->handles = calloc((size_t)threads, sizeof *t->handles);
-    if (!t->workers || !t->handles) {
+    if (!t->seats || !t->handles) {
         agi_team_free(t);
         return agi_fail(AG_ENOMEM, "out of memory");
     }
-    t->solo = (agi_worker){.count = 1, .isa = isa, .team = t};
-    for (int i = 0; i < threads; i++)
-        t->workers[i] = (agi_worker){.index = i, .count = threads, .isa = isa, .team = t};
+    for (int i = 0; i < threads; i++) t->seats[i] = (seat){{.count = 1, .isa = isa}, t};
     /* Ctrl-C belongs to the thread that runs the script. */
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = 0;
     for (int i = 1; i < threads && rc == 0; i++) {
-        rc = pthread_create(&t->handles[t->started], NULL, worker_main, &t->workers[i]);
+        rc = pthread_create(&t->handles[t->started], NULL, worker_main, &t->seats[i]);
         if (rc == 0) t->started++;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);

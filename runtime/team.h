@@ -1,26 +1,28 @@
-/* team.h: the CPU worker team. Workers spin while work is near and park when it is not: waking a
- * parked thread costs far more than an op, and a frame of speech has hundreds of ops. */
+/*
+ * team.h: the CPU worker team. A job is a list of stages, a stage is a number of parts, and workers
+ * claim parts until none is left: a worker that the system has put aside holds up one part, not a
+ * share. The last to finish a part opens the next stage. Who waits spins for a moment, as waking a
+ * parked thread costs more than most stages take and a frame of speech has hundreds of them, and
+ * then parks, so that the core is another's.
+ */
 #ifndef ARGENT_TEAM_H
 #define ARGENT_TEAM_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct agi_team agi_team;
 struct agi_isa;
 
-/* What a kernel knows of the thread it runs on. The calling thread is worker 0. */
+/* What a kernel knows of its part: the index-th of count. Any worker may do any part. */
 typedef struct agi_worker {
     int index, count;
     const struct agi_isa *isa; /* kernels/cpu/isa.h */
-    void *scratch;             /* 64-byte aligned, as many bytes as kernels/cpu/scratch.h says */
+    void *scratch;             /* 64-byte aligned, as many bytes as agi_cpu_scratch says */
     int64_t scratch_bytes;
-    agi_team *team;
-    unsigned phase; /* of the barrier */
 } agi_worker;
 
-/* The part [*lo, *hi) of `total` units that this worker does; units are handed out in multiples
- * of `align`. */
+/* The units [*lo, *hi) of `total` that are this part; units are handed out in multiples of
+ * `align`. */
 static inline void agi_share(const agi_worker *w, int64_t total, int64_t align, int64_t *lo,
                              int64_t *hi)
 {
@@ -31,19 +33,28 @@ static inline void agi_share(const agi_worker *w, int64_t total, int64_t align, 
     if (*hi > total) *hi = total;
 }
 
-int agi_team_new(agi_team **out, int threads, const struct agi_isa *isa);
+/* run does one part of a stage and returns AG_OK or what agi_fail returned; w's index and count are
+ * its own to set. The parts of a stage run at the same time, in any order; a stage sees all that
+ * the stages before it wrote. */
+typedef struct {
+    int stages;
+    const int *parts; /* of each stage, at least 1 */
+    int (*run)(void *ctx, int stage, int part, agi_worker *w);
+    void *ctx;
+} agi_job;
+
+enum { AGI_MOST_PARTS = 1 << 20 };
+
+/* cores: how many the threads will find. With fewer than threads, waiting is parking at once. */
+int agi_team_new(agi_team **out, int threads, int cores, const struct agi_isa *isa);
 void agi_team_free(agi_team *team);
 int agi_team_threads(const agi_team *team);
+/* How many parts this much work (multiply-adds or bytes, roughly) is worth to the team. */
+int agi_team_parts(const agi_team *team, double work);
 /* Makes every worker's scratch at least this large. Not while the team runs. */
 int agi_team_scratch(agi_team *team, int64_t bytes);
-/* Runs job on every worker (solo: on the caller alone, as a team of one) and returns the first
- * error reported. */
-int agi_team_run(agi_team *team, void (*job)(void *ctx, agi_worker *w), void *ctx, bool solo);
-/* Waits for all workers of the run; true when it should stop, because one failed or Ctrl-C was
- * pressed. */
-bool agi_team_barrier(agi_worker *w);
-/* Called in a job after agi_fail: keeps the message of the first failure for the thread that
- * called agi_team_run. */
-void agi_team_report(agi_worker *w, int code);
+/* Runs a job and returns AG_OK or the first error. After an error or Ctrl-C no further stage
+ * begins. */
+int agi_team_run(agi_team *team, const agi_job *job);
 
 #endif

@@ -1,23 +1,23 @@
 /*
- * linear.c: the ops linear and conv1d: both are one sum, whose outputs are dealt out to the
- * workers. The sums themselves are in the isa tables; no output is ever split, so the deal does not
- * change a bit.
+ * linear.c: the ops linear and conv1d: both are one sum, whose outputs are cut into parts.
+ * The sums themselves are in the isa tables; no output is ever split, so that the cuts change no
+ * bit.
  */
 #include "isa.h"
 #include "../../runtime/backend_cpu.h"
 #include "../../runtime/ops.h"
 
-/* Outputs are dealt in eights, the tile of one-row products. */
+/* Outputs are cut into eights, the tile of one-row products. */
 enum { OUTS = 8 };
 
 /*
- * By outputs, so that each weight is read by one worker, unless they are too few to share evenly
- * and the rows are not: the last convolution of the codec has one output and thousands of rows.
+ * By outputs, so that each weight is read in one part, unless they are too few for all parts and the
+ * rows are not: the last convolution of the codec has one output and thousands of rows.
  */
-static bool split_outputs(const agi_linear_args *a, int workers)
+static bool split_outputs(const agi_linear_args *a, int parts)
 {
     int64_t blocks = (a->outs + OUTS - 1) / OUTS;
-    return blocks >= 4 * workers || blocks >= a->rows;
+    return blocks >= parts || blocks >= a->rows;
 }
 
 static int dot(const agi_linear_args *a, const agi_worker *w)

@@ -1,5 +1,5 @@
 /*
- * share.h: how the kernels that work row by row deal their elements out to the workers: in cells of
+ * share.h: how the kernels that work row by row cut their elements into parts: in cells of
  * 64 columns, handed to the kernel as pieces of rows that are as long as possible. Only for ops
  * whose elements do not depend on each other.
  */
@@ -7,6 +7,8 @@
 #define ARGENT_KERNELS_CPU_SHARE_H
 
 #include "../../runtime/team.h"
+
+#include <stdbool.h>
 
 enum { AGI_CELL = 64 };
 
@@ -16,7 +18,7 @@ typedef struct {
     int64_t n, cells, at, end;
 } agi_pieces;
 
-/* This worker's pieces of [rows, n]. packed: every tensor holds its rows back to back, so that they
+/* The pieces, of this part, of [rows, n]. packed: every tensor holds its rows back to back, so that they
  * are one long row. */
 static inline agi_pieces agi_pieces_of(const agi_worker *w, int64_t rows, int64_t n, bool packed)
 {

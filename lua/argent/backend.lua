@@ -13,8 +13,8 @@ local M = {}
 ---@param kind string 'cpu', or 'cuda' where its half is built and a card is there ('cuda-emulated'
 ---runs its kernels as plain C, for specs)
 ---@param opts? {threads: integer?, isa: string?, device: integer?} threads: 0 or nil = one per
----core; isa: 'auto' (ARGENT_ISA, else the best), 'plain', 'avx2', 'avx512'; device: which card,
----from 0 (the default)
+---core, or what a container's CPU quota is worth; isa: 'auto' (ARGENT_ISA, else the best),
+---'plain', 'avx2', 'avx512'; device: which card, from 0 (the default)
 ---@return ag.Backend?
 ---@return string? err
 ---@return string? code

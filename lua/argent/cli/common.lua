@@ -155,7 +155,8 @@ function M.model_options(p)
     :choices(dtypes.weights)
   p:option('--device', 'Where to run: cpu (the default), cuda, or auto: a card where one can be '
     .. 'used, else the cpu.'):choices {'cpu', 'cuda', 'auto'}
-  M.integer_option(p, '--threads', 1, 256, 'CPU threads (default: one per core).')
+  M.integer_option(p, '--threads', 1, 256, 'CPU threads (default: one per core, or as many as '
+    .. 'a container may use).')
   p:flag('-v --verbose', 'Say what was chosen: model, instruction set, threads, dtype, plan.')
 end
 

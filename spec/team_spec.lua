@@ -1,0 +1,142 @@
+-- The CPU's worker team as others on the machine see it: what it takes while it waits, and how many
+-- threads it has. All of it in CPU time, which does not depend on what else runs.
+
+local command = require 'support.command'
+local lib = require 'argent.ffi'
+
+-- Runs a script in a process of its own that may use one core, and returns the numbers it prints.
+local function on_one_core(script)
+  local status = assert(io.open '/proc/self/status')
+  local core = status:read '*a':match 'Cpus_allowed_list:%s*(%d+)'
+  status:close()
+  local path = os.tmpname()
+  local f = assert(io.open(path, 'w'))
+  f:write(script)
+  f:close()
+  local r = command.run({'run', path}, {before = 'taskset -c ' .. core})
+  os.remove(path)
+  assert.equal(0, r.code, r.err)
+  local numbers = {}
+  for n in r.out:gmatch '%S+' do numbers[#numbers + 1] = tonumber(n) end
+  return numbers
+end
+
+-- A plan of 600 products, each of which needs the one before.
+local CHAIN = [[
+  local ag = require 'argent'
+  local posix = require 'argent.posix'
+  local function chain(threads)
+    local be = assert(ag.backend('cpu', {threads = threads}))
+    local a, b = ag.zeros(be, {1, 512}), ag.zeros(be, {1, 512})
+    local w = ag.zeros(be, {512, 512})
+    return ag.capture(be, function()
+      for _ = 1, 300 do
+        ag.ops.linear(b, a, w, nil)
+        ag.ops.linear(a, b, w, nil)
+      end
+    end)
+  end
+  local function cost(plan)
+    local best = math.huge
+    for _ = 1, 7 do
+      local began = os.clock()
+      plan:run()
+      best = math.min(best, os.clock() - began)
+    end
+    return best
+  end
+]]
+
+describe('the worker team', function()
+  it('of four threads on one core takes little more of it than one thread', function()
+    local t = on_one_core(CHAIN .. 'print(cost(chain(1)), cost(chain(4)))')
+    assert.is_true(t[2] < 2 * t[1], ('%g s of one thread, %g s of four'):format(t[1], t[2]))
+  end)
+
+  it('takes nothing when there is nothing to do', function()
+    local t = on_one_core(CHAIN .. [[
+      local plan = chain(4)
+      plan:run()
+      local began, cpu = posix.now(), os.clock()
+      os.execute 'sleep 0.5'
+      print(os.clock() - cpu, posix.now() - began)
+    ]])
+    assert.is_true(t[1] < 0.03, ('%g s of CPU time in %g s of rest'):format(t[1], t[2]))
+  end)
+end)
+
+describe('the number of cores', function()
+  local root
+
+  before_each(function()
+    root = os.tmpname()
+    os.remove(root)
+  end)
+  after_each(function() os.execute('rm -rf ' .. command.quote(root)) end)
+
+  local function write(path, text)
+    os.execute('mkdir -p ' .. command.quote((root .. path):match '^(.*)/'))
+    local f = assert(io.open(root .. path, 'w'))
+    f:write(text)
+    f:close()
+  end
+
+  local here = lib.ag_cores '/nowhere'
+
+  it('is that of the cores it may run on', function()
+    assert.is_true(here >= 1)
+    assert.equal(here, lib.ag_cores(root))
+    local pipe = assert(io.popen 'env -u OMP_NUM_THREADS nproc')
+    assert.equal(here, pipe:read '*n')
+    pipe:close()
+    local t = on_one_core "print(require('argent.ffi').ag_cores '/nowhere')"
+    assert.equal(1, t[1])
+  end)
+
+  it('is what the quota of the control group is worth, rounded up', function()
+    write('/proc/self/cgroup', '0::/a/b\n')
+    write('/sys/fs/cgroup/a/b/cpu.max', 'max 100000\n')
+    assert.equal(here, lib.ag_cores(root))
+    write('/sys/fs/cgroup/a/b/cpu.max', '50000 100000\n')
+    assert.equal(1, lib.ag_cores(root))
+    write('/sys/fs/cgroup/a/b/cpu.max', '100001 100000\n')
+    assert.equal(math.min(here, 2), lib.ag_cores(root))
+    write('/sys/fs/cgroup/a/b/cpu.max', '90000000 100000\n')
+    assert.equal(here, lib.ag_cores(root))
+  end)
+
+  it('heeds the groups around that one, as a container may see the outermost alone', function()
+    write('/proc/self/cgroup', '0::/a/b\n')
+    write('/sys/fs/cgroup/a/b/cpu.max', 'max 100000\n')
+    write('/sys/fs/cgroup/a/cpu.max', '100000 100000\n')
+    assert.equal(1, lib.ag_cores(root))
+    os.execute('rm -r ' .. command.quote(root .. '/sys/fs/cgroup/a'))
+    assert.equal(here, lib.ag_cores(root))
+    write('/sys/fs/cgroup/cpu.max', '100000 100000\n')
+    assert.equal(1, lib.ag_cores(root))
+  end)
+
+  it('heeds control groups of the first version', function()
+    write('/proc/self/cgroup', '5:cpuset:/x\n4:cpu,cpuacct:/docker/x\n0::/\n')
+    local dir = '/sys/fs/cgroup/cpu,cpuacct'
+    write(dir .. '/cpu.cfs_quota_us', '-1\n')
+    write(dir .. '/cpu.cfs_period_us', '100000\n')
+    assert.equal(here, lib.ag_cores(root))
+    write(dir .. '/cpu.cfs_quota_us', '100000\n')
+    assert.equal(1, lib.ag_cores(root))
+  end)
+
+  it('does not stumble over files that say something else', function()
+    write('/proc/self/cgroup', 'x\n0::\n:::\n0::/a\n')
+    for _, text in ipairs {'', 'max', '0 0', '-5 100', '5', 'a b', ('9'):rep(40) .. ' 1'} do
+      write('/sys/fs/cgroup/a/cpu.max', text)
+      assert.equal(here, lib.ag_cores(root))
+    end
+  end)
+
+  it('is what a backend takes when nobody says how many threads it shall have', function()
+    local t = on_one_core "print(require('argent').backend('cpu').threads)"
+    assert.equal(1, t[1])
+  end)
+
+end)
