@@ -133,9 +133,12 @@ for _, model in ipairs(golden.models()) do
       local batch = new(2)
       local b = join(batch, 2, {hooks = hooks})
       local a = join(batch, 1)
+      while not b.ended do batch:step() end
+      local c = join(batch, 3) -- in the place that has become free
       finish(batch)
       assert.same(alone[1].codes, codes(a))
       assert.equal(alone[1].ended, a.ended)
+      assert.same(alone[3].codes, codes(c))
       assert.equal('failed', b.ended)
       assert.equal(3, b.frames)
       if kind then
@@ -220,6 +223,8 @@ for _, model in ipairs(golden.models()) do
           while v:next() do end -- luacheck: ignore 542
           all[i] = codes(v)
         end
+        -- The fork shares what the hook has changed, and goes on with the same draws.
+        assert.same(all[1], all[2])
         return all
       end
       local batch = new(2)
@@ -228,6 +233,58 @@ for _, model in ipairs(golden.models()) do
       assert.same(forked(), forked(batch))
       finish(batch)
       assert.same(alone[1].codes, codes(a))
+    end)
+
+    it('goes on without a row that waits for text, and with it when the text is there', function()
+      local function feed(batch, between)
+        local o = options(3, {layout = 'stream', split = 'off', max_frames = 20})
+        o.text = 'one two'
+        local u = assert(utterance.start(tts, o, {batch = batch, open = true}))
+        local steps = 0
+        for _, more in ipairs {' three four', ' five', '.'} do
+          while u:ready() and not u.ended do u.batch:step() end
+          steps = steps + between(u)
+          if not u.ended then
+            u:append(more, assert(tts.tokenizer:encode(more)), more == '.')
+          end
+        end
+        while not u.ended do u.batch:step() end
+        return codes(u), steps
+      end
+      local expected = feed(nil, function() return 0 end)
+      local batch, others = new(3), {}
+      local got, steps = feed(batch, function(u)
+        local which = #others + 1
+        others[which] = join(batch, which)
+        local n, at = 0, u.frames
+        while others[which].frames < 4 and not others[which].ended do
+          batch:step()
+          n = n + 1
+        end
+        if not u:ready() then assert.equal(at, u.frames) end
+        return n
+      end)
+      finish(batch)
+      assert.same(expected, got)
+      assert.is_true(steps > 3)
+      for which, o in ipairs(others) do assert.same(alone[which].codes, codes(o)) end
+    end)
+
+    it('lets a row go that ends itself in the middle of a frame', function()
+      local batch, seen = new(2), 0
+      local b = join(batch, 2, {hooks = {code = function(u, _, g)
+        seen = seen + 1
+        if u.index == 4 and g == 0 then u:finish() end
+      end}})
+      local a = join(batch, 1)
+      while not b.ended do batch:step() end
+      assert.same({'stopped', 3}, {b.ended, b.frames})
+      assert.equal(3 * tts.cfg.talker.num_code_groups + 1, seen) -- it is not asked again
+      assert.equal(1, #batch.members)
+      local c = join(batch, 3)
+      finish(batch)
+      assert.same(alone[1].codes, codes(a))
+      assert.same(alone[3].codes, codes(c))
     end)
 
     it('tells watchers the position of every row', function()
