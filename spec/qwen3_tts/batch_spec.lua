@@ -108,6 +108,16 @@ for _, model in ipairs(golden.models()) do
       local long = {text = ('one two three four five six seven. '):rep(12), split = 'off',
         layout = 'whole'}
       local u = assert(utterance.start(tts, options(3, long)))
+      u:finish()
+      -- As many tokens more as make the last slice one position.
+      local function count(text) return #assert(tts.tokenizer:encode(text)) end
+      local want, base = count(long.text) + (2 - u.prompt_rows) % 32, long.text
+      for i = 0, 63 do
+        long.text = base .. (' o'):rep(math.floor(i / 2)) .. ('.'):rep(i % 2)
+        if count(long.text) == want then break end
+      end
+      u = assert(utterance.start(tts, options(3, long)))
+      assert.equal(1, (u.prompt_rows - 1) % 32)
       while u:next() do end -- luacheck: ignore 542
       local batch = new(2)
       local a = join(batch, 1)
