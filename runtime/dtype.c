@@ -2,16 +2,15 @@
 #include "argent.h"
 #include "dtype.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
 static const struct {
     const char *name, *file_name, *host;
-    int64_t size;
-    uint32_t infinite;
+    bool negative; /* there are negative ones */
 } dtypes[AG_DTYPES] = {
-#define AG_DTYPE(NAME, name, type, infinite)                                                       \
-    [AG_##NAME] = {#name, #NAME, #type, (int64_t)sizeof(type), infinite},
+#define AG_DTYPE(NAME, name, type, ...) [AG_##NAME] = {#name, #NAME, #type, (type)-1 < 0},
 #include "dtype.def"
 };
 
@@ -25,15 +24,19 @@ static const struct {
 
 bool agi_dtype_valid(int dtype) { return dtype >= 0 && dtype < AG_DTYPES; }
 
-int64_t agi_dtype_size(int dtype) { return dtypes[dtype].size; }
-
 const char *agi_dtype_file_name(int dtype) { return dtypes[dtype].file_name; }
-
-uint32_t agi_dtype_infinite(int dtype) { return dtypes[dtype].infinite; }
 
 bool agi_dtype_converts(int from, int to)
 {
-    return from == to || (dtypes[from].infinite && dtypes[to].infinite);
+    return from == to || (agi_dtype_infinite(from) && agi_dtype_infinite(to));
+}
+
+bool agi_dtype_holds(int dtype, double value)
+{
+    if (agi_dtype_infinite(dtype)) return true;
+    const double values = ldexp(1, (int)(8 * agi_dtype_size(dtype)));
+    const double least = dtypes[dtype].negative ? -values / 2 : 0;
+    return value == rint(value) && value >= least && value < least + values;
 }
 
 int agi_weight_kind_of(int dtype)
@@ -47,7 +50,7 @@ const char *ag_dtype_name(int dtype) { return agi_dtype_valid(dtype) ? dtypes[dt
 
 const char *ag_dtype_host(int dtype) { return agi_dtype_valid(dtype) ? dtypes[dtype].host : NULL; }
 
-int ag_dtype_float(int dtype) { return agi_dtype_valid(dtype) && dtypes[dtype].infinite != 0; }
+int ag_dtype_float(int dtype) { return agi_dtype_valid(dtype) && agi_dtype_infinite(dtype) != 0; }
 
 const char *ag_weight_name(int kind)
 {

@@ -36,9 +36,8 @@ int ag_fill(ag_tensor *out, double value)
 {
     agi_front f = agi_front_begin(AGI_OP_fill);
     if (!agi_out(&f, "out", out, AGI_ANY)) return f.rc;
-    if (out->dtype == AG_I32 &&
-        !(value == rint(value) && value >= INT32_MIN && value <= INT32_MAX)) {
-        agi_bad(&f, "value %g does not fit an i32", value);
+    if (!agi_dtype_holds(out->dtype, value)) {
+        agi_bad(&f, "value %g does not fit an %s", value, ag_dtype_name(out->dtype));
         return f.rc;
     }
     agi_fill_args a = {

@@ -5,6 +5,7 @@
  */
 #include "safetensors.h"
 #include "backend.h"
+#include "convert.h"
 #include "error.h"
 #include "tensor.h"
 
@@ -176,27 +177,6 @@ static void drop_mapped(void *owner)
     free(m);
 }
 
-/* n elements at unaligned src to dst. */
-static void convert(char *dst, int to, const char *src, int from, int64_t n)
-{
-    uint16_t h;
-    float v;
-    for (int64_t i = 0; i < n; i++) {
-        if (from == AG_F32) {
-            memcpy(&v, src + 4 * i, 4);
-        } else {
-            memcpy(&h, src + 2 * i, 2);
-            v = from == AG_BF16 ? agi_f32_from_bf16(h) : agi_f32_from_f16(h);
-        }
-        if (to == AG_F32) {
-            memcpy(dst + 4 * i, &v, 4);
-        } else {
-            h = to == AG_BF16 ? agi_bf16_from_f32(v) : agi_f16_from_f32(v);
-            memcpy(dst + 2 * i, &h, 2);
-        }
-    }
-}
-
 static int copied(ag_tensor **out, const ag_file *f, const agi_file_entry *e, const char *src,
                      ag_backend *be, int from, int to)
 {
@@ -214,7 +194,7 @@ static int copied(ag_tensor **out, const ag_file *f, const agi_file_entry *e, co
     }
     for (int64_t i = 0; i < n && rc == AG_OK; i += chunk) {
         int64_t m = n - i < chunk ? n - i : chunk;
-        if (stage) convert(stage, to, src + i * in, from, m);
+        if (stage) agi_convert(stage, to, 1, src + i * in, from, 1, m);
         rc = be->slots->upload(be, agi_tensor_data(*out) + i * size, stage ? stage : src + i * in,
                                m * size);
         forget_pages(src + i * in, m * in); /* so that memory never holds both in full */

@@ -5,53 +5,11 @@
  * uses whole cache lines on both sides.
  */
 #include "../../runtime/backend_cpu.h"
+#include "../../runtime/convert.h"
 #include "../../runtime/dtype.h"
-#include "../../runtime/error.h"
 #include "../../runtime/ops.h"
 
 #include <string.h>
-
-/* ---- one run of n elements; strides in elements ---- */
-
-typedef void run_fn(char *out, int64_t os, const char *x, int64_t xs, int64_t n);
-
-#define RUN(name, out_t, x_t, convert)                                                             \
-    static void name(char *out_bytes, int64_t os, const char *x_bytes, int64_t xs, int64_t n)      \
-    {                                                                                              \
-        out_t *out = (out_t *)(void *)out_bytes;                                                   \
-        const x_t *x = (const x_t *)(const void *)x_bytes;                                         \
-        if (os == 1 && xs == 1)                                                                    \
-            for (int64_t i = 0; i < n; i++) out[i] = convert(x[i]);                                \
-        else                                                                                       \
-            for (int64_t i = 0; i < n; i++) out[i * os] = convert(x[i * xs]);                      \
-    }
-
-static uint16_t bf16_from_f16(uint16_t h) { return agi_bf16_from_f32(agi_f32_from_f16(h)); }
-
-static uint16_t f16_from_bf16(uint16_t h) { return agi_f16_from_f32(agi_f32_from_bf16(h)); }
-
-RUN(same_16, uint16_t, uint16_t, )
-RUN(same_32, uint32_t, uint32_t, )
-RUN(f32_to_bf16, uint16_t, float, agi_bf16_from_f32)
-RUN(f32_to_f16, uint16_t, float, agi_f16_from_f32)
-RUN(bf16_to_f32, float, uint16_t, agi_f32_from_bf16)
-RUN(f16_to_f32, float, uint16_t, agi_f32_from_f16)
-RUN(bf16_to_f16, uint16_t, uint16_t, f16_from_bf16)
-RUN(f16_to_bf16, uint16_t, uint16_t, bf16_from_f16)
-
-static run_fn *run_of(int out, int x)
-{
-    static run_fn *const same[] = {[2] = same_16, [4] = same_32};
-    static run_fn *const converting[AG_DTYPES][AG_DTYPES] = {
-        /* [out][x] */
-        [AG_F32] = {[AG_BF16] = bf16_to_f32, [AG_F16] = f16_to_f32},
-        [AG_BF16] = {[AG_F32] = f32_to_bf16, [AG_F16] = f16_to_bf16},
-        [AG_F16] = {[AG_F32] = f32_to_f16, [AG_BF16] = bf16_to_f16},
-    };
-    return out == x ? same[agi_dtype_size(out)] : converting[out][x];
-}
-
-/* ---- the walk ---- */
 
 typedef struct {
     int64_t size, os, xs;
@@ -113,7 +71,6 @@ int agi_cpu_copy(const void *args, agi_worker *w)
     const int64_t n_in = (in.size + tile_in - 1) / tile_in;
     int64_t tiles = n_by * n_in, lo, hi;
     for (int i = 0; i < v.n - 2; i++) tiles *= v.d[i].size;
-    run_fn *run = run_of(a->out_dtype, a->x_dtype);
     agi_share(w, tiles, 1, &lo, &hi);
     for (int64_t t = lo; t < hi; t++) {
         const int64_t c = t % n_in * tile_in, r = t / n_in % n_by * tile_by;
@@ -125,8 +82,8 @@ int agi_cpu_copy(const void *args, agi_worker *w)
             x += rest % v.d[i].size * v.d[i].xs;
         }
         for (int64_t i = 0; i < rows; i++)
-            run(a->out + (o + i * by.os) * out_size, in.os, a->x + (x + i * by.xs) * x_size, in.xs,
-                n);
+            agi_convert(a->out + (o + i * by.os) * out_size, a->out_dtype, in.os,
+                        a->x + (x + i * by.xs) * x_size, a->x_dtype, in.xs, n);
     }
     return AG_OK;
 }
@@ -135,20 +92,16 @@ int agi_cpu_copy(const void *args, agi_worker *w)
 int agi_cpu_fill(const void *args, agi_worker *w)
 {
     const agi_fill_args *a = args;
-    const float value = a->dtype == AG_I32 ? 0 : (float)a->value;
-    union {
-        float f32;
-        int32_t i32;
-        uint16_t u16;
-    } cell = {.f32 = value};
-    if (a->dtype == AG_I32) cell.i32 = (int32_t)a->value;
-    else if (a->dtype == AG_BF16) cell.u16 = agi_bf16_from_f32(value);
-    else if (a->dtype == AG_F16) cell.u16 = agi_f16_from_f32(value);
-    agi_copy_args c = {.out = a->out,
-                       .x = (char *)&cell,
-                       .out_dtype = a->dtype,
-                       .x_dtype = a->dtype,
-                       .ndim = a->ndim};
+    char cell[sizeof(int64_t)];
+    if (agi_dtype_infinite(a->dtype)) {
+        const float value = (float)a->value;
+        agi_convert(cell, a->dtype, 1, (const char *)&value, AG_F32, 1, 1);
+    } else {
+        const int64_t value = (int64_t)a->value; /* its low bytes come first */
+        memcpy(cell, &value, sizeof cell);
+    }
+    agi_copy_args c = {
+        .out = a->out, .x = cell, .out_dtype = a->dtype, .x_dtype = a->dtype, .ndim = a->ndim};
     memcpy(c.shape, a->shape, sizeof c.shape);
     memcpy(c.out_stride, a->stride, sizeof c.out_stride);
     return agi_cpu_copy(&c, w);

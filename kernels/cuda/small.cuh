@@ -26,18 +26,33 @@ DEVICE void angles_item(const agi_rope_angles_args *a, int64_t i, agi_fault *f)
 
 /* ---- copy, fill: any strides, conversions between the dtypes (round to nearest even) ---- */
 
-DEVICE float load_as(const char *p, int dtype, int64_t at)
+/* The bits of element i, of `size` bytes. */
+DEVICE uint32_t load_bits(const char *p, int64_t size, int64_t i)
 {
-    if (dtype == AG_F32) return ((const float *)(const void *)p)[at];
-    uint16_t h = ((const uint16_t *)(const void *)p)[at];
-    return dtype == AG_BF16 ? agi_f32_from_bf16(h) : agi_f32_from_f16(h);
+    if (size == 4) return ((const uint32_t *)(const void *)p)[i];
+    return size == 2 ? ((const uint16_t *)(const void *)p)[i] : ((const uint8_t *)p)[i];
 }
 
-DEVICE void store_as(char *p, int dtype, int64_t at, float v)
+DEVICE void store_bits(char *p, int64_t size, int64_t i, uint32_t bits)
 {
-    if (dtype == AG_F32) ((float *)(void *)p)[at] = v;
-    else
-        ((uint16_t *)(void *)p)[at] = dtype == AG_BF16 ? agi_bf16_from_f32(v) : agi_f16_from_f32(v);
+    if (size == 4) ((uint32_t *)(void *)p)[i] = bits;
+    else if (size == 2) ((uint16_t *)(void *)p)[i] = (uint16_t)bits;
+    else ((uint8_t *)p)[i] = (uint8_t)bits;
+}
+
+DEVICE float load_as(const char *p, int dtype, int64_t i)
+{
+    const uint32_t u = load_bits(p, agi_dtype_size(dtype), i);
+    if (dtype == AG_F32) return agi_f32_from_bits(u);
+    return dtype == AG_BF16 ? agi_f32_from_bf16((uint16_t)u) : agi_f32_from_f16((uint16_t)u);
+}
+
+DEVICE void store_as(char *p, int dtype, int64_t i, float v)
+{
+    const uint32_t u = dtype == AG_F32    ? agi_bits_from_f32(v)
+                       : dtype == AG_BF16 ? agi_bf16_from_f32(v)
+                                          : agi_f16_from_f32(v);
+    store_bits(p, agi_dtype_size(dtype), i, u);
 }
 
 DEVICE void copy_item(const agi_copy_args *a, int64_t i, agi_fault *f)
@@ -50,9 +65,9 @@ DEVICE void copy_item(const agi_copy_args *a, int64_t i, agi_fault *f)
     }
     if (a->out_dtype != a->x_dtype)
         store_as(a->out, a->out_dtype, out, load_as(a->x, a->x_dtype, x));
-    else if (a->x_dtype == AG_F32 || a->x_dtype == AG_I32) /* bits, so that NaN keeps its own */
-        ((uint32_t *)(void *)a->out)[out] = ((const uint32_t *)(const void *)a->x)[x];
-    else ((uint16_t *)(void *)a->out)[out] = ((const uint16_t *)(const void *)a->x)[x];
+    else /* bits, so that NaN keeps its own */
+        store_bits(a->out, agi_dtype_size(a->x_dtype), out,
+                   load_bits(a->x, agi_dtype_size(a->x_dtype), x));
 }
 
 DEVICE void fill_item(const agi_fill_args *a, int64_t i, agi_fault *f)
@@ -60,8 +75,8 @@ DEVICE void fill_item(const agi_fill_args *a, int64_t i, agi_fault *f)
     int64_t out = 0;
     (void)f;
     for (int d = a->ndim - 1; d >= 0; i /= a->shape[d], d--) out += i % a->shape[d] * a->stride[d];
-    if (a->dtype == AG_I32) ((int32_t *)(void *)a->out)[out] = (int32_t)a->value;
-    else store_as(a->out, a->dtype, out, (float)a->value);
+    if (agi_dtype_infinite(a->dtype)) store_as(a->out, a->dtype, out, (float)a->value);
+    else store_bits(a->out, agi_dtype_size(a->dtype), out, (uint32_t)(int64_t)a->value);
 }
 
 static inline int64_t elements(const int64_t *shape, int ndim)
