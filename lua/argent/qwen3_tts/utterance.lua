@@ -12,6 +12,7 @@ local hooks = require 'argent.qwen3_tts.hooks'
 local ops = require 'argent.ops'
 local posix = require 'argent.posix'
 local prompt = require 'argent.qwen3_tts.prompt'
+local rider = require 'argent.qwen3_tts.rider'
 local Voice = require 'argent.qwen3_tts.voice'
 local sampling = require 'argent.qwen3_tts.sampling'
 local sentences = require 'argent.text.sentences'
@@ -117,88 +118,6 @@ local function split_text(tts, opts)
   end})
 end
 
--- ---- the ride ----
-
--- What an utterance is to its batch (ag.Rider).
-local Rider = {}
-Rider.__index = Rider
-
--- Ends an utterance by a fault, which its next() passes on; code nil: err was raised.
-local function fault(u, err, code)
-  if code == 'value' then err, code = u.tts.diagnose(u.tts.weights, err) end
-  u.fault = {err = err, code = code}
-  u:finish 'failed'
-end
-
-function Rider:prepare()
-  local u = self.utterance
-  if u.stopping then u.stopping, u.ended = nil, 'stopped' end -- the row stays, to continue
-  if u.ended or not u:ready() then return false end
-  if u.stale then
-    local done, ok, err, code = pcall(u.read_prompt, u)
-    if not done then fault(u, ok) elseif not ok then fault(u, err, code) end
-    if u.ended then return false end
-  end
-  if u.frames >= (u.max_frames or u.guard) then
-    u:finish(u.max_frames and 'limit' or 'runaway')
-    return false
-  end
-  u.index = u.frames + 1
-  return true
-end
-
-function Rider:prompted()
-  local u = self.utterance
-  u.prefill_time = u.prefill_time or posix.now() - u.began
-end
-
-function Rider:take(codes)
-  local u = self.utterance
-  if u.resume then
-    u.resume = nil
-    u:attach(u.opts.hooks)
-  end
-  if codes[0] == u.eos then
-    if not u:next_part() then u:finish 'eos' end
-    return
-  end
-  if u.keeps_inputs then u.keeps_inputs[u.index] = u.row:state 'input':clone() end
-  u.log:add(codes)
-  u.frames = u.frames + 1
-end
-
-function Rider:failed(err, code)
-  fault(self.utterance, err, code)
-end
-
-function Rider:left()
-  if self.utterance.lease then self.utterance.lease() end
-end
-
--- Takes a row in a batch, or in one of the model's own.
-local function board(u, batch)
-  if not batch then
-    batch, u.lease = u.tts.batches:take()
-    batch:clear() -- of an utterance that was left early
-  end
-  local row = batch:join(setmetatable({utterance = u}, Rider))
-  if not row then
-    return nil, ('the batch is full: it has %d rows'):format(batch.rows), 'capacity'
-  end
-  u.batch, u.row = batch, row
-  return true
-end
-
--- Passes on what ended an utterance: raises what was raised.
-local function pass_on(u)
-  local f = u.fault
-  u.fault = nil
-  if f.code == nil then error(f.err, 0) end
-  return nil, f.err, f.code
-end
-
--- ---- beginning ----
-
 --- Prepares an utterance: prompt, limits, and a row. Of its own batch the talker reads the prompt
 --- now, of a batch that is given when it steps.
 ---@param tts ag.Synthesizer
@@ -232,7 +151,7 @@ function M.start(tts, opts, how)
     u.reference, err, code = reference_of(tts, opts.reference, 3)
     if not u.reference then return nil, err, code end
   end
-  ok, err, code = board(u, how.batch)
+  ok, err, code = rider.board(u, how.batch)
   if not ok then return nil, err, code end
   u:attach(opts.hooks)
   local done
@@ -336,18 +255,16 @@ function Utterance:next_part()
   return true
 end
 
--- ---- on the way ----
-
 --- Makes the next frame: steps the batch until it is there.
 ---@return boolean? more nil when the utterance has ended, see `ended`, or waits for text
 ---@return string? err
 ---@return string? code
 function Utterance:next()
-  if self.fault then return pass_on(self) end
+  if self.fault then return rider.pass_on(self) end
   if self.ended or not self:ready() then return nil end
   local before = self.frames
   repeat self.batch:step() until self.frames > before or self.ended
-  if self.fault then return pass_on(self) end
+  if self.fault then return rider.pass_on(self) end
   return self.frames > before or nil
 end
 
@@ -441,7 +358,7 @@ function Utterance:fork(changes)
   v.opts.hooks = changes.hooks or v.opts.hooks
   local ok, err, code = true, nil, nil
   if self.row.prompt then ok, err, code = self.batch:read_prompt(self.row) end
-  if ok then ok, err, code = board(v) end
+  if ok then ok, err, code = rider.board(v) end
   if not ok then return nil, err, code end
   ok, err, code = v.row:copy(self.row)
   if not ok then
