@@ -2,12 +2,12 @@
 #include "argent.h"
 #include "error.h"
 
-#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 static _Thread_local char message[AGI_MESSAGE];
-static volatile sig_atomic_t interrupted;
+static atomic_int interrupted; /* set by signal handlers, read by every worker */
 
 int agi_fail(int code, const char *fmt, ...)
 {
@@ -20,8 +20,8 @@ int agi_fail(int code, const char *fmt, ...)
 
 const char *ag_last_error(void) { return message; }
 
-void ag_interrupt(int on) { interrupted = on != 0; }
+void ag_interrupt(int on) { atomic_store_explicit(&interrupted, on, memory_order_relaxed); }
 
-int ag_interrupted(void) { return interrupted; }
+int ag_interrupted(void) { return atomic_load_explicit(&interrupted, memory_order_relaxed); }
 
 const char *ag_version(void) { return AGI_VERSION; }

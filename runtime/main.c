@@ -1,16 +1,17 @@
 /*
- * main.c: the `argent` executable: a LuaJIT state, the search path, Ctrl-C, and argent.cli. What a
+ * main.c: the `argent` executable: a LuaJIT state, the search path, and argent.cli. What a
  * verb does is Lua; this file only starts it and turns what is left over into an exit code.
  */
 #include "argent.h"
+#include "signals.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -18,38 +19,6 @@
 #include <lualib.h>
 
 enum { EXIT_INTERNAL = 1, EXIT_NO_MEMORY = 5, EXIT_IO = 6, EXIT_INTERRUPTED = 130 };
-
-static lua_State *volatile running;
-
-static void interrupt_hook(lua_State *L, lua_Debug *ar)
-{
-    (void)ar;
-    lua_sethook(L, NULL, 0, 0);
-    luaL_error(L, "interrupted");
-}
-
-/* The first Ctrl-C asks ops and plans to stop, and interpreted Lua too; a later one ends the
- * process, unless the script has dealt with the first (ag_interrupt(0)), as a prompt does. Compiled
- * Lua loops see no hooks, but every loop that matters calls an op. Signals close
- * together are one Ctrl-C: timeout(1) and other wrappers pass it on to who has had it already. */
-static void on_interrupt(int signal_number)
-{
-    static double first;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    double now = (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-    if (!ag_interrupted() && now - first >= 0.1) first = 0; /* the last one has been dealt with */
-    if (first > 0) {
-        if (now - first < 0.1) return;
-        signal(signal_number, SIG_DFL);
-        raise(signal_number);
-        return;
-    }
-    first = now;
-    ag_interrupt(1);
-    if (running)
-        lua_sethook(running, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
-}
 
 /* A standard stream that comes closed gives its number to the next file that is opened, and notes
  * for standard error would land inside a sound. So the null device takes the number, opened the
@@ -62,6 +31,9 @@ static int fill_standard_streams(void)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd) return -1;
     return 0;
 }
+
+/* Where in the registry the names are kept that are there before a script runs. */
+static const char GLOBALS[] = "argent.globals", MODULES[] = "argent.modules";
 
 /* Where lua/ is: $ARGENT_HOME, beside the build tree, or installed. The path must not move with
  * the working directory, so it starts from the executable. */
@@ -94,6 +66,62 @@ static int home_is_wrong(void)
     return n >= (int)sizeof probe || access(probe, R_OK) != 0;
 }
 
+/* Keeps the names that the table on top of the stack has now, as the keys of registry[key]. */
+static void note_names(lua_State *L, const char *key)
+{
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, -3)) {
+        lua_pop(L, 1);
+        lua_pushvalue(L, -1);
+        lua_pushboolean(L, 1);
+        lua_rawset(L, -4);
+    }
+    lua_setfield(L, LUA_REGISTRYINDEX, key);
+    lua_pop(L, 1);
+}
+
+/* Takes the other names out of it. */
+static void forget_names(lua_State *L, const char *key)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, key);
+    lua_pushnil(L);
+    while (lua_istable(L, -2) && lua_next(L, -3)) {
+        lua_pop(L, 1);
+        lua_pushvalue(L, -1);
+        lua_rawget(L, -3);
+        bool ours = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+        if (ours) continue;
+        lua_pushvalue(L, -1);
+        lua_pushnil(L);
+        lua_rawset(L, -5);
+    }
+    lua_settop(L, -3);
+}
+
+static int collect(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return 0;
+}
+
+/* When a state closes, tensors go before userdata, whose finalizers may still want them. So what
+ * scripts have made is let go of and collected first, in the order in which it is used. */
+static void forget_scripts(lua_State *L)
+{
+    lua_settop(L, 0);
+    lua_pushvalue(L, LUA_GLOBALSINDEX);
+    forget_names(L, GLOBALS);
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    if (lua_istable(L, -1)) forget_names(L, MODULES);
+    lua_settop(L, 0);
+    for (int i = 0; i < 2; i++) { /* an error in a finalizer ends a collection, and no more */
+        lua_cpcall(L, collect, NULL);
+        lua_settop(L, 0);
+    }
+}
+
 static int traceback(lua_State *L)
 {
     if (!lua_isstring(L, 1)) return 1; /* error objects pass as they are */
@@ -120,6 +148,10 @@ static int run(lua_State *L)
     lua_getglobal(L, "require");
     lua_pushliteral(L, "argent.cli");
     lua_call(L, 1, 1);
+    lua_pushvalue(L, LUA_GLOBALSINDEX);
+    note_names(L, GLOBALS);
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    note_names(L, MODULES);
     lua_getfield(L, -1, "main");
     lua_newtable(L);
     for (int i = 0; argv[i]; i++) {
@@ -178,14 +210,13 @@ int main(int argc, char **argv)
         report("out of memory");
         return EXIT_NO_MEMORY;
     }
-    running = L;
-    struct sigaction action = {.sa_handler = on_interrupt};
-    sigaction(SIGINT, &action, NULL);
+    signals_start(L);
     lua_pushcfunction(L, traceback);
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, argv);
     int code = finish(L, lua_pcall(L, 1, 1, 1));
-    running = NULL;
+    code = signals_finish(code);
+    forget_scripts(L);
     lua_close(L);
     return flush_output(code);
 }

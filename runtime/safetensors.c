@@ -7,6 +7,7 @@
 #include "backend.h"
 #include "convert.h"
 #include "error.h"
+#include "mapped.h"
 #include "tensor.h"
 
 #include <errno.h>
@@ -25,7 +26,10 @@
 void ag_file_free(ag_file *f)
 {
     if (!f || --f->refs > 0) return;
-    if (f->map) munmap(f->map, (size_t)f->size);
+    if (f->map) {
+        agi_mapped_forget(f->map);
+        munmap(f->map, (size_t)f->size);
+    }
     free(f->path);
     free(f->text);
     free(f->entries);
@@ -55,6 +59,7 @@ static int map_file(ag_file *f)
             f->map = NULL;
             rc = agi_file_fail(AG_EIO, f->path, NULL, "cannot map it: %s", strerror(errno));
         } else {
+            agi_mapped_note(f->map, f->size, f->path);
             /* Weights are read from here in every frame, a tenth faster where the file system
              * keeps them in huge pages; where it cannot, nothing changes. */
             madvise(f->map, (size_t)f->size, MADV_HUGEPAGE);

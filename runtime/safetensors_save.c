@@ -4,6 +4,7 @@
  */
 #include "safetensors.h"
 #include "error.h"
+#include "partial.h"
 #include "tensor.h"
 
 #include <errno.h>
@@ -154,40 +155,24 @@ static int put_all(FILE *o, const char *path, const char *header, size_t size, i
     return rc;
 }
 
-/* A new file beside `path`, under a name that nobody has: neither a link that somebody put there
- * nor what an earlier process of this number left behind is written through. */
-static FILE *open_partial(const char *path, char *partial, size_t room)
-{
-    for (int i = 0; i < 100; i++) {
-        snprintf(partial, room, "%s.%d-%d.partial", path, (int)getpid(), i);
-        int fd = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd < 0 && errno == EEXIST) continue;
-        if (fd < 0) return NULL;
-        FILE *o = fdopen(fd, "wb");
-        if (!o) {
-            close(fd);
-            unlink(partial);
-        }
-        return o;
-    }
-    return NULL;
-}
-
 static int save(const char *path, const char *header, size_t size, int n, ag_tensor *const *tensors)
 {
-    size_t room = strlen(path) + 40;
+    const size_t room = agi_partial_room(path);
     char *partial = malloc(room);
     if (!partial) return agi_file_fail(AG_ENOMEM, path, NULL, "out of memory");
-    FILE *o = open_partial(path, partial, room);
-    if (!o) {
-        int rc = write_fault(path);
+    int fd = ag_partial_create(path, partial, (int64_t)room);
+    if (fd < 0) {
+        char why[256];
+        snprintf(why, sizeof why, "%s", ag_last_error());
         free(partial);
-        return rc;
+        return agi_file_fail(fd, path, NULL, "%s", why);
     }
-    int rc = put_all(o, path, header, size, n, tensors);
-    if (fclose(o) != 0 && rc == AG_OK) rc = write_fault(path);
-    if (rc == AG_OK && rename(partial, path) != 0) rc = write_fault(path);
-    if (rc) unlink(partial);
+    FILE *o = fdopen(fd, "wb");
+    int rc = o ? put_all(o, path, header, size, n, tensors) : write_fault(path);
+    if (rc == AG_OK && ag_partial_finish(partial, path) != AG_OK) rc = write_fault(path);
+    if (rc) ag_partial_drop(partial);
+    if (o) fclose(o); /* all of it is on the disk already */
+    else close(fd);
     free(partial);
     return rc;
 }

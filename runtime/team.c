@@ -29,6 +29,7 @@ typedef struct {
 
 struct agi_team {
     int threads;
+    int forks; /* of this process when the threads were started */
     int64_t spin_ns;
     seat *seats; /* the first is the caller's */
     pthread_t *handles;
@@ -55,6 +56,19 @@ struct agi_team {
 };
 
 static const unsigned long long LEFT = ((unsigned long long)AGI_MOST_PARTS << 1) - 1;
+
+/* How many forks lie between the first process and this one. A child has the memory of its parent's
+ * teams but none of their threads. */
+static atomic_int forks;
+
+static void count_fork(void) { atomic_fetch_add(&forks, 1); }
+
+static void count_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
+
+static bool is_parents(const agi_team *t)
+{
+    return t->threads > 1 && t->forks != atomic_load_explicit(&forks, memory_order_relaxed);
+}
 
 static inline void relax(void)
 {
@@ -167,6 +181,11 @@ static void *worker_main(void *arg)
 
 int agi_team_run(agi_team *t, const agi_job *job)
 {
+    if (is_parents(t))
+        return agi_fail(AG_EUNSUPPORTED,
+                        "this backend was opened before a fork, and its %d threads "
+                        "are the parent's: open one in the child",
+                        t->threads);
     agi_worker *w = &t->seats[0].w;
     atomic_store(&t->failed, 0);
     atomic_store(&t->finished, false);
@@ -211,7 +230,7 @@ int agi_team_parts(const agi_team *t, double work)
 
 void agi_team_free(agi_team *t)
 {
-    if (!t) return;
+    if (!t || is_parents(t)) return; /* waiting for threads that are not here would be for ever */
     atomic_store(&t->quit, true);
     call_parked(t);
     for (int i = 0; i < t->started; i++) pthread_join(t->handles[i], NULL);
@@ -225,7 +244,9 @@ void agi_team_free(agi_team *t)
 
 int agi_team_new(agi_team **out, int threads, int cores, const struct agi_isa *isa)
 {
+    static pthread_once_t counted = PTHREAD_ONCE_INIT;
     *out = NULL;
+    pthread_once(&counted, count_forks);
     agi_team *t = NULL;
     if (posix_memalign((void **)&t, _Alignof(agi_team), sizeof *t) != 0)
         return agi_fail(AG_ENOMEM, "out of memory");
@@ -233,6 +254,7 @@ int agi_team_new(agi_team **out, int threads, int cores, const struct agi_isa *i
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
     t->threads = threads;
+    t->forks = atomic_load(&forks);
     t->spin_ns = threads > cores ? CROWDED_SPIN_NS : SPIN_NS;
     t->seats = calloc((size_t)threads, sizeof *t->seats);
     t->handles = calloc((size_t)threads, sizeof *t->handles);
@@ -241,9 +263,11 @@ int agi_team_new(agi_team **out, int threads, int cores, const struct agi_isa *i
         return agi_fail(AG_ENOMEM, "out of memory");
     }
     for (int i = 0; i < threads; i++) t->seats[i] = (seat){{.count = 1, .isa = isa}, t};
-    /* Ctrl-C belongs to the thread that runs the script. */
+    /* Ctrl-C belongs to the thread that runs the script; a fault to the thread that meets it. */
+    static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
     sigset_t all, old;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = 0;
     for (int i = 1; i < threads && rc == 0; i++) {

@@ -437,7 +437,8 @@ describe('safetensors', function()
     it('over a file that is in its way under the temporary name', function()
       local path = st.path()
       paths[#paths + 1] = path
-      local stale = ('%s.%d-0.partial'):format(path, posix.getpid())
+      local folder, name = path:match '^(.*/)([^/]*)$'
+      local stale = ('%s.%s.%d.partial'):format(folder, name, posix.getpid())
       paths[#paths + 1] = st.write('mine', stale)
       assert(ag.save(path, {a = t}))
       local f = assert(io.open(stale, 'rb'))

@@ -1,39 +1,49 @@
 -- Files written whole or not at all.
 
+local ffi = require 'ffi'
+local lib = require 'argent.ffi'
 local posix = require 'argent.posix'
+local status = require 'argent.status'
 
 local M = {}
 
---- Creates a file beside the target, under a name that nobody has and that is no longer than names
---- may be.
+--- Creates a file beside the target, under a hidden name that nobody has. It goes when a signal ends
+--- the process; `finish_partial` or `drop_partial` it.
 ---@param path string
----@return integer? fd
+---@return integer? fd to be closed after either
 ---@return string name of the file, or the error
 function M.create_partial(path)
-  local folder, name = path:match '^(.*/)([^/]*)$'
-  folder, name = folder or '', name or path
-  if #name > 200 then name = name:sub(1, 200):gsub('[\128-\255]+$', '') end
-  for i = 0, 99 do
-    local partial = ('%s.%s.%d%s.partial'):format(folder, name, posix.getpid(),
-      i == 0 and '' or '.' .. i)
-    local fd, err, errno = posix.create(partial)
-    if fd then return fd, partial end
-    if errno ~= posix.EEXIST then return nil, err end -- else somebody's leftover
-  end
-  return nil, 'too many leftover .partial files beside it'
+  local room = #path + 40
+  local name = ffi.new('char[?]', room)
+  local fd = lib.ag_partial_create(path, name, room)
+  if fd < 0 then return nil, status.message() end
+  return fd, ffi.string(name)
 end
+
+--- Gives a partial file its name, while its descriptor is still open: an open file is locked, which
+--- tells others that somebody writes it.
+---@param partial string
+---@param path string replaced at once when it exists
+---@return boolean? ok
+---@return string? err
+function M.finish_partial(partial, path)
+  if lib.ag_partial_finish(partial, path) ~= 0 then return nil, status.message() end
+  return true
+end
+
+--- Removes a partial file.
+---@param partial string
+function M.drop_partial(partial) lib.ag_partial_drop(partial) end
 
 local function write_new(path, bytes)
   local fd, partial = M.create_partial(path)
   if not fd then return nil, partial end
   local ok, err = posix.write(fd, bytes, #bytes)
   if ok then ok, err = posix.fsync(fd) end
-  local closed, close_err = posix.close(fd)
-  if ok then ok, err = closed, close_err end
-  if ok then ok, err = posix.rename(partial, path) end
-  if ok then return true end
-  posix.unlink(partial)
-  return nil, err
+  if ok then ok, err = M.finish_partial(partial, path) end
+  if not ok then M.drop_partial(partial) end
+  posix.close(fd)
+  return ok, err
 end
 
 -- A rename would replace the device itself, so these are written in place.

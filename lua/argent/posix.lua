@@ -20,8 +20,6 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int poll(struct argent_pollfd *fds, unsigned long n, int timeout);
     int fsync(int fd);
     int memfd_create(const char *name, unsigned flags);
-    int rename(const char *from, const char *to);
-    int unlink(const char *path);
     int access(const char *path, int how);
     int getpid(void);
     int getpagesize(void);
@@ -40,9 +38,9 @@ local M = {}
 local C = ffi.C
 local MONOTONIC, POLLOUT = 1, 4
 local X_OK, W_OK = 1, 2
-local O_WRONLY, O_CREAT, O_EXCL, O_APPEND, O_CLOEXEC = 1, 64, 128, 1024, 524288
+local O_WRONLY, O_CREAT, O_APPEND, O_CLOEXEC = 1, 64, 1024, 524288
 
-M.ENOENT, M.EINTR, M.EIO, M.EAGAIN, M.EEXIST = 2, 4, 5, 11, 17
+M.ENOENT, M.EINTR, M.EIO, M.EAGAIN = 2, 4, 5, 11
 M.EFBIG, M.ENOSPC, M.EPIPE, M.EDQUOT = 27, 28, 32, 122
 
 --- The system's words for an errno.
@@ -116,18 +114,6 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.may_write(folder) return result(C.access(folder, W_OK + X_OK)) end
-
---- Creates a file that must not exist and opens it for writing; its mode is 0666 less the umask.
----@param path string
----@return integer? fd
----@return string? err
----@return integer? errno
-function M.create(path)
-  local mode = ffi.cast('int', 438) -- 0666; a vararg, so its type must be said
-  local fd = C.open(path, O_WRONLY + O_CREAT + O_EXCL + O_CLOEXEC, mode)
-  if fd < 0 then return failed() end
-  return fd
-end
 
 --- Opens a file to write at its end; a new one belongs to its user alone (mode 0600).
 ---@param path string
@@ -245,18 +231,6 @@ function M.fsync(fd) return result(C.fsync(fd)) end
 ---@return string? err
 ---@return integer? errno
 function M.close(fd) return result(C.close(fd)) end
-
---- Renames within one file system; an existing file `to` is replaced at once.
----@return boolean? ok
----@return string? err
----@return integer? errno
-function M.rename(from, to) return result(C.rename(from, to)) end
-
---- Removes a name.
----@return boolean? ok
----@return string? err
----@return integer? errno
-function M.unlink(path) return result(C.unlink(path)) end
 
 --- The path with links resolved; it must exist.
 ---@return string? path

@@ -45,6 +45,12 @@ function M.check(rc, value, level)
   return nil, M.message(), M.names[rc]
 end
 
+--- Raises 'interrupted' after Ctrl-C. For loops of ours that may run for long: compiled Lua sees no
+--- hook.
+function M.heed_interrupt()
+  if lib.ag_interrupted() ~= 0 then error('interrupted', 0) end
+end
+
 local Fault = {}
 Fault.__index = Fault
 Fault.__tostring = function(f) return f.message end

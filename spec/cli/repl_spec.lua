@@ -1,8 +1,10 @@
 -- The prompt: through a pipe, and through a pseudo-terminal as a person uses it.
 
+local ffi = require 'ffi'
 local command = require 'support.command'
 local golden = require 'support.golden'
 local lfs = require 'lfs'
+local st = require 'support.st'
 local terminal = require 'support.terminal'
 
 local function quote(s) return command.quote(s) end
@@ -285,6 +287,27 @@ assert(tts:say {text = 'Hi.', voice = 'ryan', seed = 1, max_frames = 3})
       t:settle():type('\3'):expect 'interrupted':expect '> '
       t:type('#assert(tts:say(hi)).codes > 0\n'):expect '\ntrue\n':expect '> '
       assert.equal(0, t:settle():type('\4'):wait())
+    end)
+
+    it('stops a loop in a module at one Ctrl-C, and goes on', function()
+      st.write('return function() local n = 0 while true do n = n + 1 end end', dir .. '/spin.lua')
+      local t = session 'module'
+      if not t then return end
+      t:type(("package.path = '%s/?.lua;' .. package.path\n"):format(dir)):expect '> '
+      t:type "print 'on' require 'spin' ()\n":expect '\non'
+      t:settle():type('\3'):expect 'interrupted':expect '> '
+      t:type('"alive"\n'):expect '\n"alive"':expect '> '
+      assert.equal(0, t:settle():type('\4'):wait())
+    end)
+
+    it('ends at SIGTERM, at the prompt and while something runs', function()
+      for _, entry in ipairs {'7\n', 'print(7) while true do end\n'} do
+        local t = session 'term'
+        if not t then return end
+        t:type(entry):expect '\n7\n'
+        ffi.C.kill(t:settle().pid, 15)
+        assert.equal(143, t:wait())
+      end
     end)
 
     it('gives up a line at Ctrl-C, and leaves at the second', function()

@@ -81,8 +81,8 @@ local SPECIAL = {
 -- Lets go of what a writer still holds: the finished file is not among it.
 local function discard(held)
   if held.raw then library.sf_close(held.raw) end
+  if held.partial then files.drop_partial(held.partial) end
   if held.fd then posix.close(held.fd) end
-  if held.partial then posix.unlink(held.partial) end
   held.raw, held.fd, held.partial = nil, nil, nil
 end
 
@@ -266,7 +266,7 @@ local function complete(w, as)
   local ok, err = close(w)
   if not ok then return fault(name, err) end
   if held.partial then
-    ok, err = posix.rename(held.partial, real)
+    ok, err = files.finish_partial(held.partial, real)
     if not ok then return fault(name, 'cannot rename to it: ' .. err) end
     held.partial = nil
   end

@@ -89,6 +89,7 @@ function M.spectrogram(samples)
   local block, spectrum = ffi.new('float[?]', SIZE), ffi.new('argent_complex[?]', BINS)
   local magnitude = ffi.new('double[?]', BINS)
   for t = 0, frames - 1 do
+    status.heed_interrupt()
     local from = padded + t * M.HOP
     for i = 0, SIZE - 1 do block[i] = from[i] * window[i] end
     transform(block, spectrum)

@@ -79,6 +79,7 @@ local function pump(name, so, f, info, limit, take)
   while true do
     local n = math.floor(tonumber(so.sf_read_float(f, block, pcm.BLOCK * channels)) / channels)
     if n <= 0 then break end
+    status.heed_interrupt()
     for i = 0, n - 1 do
       local sum = 0
       for c = 0, channels - 1 do sum = sum + block[i * channels + c] end

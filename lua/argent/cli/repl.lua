@@ -2,6 +2,7 @@
 
 local common = require 'argent.cli.common'
 local hub = require 'argent.hub'
+local interpreted = require 'argent.interpreted'
 local names = require 'argent.repl.names'
 
 local M = {summary = 'a Lua prompt with a model at hand'}
@@ -37,6 +38,8 @@ function M.run(args)
   if args.eval then
     local chunk, err = loadstring(args.eval, '=--eval')
     if not chunk then return nil, err, 'usage' end
+    interpreted.install()
+    interpreted.off(chunk)
     setfenv(chunk, names.of(env, absent))()
   end
   return require('argent.repl').run(env, {

@@ -1,5 +1,7 @@
 -- argent run: a Lua script with argent on its path.
 
+local interpreted = require 'argent.interpreted'
+
 local M = {summary = 'run a Lua script'}
 
 function M.parser(p)
@@ -33,6 +35,8 @@ function M.run(args)
   local arg = {[0] = script}
   for i = 2, #args do arg[i - 1] = args[i] end
   _G.arg = arg
+  interpreted.install()
+  interpreted.off(chunk)
   local result, message, code = chunk(unpack(arg))
   if result == nil and message then return nil, message, code end
   if type(result) ~= 'number' then return 0 end

@@ -4,6 +4,7 @@
 
 local doc = require 'argent.doc'
 local editor = require 'argent.repl.editor'
+local interpreted = require 'argent.interpreted'
 local lib = require 'argent.ffi'
 local names = require 'argent.repl.names'
 local player = require 'argent.audio.player'
@@ -70,16 +71,18 @@ local function compile(code, line, env)
         ~= nil
     end
   end
-  jit.off(chunk, true) -- interpreted loops see Ctrl-C even when they call no op
-  return setfenv(chunk, env)
+  return setfenv(interpreted.off(chunk), env)
 end
 
 local function values_of(...) return ... end
 
+-- Whether the session is to end, by SIGTERM or SIGHUP.
+local function ending() return lib.ag_interrupted() == 2 end
+
 local function clear_interrupt()
   -- The hook that stops interpreted code may still be there, and then fires in here, once.
   for _ = 1, 3 do pcall(debug.sethook) end
-  lib.ag_interrupt(0)
+  if not ending() then lib.ag_interrupt(0) end
 end
 
 -- Runs a chunk; its values, or nil after the error has been told.
@@ -241,9 +244,10 @@ end
 ---@param env table names of the session: ag, be, tts
 ---@param opts? {banner: string?, absent: table<string, string>?} banner: printed on a terminal;
 ---absent: what to say about a name that the session lacks
----@return integer exit_code 0, or 130 after two Ctrl-C at the prompt
+---@return integer exit_code 0, or 130 after two Ctrl-C at the prompt or a signal to end
 function M.run(env, opts)
   opts = opts or {}
+  interpreted.install()
   local self = setmetatable({env = names.of(env, opts.absent), line = 1}, Repl)
   local interactive
   self.editor, interactive = editor.open {env = self.env, commands = ORDER}
@@ -263,11 +267,13 @@ function M.run(env, opts)
       code = exit or 0
       break
     end
+    if ending() then break end
     if not self.editor.cancelled then self.cancelled, self.was_interrupted = false, false end
   end
+  pcall(clear_interrupt)
   self.editor:close()
   if interactive then print_line '' end
-  return code
+  return ending() and 130 or code
 end
 
 return M
