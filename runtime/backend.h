@@ -53,6 +53,9 @@ typedef struct {
     void (*unreserve)(ag_backend *be, char *data, int64_t bytes);
     int (*upload)(ag_backend *be, char *dst, const void *src, int64_t bytes);
     int (*download)(ag_backend *be, void *dst, const char *src, int64_t bytes);
+    /* n elements of host memory at src become those at dst; NULL: convert on the host, then
+     * upload. */
+    int (*convert)(ag_backend *be, char *dst, int to, const char *src, int from, int64_t n);
     int (*sync)(ag_backend *be);
     int (*scan)(ag_backend *be, const char *data, int64_t bytes, int streams, int ahead,
                 uint32_t *seen); /* ag_tensor_scan; may be NULL */

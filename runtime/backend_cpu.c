@@ -106,6 +106,7 @@ static const agi_backend_slots cpu_slots = {
     .unreserve = cpu_unreserve,
     .upload = cpu_upload,
     .download = cpu_download,
+    .convert = agi_cpu_convert,
     .sync = cpu_sync,
     .scan = agi_cpu_scan,
     .run = agi_cpu_run,

@@ -28,6 +28,7 @@ int agi_cpu_scan(ag_backend *be, const char *data, int64_t bytes, int streams, i
                  uint32_t *seen);
 /* plan_cpu.c */
 int agi_cpu_run(ag_backend *be, const agi_call *call);
+int agi_cpu_convert(ag_backend *be, char *dst, int to, const char *src, int from, int64_t n);
 int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call);
 int agi_cpu_plan_run(ag_plan *plan);
 void agi_cpu_plan_free(ag_plan *plan);

@@ -23,7 +23,8 @@ typedef struct {
 
 /* ---- elementwise and movement ---- */
 typedef struct {
-    char *out, *x;
+    char *out;
+    const char *x;
     int out_dtype, x_dtype, ndim;
     int64_t shape[AG_MAX_DIMS], out_stride[AG_MAX_DIMS], x_stride[AG_MAX_DIMS];
 } agi_copy_args;

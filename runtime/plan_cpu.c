@@ -5,6 +5,7 @@
 #include "../kernels/cpu/scratch.h"
 #include "error.h"
 #include "grow.h"
+#include "ops.h"
 #include "plan.h"
 
 #include <stdlib.h>
@@ -61,6 +62,21 @@ int agi_cpu_run(ag_backend *be, const agi_call *call)
     if (rc) return rc;
     single s = {call, agi_team_parts(team, call->work)};
     return agi_team_run(team, &(agi_job){1, &s.parts, run_single, &s});
+}
+
+/* The op copy of a run of elements. Memory that is new costs more than the conversion, and all
+ * workers take it at once. */
+int agi_cpu_convert(ag_backend *be, char *dst, int to, const char *src, int from, int64_t n)
+{
+    agi_copy_args a = {.out = dst,
+                       .x = src,
+                       .out_dtype = to,
+                       .x_dtype = from,
+                       .ndim = 1,
+                       .shape = {n},
+                       .out_stride = {1},
+                       .x_stride = {1}};
+    return agi_cpu_run(be, &(agi_call){.op = AGI_OP_copy, .args = &a, .work = (double)n});
 }
 
 /* ---- recording ---- */

@@ -185,11 +185,13 @@ static void drop_mapped(void *owner)
 static int copied(ag_tensor **out, const ag_file *f, const agi_file_entry *e, const char *src,
                      ag_backend *be, int from, int to)
 {
-    /* What stays as it is goes from the file as it lies there, in larger pieces. */
-    const int64_t chunk = from == to ? 1 << 23 : 1 << 16;
+    /* What needs no stage on the host goes from the file as it lies there, in larger pieces. */
     int64_t in = agi_dtype_size(from), size = agi_dtype_size(to), n = (e->end - e->begin) / in;
-    char *stage = from == to ? NULL : malloc((size_t)(chunk * size));
-    int rc = stage || from == to
+    const bool direct = from != to && be->slots->convert;
+    const bool staged = from != to && !direct;
+    const int64_t chunk = staged ? 1 << 16 : 1 << 23;
+    char *stage = staged ? malloc((size_t)(chunk * size)) : NULL;
+    int rc = stage || !staged
                  ? ag_tensor_new(out, be, to, e->ndim, e->shape)
                  : agi_fail(AG_ENOMEM, "out of memory: %lld bytes", (long long)(chunk * size));
     if (rc == AG_ENOMEM) {
@@ -199,9 +201,10 @@ static int copied(ag_tensor **out, const ag_file *f, const agi_file_entry *e, co
     }
     for (int64_t i = 0; i < n && rc == AG_OK; i += chunk) {
         int64_t m = n - i < chunk ? n - i : chunk;
+        char *dst = agi_tensor_data(*out) + i * size;
         if (stage) agi_convert(stage, to, 1, src + i * in, from, 1, m);
-        rc = be->slots->upload(be, agi_tensor_data(*out) + i * size, stage ? stage : src + i * in,
-                               m * size);
+        rc = direct ? be->slots->convert(be, dst, to, src + i * in, from, m)
+                    : be->slots->upload(be, dst, stage ? stage : src + i * in, m * size);
         forget_pages(src + i * in, m * in); /* so that memory never holds both in full */
     }
     forget_pages(src, n * in); /* and the pages that two chunks shared */
