@@ -183,7 +183,7 @@ static void drop_mapped(void *owner)
 }
 
 static int copied(ag_tensor **out, const ag_file *f, const agi_file_entry *e, const char *src,
-                     ag_backend *be, int from, int to)
+                  ag_backend *be, int from, int to)
 {
     /* What needs no stage on the host goes from the file as it lies there, in larger pieces. */
     int64_t in = agi_dtype_size(from), size = agi_dtype_size(to), n = (e->end - e->begin) / in;

@@ -336,8 +336,7 @@ int ag_tensor_scan(const ag_tensor *t, int streams, int ahead, uint32_t *seen)
 {
     int64_t lo, hi;
     if (!t || !t->buf) return agi_fail(AG_EINVAL, "scan: the tensor has been released");
-    if (!ag_tensor_contiguous(t))
-        return agi_fail(AG_EINVAL, "scan: the tensor is not contiguous");
+    if (!ag_tensor_contiguous(t)) return agi_fail(AG_EINVAL, "scan: the tensor is not contiguous");
     agi_tensor_extent(t, &lo, &hi);
     if (hi > t->buf->bytes) return agi_fail(AG_ECAPACITY, "scan: not committed that far");
     ag_backend *be = t->buf->be;

@@ -28,8 +28,7 @@ bool agi_shape_count(int ndim, const int64_t *shape, int64_t *count);
 
 /* What ag_tensor_write and _read ask for: the tensor is usable and is exactly `bytes` contiguous
  * bytes. */
-int agi_host_copy_check(const char *what, const ag_tensor *t, const void *host,
-                        int64_t bytes);
+int agi_host_copy_check(const char *what, const ag_tensor *t, const void *host, int64_t bytes);
 /* First byte and one past the last byte that the tensor can touch, relative to its buffer. Equal
  * for empty tensors. */
 void agi_tensor_extent(const ag_tensor *t, int64_t *lo, int64_t *hi);
