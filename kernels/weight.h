@@ -1,6 +1,6 @@
 /*
- * weight.h: weights in memory: where they stand and what they are as numbers. `kind` is the weights'
- * own, which a kernel made for one kind gives as a constant.
+ * weight.h: weights in memory: where they stand and what they are as numbers. `kind` is the
+ * weights' own, which a kernel made for one kind gives as a constant.
  */
 #ifndef ARGENT_KERNELS_WEIGHT_H
 #define ARGENT_KERNELS_WEIGHT_H

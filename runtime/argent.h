@@ -53,14 +53,15 @@ int ag_dtype_float(int dtype);        /* 1 for floats, 0 for integers */
 /* What the word of a row at fault means (ops with opt_fault): "NAN", "INF", "NO_LOGIT", "SETTING",
  * "ID"; NULL for other numbers. */
 const char *ag_fault_name(int word);
-/* Ops and plans return AG_EINTERRUPTED from ag_interrupt(1) until ag_interrupt(0); 2: who asks wants
- * the process to end, so that a prompt ends too. Safe in a signal handler, as ag_interrupted is,
- * which gives what was set last. */
+/* Ops and plans return AG_EINTERRUPTED from ag_interrupt(1) until ag_interrupt(0); 2: who asks
+ * wants the process to end, so that a prompt ends too. Safe in a signal handler, as ag_interrupted
+ * is, which gives what was set last. */
 void ag_interrupt(int on);
 int ag_interrupted(void);
 
-/* How many cores this process has: those it may run on, or what the CPU quotas of its control groups
- * are worth (rounded up) where that is less. root goes before /proc and /sys; NULL: nothing does. */
+/* How many cores this process has: those it may run on, or what the CPU quotas of its control
+ * groups are worth (rounded up) where that is less. root goes before /proc and /sys; NULL: nothing
+ * does. */
 int ag_cores(const char *root);
 
 /* Backends. kind: "cpu", "cuda", "cuda-emulated". threads: 0 = ag_cores(). isa:
@@ -158,8 +159,8 @@ const char *ag_mapped_path(const void *address);
 
 /* Files that are being written. ag_partial_create makes a new file beside `path`, under a hidden
  * name that it puts into `partial` (`room` bytes: 40 more than the path), and gives its descriptor,
- * or a negative AG_E*; what dead processes have left in that folder goes. ag_partial_finish gives it
- * its name, while the descriptor is still open; ag_partial_drop removes it. ag_partial_drop_all
+ * or a negative AG_E*; what dead processes have left in that folder goes. ag_partial_finish gives
+ * it its name, while the descriptor is still open; ag_partial_drop removes it. ag_partial_drop_all
  * removes all of this process's, and is safe in a signal handler. */
 int ag_partial_create(const char *path, char *partial, int64_t room);
 int ag_partial_finish(const char *partial, const char *path);

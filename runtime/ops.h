@@ -79,9 +79,9 @@ typedef struct {
 } agi_advance_args;
 
 /* ---- products ---- */
-/* out[r * out_stride + o] = bias[o] + sum over taps j < taps and c < k of x[r * x_stride + j * x_tap
- * + c] * w[o * w.stride + j * k + c]. A linear layer has one tap; a convolution has K taps of C
- * channels. bias may be NULL. */
+/* out[r * out_stride + o] = bias[o] + sum over taps j < taps and c < k of x[r * x_stride + j *
+ * x_tap + c] * w[o * w.stride + j * k + c]. A linear layer has one tap; a convolution has K taps of
+ * C channels. bias may be NULL. */
 typedef struct {
     float *out, *x, *bias;
     agi_weight w;

@@ -1,4 +1,4 @@
--- The texts of the tree itself: what comments point to is there.
+-- The texts of the tree itself: what comments point to is there, and no line is too long.
 
 local command = require 'support.command'
 local lfs = require 'lfs'
@@ -134,5 +134,16 @@ describe('the tree', function()
         or specs:find(("'%s'"):format(name), 1, true), name)
     end
     assert.is_true(ops > 25)
+  end)
+
+  it('has no line of more than 100 characters', function()
+    for _, path in ipairs(all) do
+      local number = 0
+      for line in (slurp(command.root .. '/' .. path) .. '\n'):gmatch '([^\n]*)\n' do
+        number = number + 1
+        local characters = #line:gsub('[\128-\191]', '')
+        assert.is_true(characters <= 100, ('%s:%d: %d characters'):format(path, number, characters))
+      end
+    end
   end)
 end)

@@ -1,8 +1,8 @@
 /*
- * dot_simd.h: the products over the vocabulary of simd_*.h. Every output has one vector
- * accumulator that walks taps, then channels, LANES at a time; its lanes are summed in one order at
- * the end, then comes the bias. A tile computes several outputs at once to use each load more often,
- * and changes no bit.
+ * dot_simd.h: the products over the vocabulary of simd_*.h. Every output has one vector accumulator
+ * that walks taps, then channels, LANES at a time; its lanes are summed in one order at the end,
+ * then comes the bias. A tile computes several outputs at once to use each load more often, and
+ * changes no bit.
  */
 #include "../weight.h"
 #include "isa.h"
@@ -109,10 +109,10 @@ INLINE void tile_rows(const agi_linear_args *d, int64_t r, int64_t n, int64_t o,
 
 /*
  * One row of x: weights pass once, at the speed of memory, which depends on the order of the reads.
- * Zen follows one line of addresses best: short rows one after the other (46 GB/s on two Zen 4 cores
- * where eight abreast and asked for by hand make 24), long ones eight abreast. Intel's prefetcher
- * begins anew in each page: eight abreast with the next eight asked for by hand (28 GB/s on two
- * Sapphire Rapids cores at k = 1024, 22 without).
+ * Zen follows one line of addresses best: short rows one after the other (46 GB/s on two Zen 4
+ * cores where eight abreast and asked for by hand make 24), long ones eight abreast. Intel's
+ * prefetcher begins anew in each page: eight abreast with the next eight asked for by hand (28 GB/s
+ * on two Sapphire Rapids cores at k = 1024, 22 without).
  */
 INLINE void dot_row(const agi_linear_args *d, int64_t r, int64_t o0, int64_t o1,
                     const enum agi_weight_kind kind)

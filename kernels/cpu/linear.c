@@ -11,8 +11,8 @@
 enum { OUTS = 8 };
 
 /*
- * By outputs, so that each weight is read in one part, unless they are too few for all parts and the
- * rows are not: the last convolution of the codec has one output and thousands of rows.
+ * By outputs, so that each weight is read in one part, unless they are too few for all parts and
+ * the rows are not: the last convolution of the codec has one output and thousands of rows.
  */
 static bool split_outputs(const agi_linear_args *a, int parts)
 {

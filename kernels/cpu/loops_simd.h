@@ -9,8 +9,8 @@
 
 /* ---- functions ---- */
 
-/* x = *n ln 2 + *r with |*r| < 0.35, for x in [-87.34, 88.38]; returns p with e^r = 1 + r + p r^2.
- * Cephes' reduction and polynomial. */
+/* x = *n * ln 2 + *r with |*r| < 0.35, for x in [-87.34, 88.38]; returns p such that e^r = 1 + r +
+ * p r^2. Cephes' reduction and polynomial. */
 INLINE vf v_exp_parts(vf x, vf *n, vf *r)
 {
     *n = v_round(v_mul(x, v_set(1.44269504f)));

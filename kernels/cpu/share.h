@@ -18,8 +18,8 @@ typedef struct {
     int64_t n, cells, at, end;
 } agi_pieces;
 
-/* The pieces, of this part, of [rows, n]. packed: every tensor holds its rows back to back, so that they
- * are one long row. */
+/* The pieces, of this part, of [rows, n]. packed: every tensor holds its rows back to back, so that
+ * they are one long row. */
 static inline agi_pieces agi_pieces_of(const agi_worker *w, int64_t rows, int64_t n, bool packed)
 {
     agi_pieces p = {.n = packed ? rows * n : n};

@@ -7,8 +7,8 @@ local status = require 'argent.status'
 
 local M = {}
 
---- Creates a file beside the target, under a hidden name that nobody has. It goes when a signal ends
---- the process; `finish_partial` or `drop_partial` it.
+--- Creates a file beside the target, under a hidden name that nobody has. It goes when a signal
+--- ends the process; `finish_partial` or `drop_partial` it.
 ---@param path string
 ---@return integer? fd to be closed after either
 ---@return string name of the file, or the error

@@ -40,7 +40,9 @@ describe('the machine of the CUDA backend', function()
   local HEAD = [[
 local ag, ffi, cjson = require 'argent', require 'ffi', require 'cjson'
 local model = %q
-ffi.cdef 'struct fake_cuda_counts { int64_t %s, current, dependent, reservations, pieces; } fake_cuda_counts;'
+ffi.cdef [=[struct fake_cuda_counts {
+  int64_t %s, current, dependent, reservations, pieces;
+} fake_cuda_counts;]=]
 local counted = ffi.load(%q).fake_cuda_counts
 local function counts()
   local t = {}
