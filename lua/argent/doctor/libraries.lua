@@ -53,7 +53,10 @@ M.LIST = {
   { -- with cairo, which it needs
     name = 'pango', files = {'libpangocairo-1.0.so.0'}, package = 'libpangocairo-1.0-0',
     needed_for = 'pictures',
-    version = function(lib) return ffi.string(lib.pango_version_string()) end,
+    version = function(lib)
+      require('argent.plot.cairo').open() -- which keeps it: it leaks when it is unloaded
+      return ffi.string(lib.pango_version_string())
+    end,
   },
   {
     name = 'libedit', files = {'libedit.so.2'}, package = 'libedit2',
