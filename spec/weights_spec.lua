@@ -61,6 +61,33 @@ describe('weights', function()
     assert.is_true(scope:has 'w')
   end)
 
+  it('are known by their headers alone where that is asked for: shapes hold, values are not read',
+    function()
+    local dir, w = new(), nil
+    local damaged = ag.zeros(be, {2, 3}):fill(1)
+    damaged = damaged * math.huge
+    assert(ag.save(dir .. '/model.safetensors', {w = damaged, i = ag.tensor(be, {7}, 'i32')}))
+    weights.by_headers(function()
+      w = assert(weights.open(dir, {backend = be}))
+      local got = assert(weights.build(function()
+        return {w:scope '':get('w', {2, 3}), w:scope '':get('w', {2, 3}, 'bf16'),
+          w:scope '':get('i', {1})}
+      end))
+      assert.same({'f32', 'bf16', 'i32'}, {got[1].dtype, got[2].dtype, got[3].dtype})
+      assert.same({{0, 0, 0}, {0, 0, 0}}, got[1]:totable())
+      local r, err = weights.build(function() return w:scope '':get('w', {3, 2}) end)
+      assert.is_nil(r)
+      assert.matches('w: shape %[2, 3%], expected %[3, 2%]$', err)
+    end)
+    assert.same({}, w:unused())
+    assert.has_error(function() weights.by_headers(function() error('through', 0) end) end,
+      'through')
+    w = assert(weights.open(dir, {backend = be}))
+    local r, err = weights.build(function() return w:scope '':get('w', {2, 3}) end)
+    assert.is_nil(r)
+    assert.matches('w: ', err)
+  end)
+
   it('that are missing or of another shape end a build with their name', function()
     local dir = new()
     save(dir, 'model.safetensors', {['n.w'] = {2, 3}})

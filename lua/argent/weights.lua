@@ -35,6 +35,9 @@ local function message(fmt, ...)
   return (fmt:format(...):gsub('%c', '?'))
 end
 
+-- While by_headers runs.
+local headers_only = false
+
 -- ---- files ----
 
 local function open_file(path)
@@ -121,7 +124,8 @@ function M.open(path, opts)
   check.type(path, 'weights: path', 'string')
   opts = check.options(opts, 'weights', {'backend'})
   backends.check(opts.backend, 'weights: backend')
-  local w = setmetatable({backend = opts.backend, entries = {}, used = {}, absent = {}}, Weights)
+  local w = setmetatable({backend = opts.backend, entries = {}, used = {}, absent = {},
+    blanks = headers_only and {} or nil}, Weights)
   local file, ok, err, code = path
   if lfs.attributes(path, 'mode') == 'directory' then
     file = path .. '/' .. SINGLE
@@ -204,6 +208,29 @@ function Weights:missing()
   return sorted_keys(self.absent)
 end
 
+--- Runs fn so that the weights it opens are known by their headers alone: names, dtypes and shapes
+--- are checked as ever, values are zeros. The networks that fn assembles can say what they lack.
+---@param fn fun()
+function M.by_headers(fn)
+  check.type(fn, 'by_headers', 'function')
+  headers_only = true
+  local ok, err = pcall(fn)
+  headers_only = false
+  if not ok then error(err, 0) end
+end
+
+-- Zeros of this shape. All share memory, which is large enough never to be touched.
+local function blank(w, shape, dtype)
+  local n = 1
+  for _, d in ipairs(shape) do n = n * d end
+  local zeros = w.blanks[dtype]
+  if not zeros or #zeros < n then
+    zeros = tensor.zeros(w.backend, {math.max(n, 2 ^ 22)}, dtype)
+    w.blanks[dtype] = zeros
+  end
+  return zeros:narrow(1, 1, n):view(shape)
+end
+
 --- A tensor by its whole name: in dtype, or as stored.
 ---@param name string
 ---@param dtype? string
@@ -215,6 +242,10 @@ function Weights:tensor(name, dtype)
   local e = self.entries[name]
   if not e then return nil, message('%s: %s: missing', self.path, name), 'format' end
   local kind = dtype and tensor.dtype(dtype) or -1
+  local stored = ffi.string(lib.ag_file_dtype(e.file.raw, e.index)):lower()
+  if self.blanks and dtypes.float[stored] and (not dtype or dtypes.float[dtype]) then
+    return blank(self, shape_of(e), dtype or stored)
+  end
   local out = ffi.new('ag_tensor *[1]')
   local rc = lib.ag_file_tensor(out, e.file.raw, e.index, self.backend, kind)
   if rc == lib.AG_ENOMEM then -- the collector does not see how large dead tensors are
@@ -336,7 +367,7 @@ function Scope:try(name, shape, dtype)
   end
   local stored = ffi.string(lib.ag_file_dtype(e.file.raw, e.index)):lower()
   if not dtype and dtypes.float[stored] and not dtypes.weight[stored] then dtype = 'f32' end
-  if not (self.later and lib.ag_file_bytes(e.file.raw, e.index) > M.LATER) then
+  if not w.blanks and not (self.later and lib.ag_file_bytes(e.file.raw, e.index) > M.LATER) then
     local count = w:count_nonfinite(whole) or 0
     if count > 0 then fault('format', '%s', damage(e, whole, count)) end
   end

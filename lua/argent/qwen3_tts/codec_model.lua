@@ -55,8 +55,10 @@ function M.inspect(dir, be)
     parts = {},
   }
   local codec
-  codec, r.missing = M.open(dir, {backend = be})
-  if codec then r.missing = lacks(codec) end
+  weights.by_headers(function()
+    codec, r.missing = M.open(dir, {backend = be})
+    if codec then r.missing = lacks(codec) end
+  end)
   local w = codec and codec.weights or weights.open(dir, {backend = be})
   if w then r.parts[1] = {name = 'model', prefix = '', weights = w} end
   r.unused = codec and w:unused()

@@ -80,8 +80,10 @@ function M.inspect(dir, be)
   local f = facts(dir, cfg)
   local r = {facts = f, lines = lines(f), parts = {}}
   local tts
-  tts, err = M.open(dir, {backend = be})
-  r.missing = tts and require('argent.qwen3_tts.analysis').lacks(tts) or err
+  weights.by_headers(function()
+    tts, err = M.open(dir, {backend = be})
+    r.missing = tts and require('argent.qwen3_tts.analysis').lacks(tts) or err
+  end)
   -- Of a model that does not open, too, it is told what is there.
   local w = tts and tts.weights or weights.open(dir, {backend = be})
   local cw = tts and tts.codec_weights or weights.open(dir .. '/speech_tokenizer', {backend = be})
