@@ -106,6 +106,42 @@ describe('a model', function()
       {HF_HUB_CACHE = cache})
   end)
 
+  it('of a damaged cache is not looked for where its refs lead, and the file is named', function()
+    local cache, name = dir .. '/damaged', 'Qwen/Qwen3-TTS-12Hz-0.6B-Base'
+    fetch(cache, name)
+    local ref = cache .. '/models--Qwen--Qwen3-TTS-12Hz-0.6B-Base/refs/main'
+    local env = {HF_HUB_CACHE = cache}
+    local want = ref .. ': expected a file with the name of a snapshot'
+    for _, text in ipairs {'../../..', '..', '/etc', 'a/b', '', '\n', ('a'):rep(300) .. '/b'} do
+      local f = assert(io.open(ref, 'w'))
+      f:write(text)
+      f:close()
+      fails(want, {'-m', name}, env)
+      fails(want, {}, env)
+    end
+    os.remove(ref)
+    os.execute('mkfifo ' .. quote(ref))
+    fails(want .. ', found a named pipe', {'-m', name}, env)
+    os.remove(ref)
+    assert(lfs.mkdir(ref))
+    fails(want .. ', found a directory', {'-m', name}, env)
+    assert.equal(0, command.run({'doctor'}, {env = env}).code)
+  end)
+
+  it('is not found in a cache that cannot be read, and the reason is told', function()
+    -- Whoever may do everything can read everything, so the system's answer is made up.
+    local script, cache = dir .. '/unreadable.lua', dir .. '/unreadable'
+    assert(lfs.mkdir(cache))
+    local f = assert(io.open(script, 'w'))
+    f:write [[
+      require('lfs').dir = function(path) error('cannot open ' .. path .. ': Permission denied') end
+      return require('argent.hub').find('Qwen/Qwen3-TTS-12Hz-0.6B-Base')]]
+    f:close()
+    local r = command.run({'run', script}, {env = {HF_HUB_CACHE = cache}})
+    assert.equal(3, r.code, r.err)
+    assert.truthy(r.err:find(('%s (HF_HUB_CACHE, Permission denied)'):format(cache), 1, true), r.err)
+  end)
+
   it('is found for its codec: that of a model that speaks, else a codec alone', function()
     local script = dir .. '/codec.lua'
     local f = assert(io.open(script, 'w'))

@@ -434,6 +434,20 @@ describe('safetensors', function()
       assert.is_true(os.remove(dir), 'the folder is not empty')
     end)
 
+    it('to no path with a zero byte, at which C would end it, nor from one', function()
+      local path = st.path()
+      paths[#paths + 1] = path
+      os.remove(path)
+      local wrong = path .. '\0b'
+      local want = path .. '?b: a path cannot hold a zero byte'
+      assert.same({nil, want, 'io'}, {ag.save(wrong, {a = t})})
+      assert.is_nil(lfs.attributes(path, 'mode'))
+      assert(ag.save(path, {a = t}))
+      assert.same({nil, want, 'io'}, {ag.load(wrong, {backend = be})})
+      local _, err = require('argent.json').read(wrong)
+      assert.equal(want, err)
+    end)
+
     it('over a file that is in its way under the temporary name', function()
       local path = st.path()
       paths[#paths + 1] = path

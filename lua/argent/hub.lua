@@ -46,22 +46,52 @@ function M.caches()
   return list
 end
 
--- The snapshot of a repository's folder: that of its main branch, else the newest.
-local function snapshot(folder)
-  local f = io.open(folder .. '/refs/main')
-  local revision = f and f:read '*l'
+local LONGEST = 255 -- bytes of a name in a folder
+
+-- The names in a folder, sorted; nil and why not when it cannot be read.
+local function entries(path)
+  local ok, iterate, state = pcall(lfs.dir, path)
+  if not ok then return nil, tostring(iterate):match '[^:]*$':gsub('^%s+', '') end
+  local names = {}
+  for name in iterate, state do
+    if name:sub(1, 1) ~= '.' then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+-- What refs/main of a repository's folder names: nil when there is none, false and why not when it
+-- is no plain file with one name in it. Whatever lies there is not opened before it is known to be
+-- a file, and not followed out of the folder.
+local function main_revision(folder)
+  local path = folder .. '/refs/main'
+  local kind = lfs.attributes(path, 'mode')
+  if not kind then return nil end
+  local f = kind == 'file' and io.open(path)
+  local text = f and f:read(LONGEST + 1)
   if f then f:close() end
+  local revision = text and text:match '^(%w[%w._-]*)%s*$'
+  if revision and #revision <= LONGEST then return revision end
+  return false, ('%s: expected a file with the name of a snapshot%s'):format(path,
+    kind ~= 'file' and ', found a ' .. kind or '')
+end
+
+-- The snapshot of a repository's folder: that of its main branch, else the newest; nil and why not
+-- where that cannot be told.
+local function snapshot(folder)
+  local revision, err = main_revision(folder)
+  if revision == false then return nil, err end
   local main = revision and folder .. '/snapshots/' .. revision
   if main and is_directory(main) then return main end
+  if not is_directory(folder .. '/snapshots') then return nil end
+  local names
+  names, err = entries(folder .. '/snapshots')
+  if not names then return nil, ('%s/snapshots: %s'):format(folder, err) end
   local best, newest
-  if is_directory(folder .. '/snapshots') then
-    for name in lfs.dir(folder .. '/snapshots') do
-      local path = folder .. '/snapshots/' .. name
-      local time = lfs.attributes(path, 'modification')
-      if name:sub(1, 1) ~= '.' and is_directory(path) and (not newest or time > newest) then
-        best, newest = path, time
-      end
-    end
+  for _, name in ipairs(names) do
+    local path = folder .. '/snapshots/' .. name
+    local time = lfs.attributes(path, 'modification')
+    if is_directory(path) and (not newest or time > newest) then best, newest = path, time end
   end
   return best
 end
@@ -96,23 +126,20 @@ function M.is_demo(dir)
 end
 
 --- Every model in the caches: named like one that Argent runs, or one by its config.json.
----@return {id: string, dir: string, model: argent.Model, missing: string[]}[]
+---@return {id: string, dir: string, model: argent.Model, missing: string[], fault: string?}[] fault:
+---why the cache does not say which files are the model's; dir is then all of its folder
 function M.cached()
   local list = {}
   for _, cache in ipairs(M.caches()) do
-    local names = {}
-    if is_directory(cache.path) then
-      for name in lfs.dir(cache.path) do names[#names + 1] = name end
-      table.sort(names)
-    end
-    for _, name in ipairs(names) do
+    for _, name in ipairs(is_directory(cache.path) and entries(cache.path) or {}) do
       local owner, repository = name:match '^models%-%-(.-)%-%-(.*)$'
-      local dir = owner and snapshot(cache.path .. '/' .. name)
-      local model = dir and (models.named(repository) or models.of(dir))
+      local folder, dir, fault = cache.path .. '/' .. name, nil, nil
+      if owner then dir, fault = snapshot(folder) end
+      local model = (dir or fault) and models.named(repository) or dir and models.of(dir)
       if model then
         list[#list + 1] = {
-          id = owner .. '/' .. repository, dir = dir, model = model,
-          missing = M.missing_files(dir, model),
+          id = owner .. '/' .. repository, dir = dir or folder, model = model, fault = fault,
+          missing = dir and M.missing_files(dir, model) or model.files,
         }
       end
     end
@@ -123,15 +150,21 @@ end
 local function searched()
   local list = {}
   for _, c in ipairs(M.caches()) do
-    local there = is_directory(c.path) and '' or ', not there'
+    local there = ', not there'
+    if is_directory(c.path) then
+      local names, err = entries(c.path)
+      there = names and '' or ', ' .. err
+    end
     list[#list + 1] = ('%s (%s%s)'):format(c.path, c.from, there)
   end
   return table.concat(list, ', ')
 end
 
-local function incomplete(id, dir, missing)
-  return nil, ('%s in %s is incomplete: %s missing; fetch the rest with: hf download %s'):format(id,
-    dir, table.concat(missing, ', '), id), 'model'
+-- What to say of a model of the caches that cannot be used.
+local function unusable(m)
+  if m.fault then return nil, m.fault, 'model' end
+  return nil, ('%s in %s is incomplete: %s missing; fetch the rest with: hf download %s'):format(
+    m.id, m.dir, table.concat(m.missing, ', '), m.id), 'model'
 end
 
 -- Whether a model on the hub is called so, in any letter case; the owner may be left out.
@@ -144,7 +177,7 @@ end
 local function find_id(name)
   for _, m in ipairs(M.cached()) do
     if called(m.id, name) then
-      if #m.missing > 0 then return incomplete(m.id, m.dir, m.missing) end
+      if #m.missing > 0 then return unusable(m) end
       return m.dir
     end
   end
@@ -187,7 +220,7 @@ local function find_any(need)
     return nil, ('several models are here, choose one with -m: %s'):format(table.concat(ids, ', ')),
       'model'
   end
-  if #all > 0 then return incomplete(all[1].id, all[1].dir, all[1].missing) end
+  if #all > 0 then return unusable(all[1]) end
   local demo = M.demo()
   if demo then return demo end
   return nil, ('no model: ARGENT_MODEL is not set, and there is none in %s; fetch one with: hf '

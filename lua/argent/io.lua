@@ -52,6 +52,9 @@ end
 ---@return string? code
 function M.save(path, tensors, metadata)
   check.type(path, 'save: path', 'string')
+  if path:find '%z' then
+    return nil, path:gsub('%c', '?') .. ': a path cannot hold a zero byte', 'io'
+  end
   check.type(tensors, 'save: tensors', 'table')
   local names, keys, keep = {}, {}, {}
   for name, t in pairs(tensors) do

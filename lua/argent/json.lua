@@ -47,6 +47,7 @@ end
 function M.read(path, limit)
   check.type(path, 'path', 'string')
   limit = check.int(limit or MAX_BYTES, 'limit', 1)
+  if path:find '%z' then return nil, one_line(path) .. ': a path cannot hold a zero byte' end
   -- A pipe or a device would block or never end; what does not exist is left to io.open's message.
   local kind = lfs.attributes(path, 'mode')
   if kind and kind ~= 'file' then

@@ -41,6 +41,7 @@ local headers_only = false
 -- ---- files ----
 
 local function open_file(path)
+  if path:find '%z' then return nil, message('%s: a path cannot hold a zero byte', path), 'io' end
   local out = ffi.new('ag_file *[1]')
   local rc = lib.ag_file_open(out, path)
   local f, err, code = status.check(rc, out[0])

@@ -38,3 +38,45 @@ describe('a merge whose product is no word', function()
     assert.is_not_nil(guard)
   end)
 end)
+
+describe('merges.txt', function()
+  local command = require 'support.command'
+  local golden = require 'support.golden'
+  local dir, text
+
+  setup(function()
+    dir = os.tmpname()
+    os.remove(dir)
+    golden.copy(golden.models()[1].model, dir)
+    local f = assert(io.open(dir .. '/merges.txt', 'rb'))
+    text = f:read '*a'
+    f:close()
+  end)
+
+  teardown(function() os.execute('rm -rf ' .. command.quote(dir)) end)
+
+  local function open(merges)
+    local f = assert(io.open(dir .. '/merges.txt', 'wb'))
+    f:write(merges)
+    f:close()
+    return Tokenizer.open(dir)
+  end
+
+  it('is refused by its name wherever it is cut', function()
+    local whole = text:gsub('\n$', '')
+    for n = 0, #whole - 1 do
+      local vocabulary, err = open(whole:sub(1, n))
+      assert.is_nil(vocabulary, ('the first %d of %d bytes'):format(n, #whole))
+      assert.equal(dir .. '/merges.txt', err:match '^[^:]+')
+      assert.is_nil(err:find '\n')
+    end
+    assert(open(whole))
+  end)
+
+  it('that is empty ends a command with exit code 3 and names the file', function()
+    open ''
+    local r = command.run {'tokenize', '-m', dir, 'x'}
+    assert.equal(3, r.code)
+    assert.matches('/merges.txt: cut short%? 0 merges, and none of them makes ', r.err)
+  end)
+end)

@@ -150,6 +150,25 @@ local function read_merges(path, v, ids)
   return true
 end
 
+-- A cut merges.txt is a shorter one that is well formed. But it leaves a word unmade of which both
+-- halves are there, as no whole one does; other words that no merge makes are fillers.
+local function check_whole(path, v, ids)
+  local made, added = {}, {}
+  for _, id in ipairs(v.product) do made[id] = true end
+  for _, id in pairs(v.byte_ids) do made[id] = true end
+  for _, token in ipairs(v.added) do added[token.id] = true end
+  for id = 0, v.size - 1 do
+    local word = v.words[id]
+    for i = 1, word and not made[id] and not added[id] and #word - 1 or 0 do
+      if made[ids[word:sub(1, i)]] and made[ids[word:sub(i + 1)]] then
+        return fail(path, 'cut short? %d merges, and none of them makes %s of vocab.json',
+          #v.product, quote(word))
+      end
+    end
+  end
+  return true
+end
+
 --- Checks one object of `added_tokens_decoder`; raises a fault of argent.json.
 local function added_token(token, id, v, ids, by_content)
   local content = token:string('content')
@@ -202,6 +221,8 @@ function M.read(dir)
   local ok, err = read_merges(dir .. '/merges.txt', v, ids)
   if not ok then return nil, err end
   ok, err = read_added(dir .. '/tokenizer_config.json', v, ids)
+  if not ok then return nil, err end
+  ok, err = check_whole(dir .. '/merges.txt', v, ids)
   if not ok then return nil, err end
   return v
 end
