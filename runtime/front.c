@@ -42,6 +42,25 @@ static const char *dtype_text(int wanted, char buf[64])
     return buf;
 }
 
+/* Whether no two indices lead to one element: a stride steps over all that smaller ones reach. */
+static bool distinct(const ag_tensor *t)
+{
+    int64_t reach = 1; /* of the dimensions so far, in elements */
+    bool done[AG_MAX_DIMS] = {false};
+    for (int k = 0; k < t->ndim; k++) {
+        int next = -1;
+        for (int i = 0; i < t->ndim; i++) {
+            if (t->shape[i] == 0) return true;
+            if (!done[i] && (next < 0 || t->stride[i] < t->stride[next])) next = i;
+        }
+        done[next] = true;
+        if (t->shape[next] == 1) continue;
+        if (t->stride[next] < reach) return false;
+        reach += (t->shape[next] - 1) * t->stride[next];
+    }
+    return true;
+}
+
 static bool take(agi_front *f, const char *name, ag_tensor *t, int dtype, bool write,
                  bool committed)
 {
@@ -55,9 +74,8 @@ static bool take(agi_front *f, const char *name, ag_tensor *t, int dtype, bool w
     }
     if (f->be && t->buf->be != f->be)
         return agi_bad(f, "%s is on another backend than %s", name, f->names[0]);
-    for (int i = 0; write && i < t->ndim; i++)
-        if (t->shape[i] > 1 && t->stride[i] == 0)
-            return agi_bad(f, "%s holds an element more than once", name);
+    if (write && !distinct(t)) return agi_bad(f, "%s holds an element more than once", name);
+    if (f->call.n_access == AGI_MAX_ACCESS) return agi_bad(f, "too many tensors");
     if (write && t->buf->kind == AGI_MAPPED)
         return agi_bad(f, "%s is a mapped file, read only", name);
     agi_tensor_extent(t, &lo, &hi);
@@ -227,6 +245,18 @@ bool agi_apart(agi_front *f, const ag_tensor *out, bool elementwise)
     return true;
 }
 
+/* What an op writes beside `out` is apart from everything else it is given. */
+static bool others_apart(agi_front *f)
+{
+    for (int i = 0; i < f->call.n_access; i++) {
+        if (!f->call.access[i].write || !strcmp(f->names[i], "out")) continue;
+        for (int j = 0; j < f->call.n_access; j++)
+            if (j != i && agi_tensor_overlap(f->tensors[i], f->tensors[j]))
+                return agi_bad(f, "%s overlaps %s", f->names[i], f->names[j]);
+    }
+    return true;
+}
+
 bool agi_range(agi_front *f, const char *name, int64_t v, int64_t lo, int64_t hi)
 {
     return (v >= lo && v <= hi) || agi_bad(f, "%s is %lld, expected %lld to %lld", name,
@@ -235,6 +265,7 @@ bool agi_range(agi_front *f, const char *name, int64_t v, int64_t lo, int64_t hi
 
 int agi_front_run(agi_front *f, const void *args, size_t size, double work)
 {
+    if (!others_apart(f)) return f->rc;
     f->call.args = args;
     f->call.args_size = size;
     f->call.work = work;

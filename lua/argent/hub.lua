@@ -126,8 +126,8 @@ function M.is_demo(dir)
 end
 
 --- Every model in the caches: named like one that Argent runs, or one by its config.json.
----@return {id: string, dir: string, model: argent.Model, missing: string[], fault: string?}[] fault:
----why the cache does not say which files are the model's; dir is then all of its folder
+---@return {id: string, dir: string, model: argent.Model, missing: string[], fault: string?}[] list
+---fault: why the cache does not say which files are the model's; dir is then all of its folder
 function M.cached()
   local list = {}
   for _, cache in ipairs(M.caches()) do
