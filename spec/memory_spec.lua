@@ -1,0 +1,63 @@
+-- Memory that has run out: what dead tensors hold is given back first, and then it is told.
+
+local command = require 'support.command'
+local st = require 'support.st'
+
+-- Runs a script that may use `room` bytes of addresses more than it has when it begins.
+local function run(room, text)
+  local script = os.tmpname()
+  st.write(([[
+    local ag, ffi = require 'argent', require 'ffi'
+    local be = assert(ag.backend('cpu', {threads = 1}))
+    ffi.cdef 'int setrlimit(int what, const uint64_t *limits);'
+    local f = assert(io.open '/proc/self/statm')
+    local most = f:read '*n' * 4096 + %d
+    f:close()
+    -- Called where what the script needs first is there.
+    local function limit()
+      assert(ffi.C.setrlimit(9, ffi.new('uint64_t[2]', {most, most})) == 0) -- RLIMIT_AS
+    end
+    %s]]):format(room, text), script)
+  local r = command.run {'run', script}
+  os.remove(script)
+  return r
+end
+
+describe('memory that has run out', function()
+  -- A tensor of 60 MB; two and a half of them fit. The collector would come by itself later only.
+  local ROOM, ELEMENTS = 150 * 2 ^ 20, 15 * 2 ^ 20
+
+  it('is that of dead tensors first, for new ones', function()
+    local r = run(ROOM, ([[
+      limit()
+      for i = 1, 12 do
+        local x = ag.zeros(be, {%d})
+        x:narrow(1, 1, 1):fill(i)
+      end
+      print 'enough']]):format(ELEMENTS))
+    assert.same({0, 'enough\n'}, {r.code, r.out}, r.err)
+  end)
+
+  it('is that of dead tensors first, for weights that are converted', function()
+    local file = os.tmpname() .. '.safetensors'
+    local r = run(ROOM + 40 * 2 ^ 20, ([[
+      assert(ag.save(%q, {x = ag.zeros(be, {%d}, 'bf16')}))
+      collectgarbage()
+      collectgarbage()
+      local w = assert(require('argent.weights').open(%q, {backend = be}))
+      limit()
+      for i = 1, 12 do assert(w:tensor('x', 'f32')) end
+      print 'enough']]):format(file, ELEMENTS, file))
+    os.remove(file)
+    assert.same({0, 'enough\n'}, {r.code, r.out}, r.err)
+  end)
+
+  it('ends a command with exit code 5, where it is not', function()
+    local r = run(ROOM, ([[
+      limit()
+      local keep = {}
+      for i = 1, 12 do keep[i] = ag.zeros(be, {%d}) end]]):format(ELEMENTS))
+    assert.equal(5, r.code, r.err)
+    assert.matches('^argent: run: [^\n]*out of memory[^\n]*\n$', r.err)
+  end)
+end)
