@@ -192,11 +192,11 @@ describe('voices and languages', function()
   end)
 
   it('are found by the codes of ISO 639-1, too', function()
-    for code, name in pairs {zh = 'chinese', en = 'english', fr = 'french', de = 'german',
+    for code, language in pairs {zh = 'chinese', en = 'english', fr = 'french', de = 'german',
       it = 'italian', ja = 'japanese', ko = 'korean', pt = 'portuguese', ru = 'russian',
       es = 'spanish'} do
-      assert.same(ids('ryan', name), ids('ryan', code))
-      assert.same(ids('ryan', name), ids('ryan', code:upper()))
+      assert.same(ids('ryan', language), ids('ryan', code))
+      assert.same(ids('ryan', language), ids('ryan', code:upper()))
     end
     assert.same({2878, 2074}, ids('dylan', 'zh')) -- as chinese: the voice's dialect
     assert.matches("^unknown language 'sv' ", refused('1.7b-base', {text = 'x0',

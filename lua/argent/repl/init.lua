@@ -47,8 +47,7 @@ end
 -- `local x = 1` would be gone with its line, so at the start of an entry it makes a name of the
 -- session.
 local function keep_locals(code)
-  local names = code:match '^%s*local%s+([%a_][%w_%s,]*)='
-  if names then return (code:gsub('^(%s*)local%s+', '%1', 1)) end
+  if code:find '^%s*local%s+[%a_][%w_%s,]*=' then return (code:gsub('^(%s*)local%s+', '%1', 1)) end
   return (code:gsub('^(%s*)local%s+function%s', '%1function ', 1))
 end
 
