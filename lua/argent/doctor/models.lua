@@ -65,7 +65,9 @@ function M.all(asked)
   end
   if asked then find(asked, '-m') end
   if named and named ~= '' then find(named, 'ARGENT_MODEL') end
-  for _, m in ipairs(hub.cached()) do add(m.id, nil, not m.fault and m.dir or nil, m.fault, m.model) end
+  for _, m in ipairs(hub.cached()) do
+    add(m.id, nil, not m.fault and m.dir or nil, m.fault, m.model)
+  end
   return list
 end
 
