@@ -46,6 +46,28 @@ for _, model in ipairs(golden.models()) do
       end
     end)
 
+    it('has for each text the streams of draws that it is given', function()
+      local one, two = options {text = TEXTS[1], seed = 3}, options {text = TEXTS[2], seed = 4}
+      for _, case in ipairs {
+        {{seed = {3, 4}, stream = 7}, {7, 7}}, {{seed = {3, 4}, stream = {7, 8}}, {7, 8}},
+      } do
+        case[1].text = {TEXTS[1], TEXTS[2]}
+        local sounds = assert(tts:say(options(case[1])))
+        one.stream, two.stream = unpack(case[2])
+        same(assert(tts:say(one)), sounds[1])
+        same(assert(tts:say(two)), sounds[2])
+      end
+    end)
+
+    it('takes the row of a text that a hook has stopped for the next one', function()
+      local sounds = assert(tts:say(options {rows = 1, hooks = {logits = function(u)
+        if u.index == 2 then u:stop() end
+      end}}))
+      for i = 1, #TEXTS do
+        assert.same({'stopped', 2}, {sounds[i].stats.ended, #sounds[i].codes})
+      end
+    end)
+
     it('names the text that cannot be spoken, and can go on afterwards', function()
       local sounds, err, code = tts:say(options {text = {'One.', 'a\255b', 'Three.'}})
       assert.is_nil(sounds)
@@ -102,6 +124,8 @@ describe('a list of texts', function()
         seed = 'x'},
       ["top_k: expected an integer from 0 to 1048576, got string 'x'"] = {text = {'a'},
         voice = 'ryan', top_k = 'x'},
+      ["stream: expected an integer from 0 to 2147483646, got string 'x'"] = {text = {'a', 'b'},
+        stream = 'x'},
     } do
       local line
       local ok, err = pcall(function()

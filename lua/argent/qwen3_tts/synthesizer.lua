@@ -142,6 +142,7 @@ local function finish(self, u)
   local speech, err, code = Speech.new(self, u)
   if not speech then return nil, err, code end
   local ok, samples = pcall(speech.rest, speech)
+  u:finish() -- a hook may have stopped it, and then it still has its row
   if not ok then
     if status.is_fault(samples) then return nil, samples.message, samples.code end
     error(samples, 0)

@@ -22,13 +22,16 @@ local function options_of(opts)
     end
   end
   local seed = type(opts.seed) ~= 'table' and sampling.seed(opts, 3)
+  local first = seed and type(opts.stream) ~= 'table'
+    and check.int(opts.stream or 0, 'stream', 0, 2 ^ 31 - n, 2)
   for i = 1, n do
-    local o = {seed = seed or nil, stream = seed and (opts.stream or 0) + i - 1 or nil}
+    local o = {}
     for key, v in pairs(opts) do
       local own = type(v) == 'table' and v[1] ~= nil
-      if own then o[key] = v[#v == 1 and 1 or i] elseif key ~= 'stream' then o[key] = v end
+      if own then o[key] = v[#v == 1 and 1 or i] else o[key] = v end
     end
-    o.rows = nil
+    if first then o.seed, o.stream = seed, first + i - 1 end
+    o.seed, o.rows = o.seed or seed or nil, nil
     list[i] = o
   end
   return list
@@ -76,7 +79,7 @@ function M.say(tts, opts, finish)
       if u and u.ended then
         local sound, err, code, partial = finish(tts, u)
         sounds[i], riding[i] = sound or partial, nil
-        if not sound and (not fault or code ~= 'runaway') then
+        if not sound and (not fault or fault_code == 'runaway' and code ~= 'runaway') then
           fault, fault_code = ('text %d: %s'):format(i, err), code
         end
       end
