@@ -194,6 +194,19 @@ for _, model in ipairs(golden.models()) do
       end)
     end
 
+    it('is spoken to its end with the last stream of draws, too', function()
+      local o = speech.options(model, tts, table.concat(parts), 3)
+      o.stream, o.max_frames = 2 ^ 31 - 1, 8
+      o.hooks = {logits = function(u, x)
+        local over = u.part == 1 and u.index == 4
+        x:narrow(1, tts.cfg.talker.codec.eos + 1, 1):fill(over and 1e9 or -1e9)
+      end}
+      local iterator, u = in_parts(o)
+      local n = 0
+      for _ in iterator do n = n + 1 end
+      assert.same({8, 2, 'limit'}, {n, u.part, u.ended})
+    end)
+
     it('is one stream of sound, the same in chunks and in one', function()
       local long = ('This is a sentence of some words. '):rep(12)
       local o = speech.options(model, tts, long, 3)

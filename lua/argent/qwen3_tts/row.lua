@@ -101,7 +101,7 @@ function Row:set_sampling(s)
   local function signed(u) return u >= 2 ^ 31 and u - 2 ^ 32 or u end
   local low = s.seed % 2 ^ 32
   local high = (s.seed - low) / 2 ^ 32 % 2 ^ 32
-  self:state 'key':set {signed(low), signed(high), s.draws or 0, s.stream}
+  self:state 'key':set {signed(low), signed(high), s.draws or 0, signed(s.stream % 2 ^ 32)}
   self:state 'params':set(s.talker)
   self:state 'predictor_params':set(s.predictor)
 end
