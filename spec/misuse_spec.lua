@@ -27,7 +27,7 @@ for names in ([[
   session.ensure session.advanced session.state session.copy session.copy_row
   talker.prompt_rows predictor.pass predictor.frame predictor.frame_embeddings predictor.state
   speech.prime
-  utterance.rows_of utterance.append utterance.set_guard utterance.catch utterance.attach
+  utterance.rows_of utterance.append utterance.set_guard utterance.attach
   stream.run stream.ops stream.conv stream.convnext stream.dequantize stream.residual_unit
   image.pixel
 ]]):gmatch '%S+' do INTERNAL[names] = true end

@@ -245,6 +245,34 @@ for _, model in ipairs(golden.models()) do
       assert.same(alone[1].codes, codes(a))
     end)
 
+    it('refuses in the middle of a frame what concerns the rows beside it', function()
+      local batch, b, said = new(2), nil, {}
+      local a = join(batch, 1, {hooks = {predictor_logits = function(u, _, g)
+        if u.index == 3 and g == 1 then
+          for i, f in ipairs {function() b:next() end, function() b:fork() end} do
+            said[i] = select(2, pcall(f))
+          end
+        end
+      end}})
+      b = join(batch, 2)
+      finish(batch)
+      assert.matches('batch_spec.lua:%d+: next: a frame is being made', said[1])
+      assert.matches('batch_spec.lua:%d+: fork: in a hook only in `logits`, and only the utterance',
+        said[2])
+      assert.same(alone[1].codes, codes(a))
+      assert.same(alone[2].codes, codes(b))
+    end)
+
+    it('ends the utterances whose rows it takes back', function()
+      local batch = new(2)
+      local a, b = join(batch, 1), join(batch, 2)
+      while a.frames < 2 do batch:step() end
+      batch:clear()
+      assert.same({'stopped', 'stopped'}, {a.ended, b.ended})
+      assert.is_nil((a:next()))
+      assert.is_nil((a:iterate()()))
+    end)
+
     it('goes on without a row that waits for text, and with it when the text is there', function()
       local function feed(batch, between)
         local o = options(3, {layout = 'stream', split = 'off', max_frames = 20})

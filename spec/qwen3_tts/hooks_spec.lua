@@ -188,6 +188,45 @@ for _, model in ipairs(golden.models()) do
       assert.equal(ended, u.ended)
     end)
 
+    it('that finishes ends the loop for good, and nothing can be forked from it', function()
+      local iterator, u = assert(tts:frames(options {hooks = {
+        code = function(v, _, g) if v.index == 2 and g == 1 then v:finish() end end}}))
+      assert.equal(1, #frames(iterator))
+      assert.same({}, frames(u:iterate()))
+      assert.equal('stopped', u.ended)
+      assert.error_matches(function() u:fork() end, 'fork: the utterance has ended')
+    end)
+
+    it('that asks for a frame of its own speech is misuse at its line', function()
+      for _, ask in ipairs {function(u) u:next() end, function(u) u:iterate()() end} do
+        local where = debug.getinfo(ask, 'S')
+        local iterator = assert(tts:frames(options {hooks = {
+          code = function(u) if u.index == 2 then ask(u) end end}}))
+        local ok, err = pcall(frames, iterator)
+        assert.is_false(ok)
+        assert.matches(('%s:%d: next: a frame is being made'):format(where.short_src,
+          where.linedefined), err, 1, true)
+      end
+    end)
+
+    it('may close the stream that calls it, and whoever speaks next is not disturbed', function()
+      local so_far, iterator, after
+      iterator, so_far = assert(tts:stream(options {hooks = {code = function(u, _, g)
+        if u.index == 6 and g == 1 then
+          so_far:close()
+          iterator, after = assert(tts:stream(options()))
+          after = {iterator, iterator().samples}
+        end
+      end}}))
+      local n = 0
+      for _ in iterator do n = n + 1 end
+      assert.equal(3, n) -- of 1, 1 and 2 frames
+      local parts = {after[2]}
+      for chunk in after[1] do parts[#parts + 1] = chunk.samples end
+      local joined = require('argent.audio.sound').join(parts).samples
+      assert.is_true(compare.same_bits(assert(tts:say(options())).samples, joined))
+    end)
+
     it('may give way to other code in the middle of a frame', function()
       local run = coroutine.wrap(function()
         local list = frames(assert(tts:frames(options {hooks = {
@@ -309,6 +348,19 @@ for _, model in ipairs(golden.models()) do
       end
     end)
 
+    if cfg.kind == 'custom_voice' then
+      it('set to a voice that is not there ends the speech at once with that message', function()
+        local iterator, u = assert(tts:frames(options()))
+        iterator()
+        tts.diagnose = function() error 'the weights are looked through for damage' end
+        u:set {voice = 'nobody'}
+        local ok, err = pcall(iterator)
+        tts.diagnose = nil
+        assert.is_false(ok)
+        assert.matches("^unknown voice 'nobody' ", tostring(err))
+      end)
+    end
+
     if cfg.kind == 'base' then
       it('changes the voice vector in flight', function()
         local o, list = options(), {}
@@ -394,6 +446,17 @@ for _, model in ipairs(golden.models()) do
       h:stop()
       assert.not_same(plain.codes:totable(), changed.codes:totable())
       assert.same(plain.codes:totable(), assert(tts:say(options())).codes:totable())
+    end)
+
+    it('that raises ends the speech with its error, whatever it is', function()
+      for _, raised in ipairs {'mine', false} do
+        local iterator, u = assert(tts:frames(options()))
+        iterator()
+        local h = tts.talker:watch('norm', function() error(raised or nil, 0) end)
+        local ok, err = pcall(iterator)
+        h:stop()
+        assert.same({false, raised or 'nil', 'failed', 1}, {ok, err, u.ended, u.frames})
+      end
     end)
 
     it('refuses a name that is not there, with a guess', function()

@@ -195,6 +195,12 @@ local function gather(self)
   return n
 end
 
+-- What a script raised, which may be nil.
+local function what_was_raised(err)
+  if err == nil then return 'nil' end
+  return err
+end
+
 -- Where a rider may look and meddle: a cut in the plan if one of the rows has a hook of that name.
 -- What a hook raises is its row's fault; with nobody left the frame ends there.
 local NOBODY = {}
@@ -209,7 +215,7 @@ local function point(self, n, names, call, name, x, group)
       local hook = not row.gone and row.raised == nil and row.hooks and row.hooks[name]
       if hook then
         local ok, err = pcall(hook, views[i], group)
-        if not ok then row.raised = err == nil and 'nil' or err end
+        if not ok then row.raised = what_was_raised(err) end
       end
       left = left or (row.raised == nil and not row.gone)
     end
@@ -312,7 +318,7 @@ local function make(self, n)
   self.making = false
   if done then return ok, err, code end
   if ok ~= NOBODY then -- a watcher raised it, and watchers see all rows
-    for i = 1, n do self.members[i].raised = ok end
+    for i = 1, n do self.members[i].raised = what_was_raised(ok) end
   end
   return true
 end

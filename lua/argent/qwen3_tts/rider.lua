@@ -12,7 +12,6 @@ Rider.__index = Rider
 
 -- Ends an utterance by a fault, which its next() passes on; code nil: err was raised.
 local function fault(u, err, code)
-  if code == 'value' then err, code = u.tts.diagnose(u.tts.weights, err) end
   u.fault = {err = err, code = code}
   u:finish 'failed'
 end
@@ -55,11 +54,15 @@ function Rider:take(codes)
 end
 
 function Rider:failed(err, code)
-  fault(self.utterance, err, code)
+  local u = self.utterance
+  if code == 'value' then err, code = u.tts.diagnose(u.tts.weights, err) end
+  fault(u, err, code)
 end
 
 function Rider:left()
-  if self.utterance.lease then self.utterance.lease() end
+  local u = self.utterance
+  u.ended = u.ended or 'stopped' -- without a row there are no frames to come
+  if u.lease then u.lease() end
 end
 
 --- Gives an utterance a row.

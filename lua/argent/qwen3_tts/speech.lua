@@ -78,9 +78,15 @@ function Speech:stats()
   }
 end
 
-local function fail(self, fault, kind)
-  self.utterance:finish 'failed'
+-- From here on the codec may be another's.
+local function finish(self, how)
+  self.finished = self.finished or posix.now()
+  self.utterance:finish(how)
   self.lease()
+end
+
+local function fail(self, fault, kind)
+  finish(self, 'failed')
   status.throw(fault, kind)
 end
 
@@ -89,15 +95,16 @@ end
 function Speech:next()
   local u = self.utterance
   self.step = math.min(self.step + 1, #CHUNKS)
-  while u.frames - self.at < CHUNKS[self.step] and u:ready() do
+  while not self.finished and u.frames - self.at < CHUNKS[self.step] and u:ready() do
     local more, fault, kind = u:next()
     if fault then fail(self, fault, kind) end
     if not more then break end
   end
+  if self.finished then return nil end -- a hook may have closed it
   local n = u.frames - self.at
   if n == 0 then
     if u.ended then
-      self.finished = self.finished or posix.now()
+      self.finished = posix.now()
       self.lease()
     end
     return nil
@@ -124,9 +131,7 @@ end
 
 --- Gives up: what it holds is free for others. Not needed after the end.
 function Speech:close()
-  check.type(self, 'close', 'table')
-  self.utterance:finish 'stopped'
-  self.lease()
+  finish(self, 'stopped')
 end
 
 check.methods(Speech, 'speech')

@@ -255,17 +255,31 @@ function Utterance:next_part()
   return true
 end
 
---- Makes the next frame: steps the batch until it is there.
+-- No frame can be begun while another is made; blames the caller of next or of the iterator.
+local function refuse_within_frame(self)
+  if self.batch.making then
+    error('next: a frame is being made; the next one can be made when the hook has returned', 3)
+  end
+end
+
+--- Makes the next frame: steps the batch until it is there. Not in a hook or a watcher that this
+--- batch calls.
 ---@return boolean? more nil when the utterance has ended, see `ended`, or waits for text
 ---@return string? err
 ---@return string? code
 function Utterance:next()
   if self.fault then return rider.pass_on(self) end
   if self.ended or not self:ready() then return nil end
+  refuse_within_frame(self)
   local before = self.frames
   repeat self.batch:step() until self.frames > before or self.ended
   if self.fault then return rider.pass_on(self) end
   return self.frames > before or nil
+end
+
+-- Whether it has its row and keeps it: what a hook has finished leaves at the end of the frame.
+function Utterance:rides()
+  return self.row.index ~= nil and not self.row.gone
 end
 
 --- Whether the next frame can be made now; an utterance that is being fed waits for text.
@@ -283,12 +297,13 @@ function Utterance:codes(first, n)
   return self.log:tensor(self.tts.backend, first - 1, n)
 end
 
---- The frames to come: `for frame in u:iterate() do`. After u:stop() it goes on where it stopped.
---- Faults raise.
+--- The frames to come: `for frame in u:iterate() do`. After u:stop() it goes on where it stopped,
+--- unless the utterance has been finished. Faults raise.
 ---@return fun(): ag.Frame?
 function Utterance:iterate()
   return function()
-    if self.ended == 'stopped' then self.ended = nil end
+    refuse_within_frame(self)
+    if self.ended == 'stopped' and self:rides() then self.ended = nil end
     local more, err, code = self:next()
     if err then status.throw(err, code) end
     if not more then return nil end
@@ -346,9 +361,13 @@ end
 ---@return string? code
 function Utterance:fork(changes)
   changes = check.options(changes, 'fork', FORK_CHANGES)
-  if self.ended and self.ended ~= 'stopped' then error('fork: the utterance has ended', 2) end
-  if self.at and self.at ~= 'logits' then
-    error(('fork: in a hook only in `logits`, not in `%s`'):format(self.at), 2)
+  if self.ended and self.ended ~= 'stopped' or not self:rides() then
+    error('fork: the utterance has ended', 2)
+  end
+  if self.batch.making and self.at ~= 'logits' then
+    local why = self.at and ('not in `%s`'):format(self.at)
+      or 'and only the utterance whose hook it is'
+    error('fork: in a hook only in `logits`, ' .. why, 2)
   end
   hooks.check(changes.hooks, 0)
   local v = setmetatable({}, Utterance)
