@@ -338,7 +338,8 @@ int ag_tensor_scan(const ag_tensor *t, int streams, int ahead, uint32_t *seen)
     if (!t || !t->buf) return agi_fail(AG_EINVAL, "scan: the tensor has been released");
     if (!ag_tensor_contiguous(t)) return agi_fail(AG_EINVAL, "scan: the tensor is not contiguous");
     agi_tensor_extent(t, &lo, &hi);
-    if (hi > t->buf->bytes) return agi_fail(AG_ECAPACITY, "scan: not committed that far");
+    if (!agi_buffer_has(t->buf, lo, hi))
+        return agi_fail(AG_ECAPACITY, "scan: the tensor is not committed that far");
     ag_backend *be = t->buf->be;
     if (!be->slots->scan) return agi_fail(AG_EUNSUPPORTED, "scan: not on backend '%s'", be->kind);
     return be->slots->scan(be, agi_tensor_data(t), hi - lo, streams, ahead, seen);

@@ -9,6 +9,7 @@ local kernels = require 'support.kernels'
 local ops = require 'argent.ops'
 local parts = require 'argent.qwen3_tts.bench'
 local posix = require 'argent.posix'
+local tensor = require 'argent.tensor'
 local utterance = require 'argent.qwen3_tts.utterance'
 
 describe('bench', function()
@@ -85,6 +86,11 @@ describe('bench', function()
         'scan: the tensor is not contiguous')
       t:release()
       assert.has_error(function() bench.scan(t, 1, 0) end, 'scan: the tensor has been released')
+      local rows = tensor.reserve(be, {2, 1024, 64})
+      assert(rows:commit(2, 1024))
+      assert.has_error(function() bench.scan(rows:select(1, 1), 1, 0) end,
+        'scan: the tensor is not committed that far')
+      bench.scan(rows:select(1, 2), 1, 0)
       local device = assert(ag.backend 'cuda-emulated')
       assert.has_error(function() bench.scan(ag.zeros(device, {64}), 1, 0) end,
         "scan: not on backend 'cuda-emulated'")
