@@ -132,8 +132,15 @@ bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, a
     out->committed = b->be->slots->far ? (const int64_t *)(const void *)b->told : b->committed;
     out->base = b->data;
     out->slot_bytes = b->row_bytes;
-    return t->shape[0] == b->rows ||
-           agi_bad(f, "%s: of a reserved tensor all rows are wanted", name);
+    if (t->shape[0] != b->rows)
+        return agi_bad(f, "%s: of a reserved tensor all rows are wanted", name);
+    /* Kernels check only that the highest place of a slot is committed. That covers the lower
+     * places where they lie before it, in the slot's own row. */
+    if ((b->rows > 1 && t->stride[0] * agi_dtype_size(t->dtype) != b->row_bytes) ||
+        (blocks > 1 && t->stride[1] < (size - 1) * t->stride[2]))
+        return agi_bad(f, "%s: slots and places of a reserved tensor must lie in their order",
+                       name);
+    return true;
 }
 
 bool agi_slots_arg(agi_front *f, ag_tensor *t, int64_t rows, int64_t count, agi_slots *out)

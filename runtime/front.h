@@ -32,11 +32,11 @@ bool agi_opt(agi_front *f, const char *name, ag_tensor *t, int dtype);
 agi_weight agi_weight_of(const ag_tensor *t, int64_t stride);
 /* An attention cache: the kernel checks what is committed when it runs. written: the op appends
  * to it. */
+bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out);
 /* The slots of `rows` rows, of `count` that there are: i32 [rows], or NULL: row r is slot r. */
 bool agi_slots_arg(agi_front *f, ag_tensor *t, int64_t rows, int64_t count, agi_slots *out);
 /* The fault words of `rows` rows, i32 [rows]; NULL is fine. */
 bool agi_faults_arg(agi_front *f, ag_tensor *t, int64_t rows, agi_row_faults *out);
-bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out);
 
 bool agi_ndim(agi_front *f, const char *name, const ag_tensor *t, int ndim);
 /* Says both shapes when a and b differ somewhere. */
