@@ -60,8 +60,9 @@ static inline vf v_abs(vf x) { return _mm512_abs_ps(x); }
 /* x with the sign of s (x >= 0). */
 static inline vf v_with_sign(vf x, vf s)
 {
-    return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(x),
-        _mm512_and_si512(_mm512_castps_si512(s), _mm512_set1_epi32(INT32_MIN))));
+    return _mm512_castsi512_ps(
+        _mm512_or_si512(_mm512_castps_si512(x),
+                        _mm512_and_si512(_mm512_castps_si512(s), _mm512_set1_epi32(INT32_MIN))));
 }
 /* x * 2^n for integral n in [-126, 127]. */
 static inline vf v_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
