@@ -245,8 +245,9 @@ static int emit_attend(fuser *f, int i)
             !same_heads(&a->out, &r->q) || !same_cache(&a->k_cache, &r->k_cache) ||
             !same_cache(&a->v_cache, &r->v_cache) || a->pos != r->pos ||
             a->pos_stride != r->pos_stride || a->slots.p != r->slots.p ||
-            a->slots.stride != r->slots.stride || a->rows != r->rows || a->q_heads != r->q_heads ||
-            a->kv_heads != r->kv_heads || a->d != r->d || a->capacity != r->capacity)
+            a->slots.stride != r->slots.stride || a->slots.count != r->slots.count ||
+            a->rows != r->rows || a->q_heads != r->q_heads || a->kv_heads != r->kv_heads ||
+            a->d != r->d || a->capacity != r->capacity)
             continue;
         const agi_attend_args both = {*a, *r};
         take(f, j);

@@ -102,6 +102,20 @@ for _, kind in ipairs {'cuda-emulated', 'cuda-emulated, overlapping', 'cuda'} do
       end
     end)
 
+    it('says which slot an append lacks, though the attention after it has more', function()
+      local function heads() return ag.zeros(be, {1, 1, 1, 8}) end
+      local q, k, v, angles = heads(), heads(), heads(), ag.zeros(be, {1, 1, 8})
+      local kc, vc = ag.zeros(be, {2, 1, 4, 1, 8}), ag.zeros(be, {2, 1, 4, 1, 8})
+      local pos, slots = ag.zeros(be, {2}, 'i32'), ag.tensor(be, {1}, 'i32')
+      local plan = ag.capture(be, function()
+        ops.rope_append(q, k, v, angles, pos:narrow(1, 1, 1), kc:narrow(1, 1, 1),
+          vc:narrow(1, 1, 1), nil, nil, 0, slots)
+        ops.attention(q, q, kc, vc, pos, 1, 0, slots)
+      end)
+      local _, err = plan:try()
+      assert.equal('row 0 has no slot of that number', err)
+    end)
+
     it('speaks a few frames', function()
       local model = golden.models()[1]
       local function say(backend)
