@@ -29,7 +29,7 @@ int ag_rope_angles(ag_tensor *out, ag_tensor *pos, ag_tensor *inv_freq, ag_tenso
           agi_ndim(&f, "inv_freq", inv_freq, 1) &&
           agi_vector(&f, "inv_freq", inv_freq, inv_freq->shape[0]) &&
           agi_equal(&f, "out", out, "inv_freq", inv_freq, out->shape[2], 2 * inv_freq->shape[0]) &&
-          positions(&f, pos, out, opt_slots, &slots)))
+          positions(&f, pos, out, opt_slots, &slots) && agi_apart(&f, out, false)))
         return f.rc;
     if (!ag_tensor_contiguous(out)) {
         agi_bad(&f, "out must be contiguous");

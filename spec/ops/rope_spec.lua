@@ -306,6 +306,13 @@ describe('refused:', function()
     end)
   end)
 
+  it('rope_angles into its own frequencies', function()
+    local all = ag.zeros(be, {2, 3, 8})
+    kernels.refuses('rope_angles: out overlaps inv_freq', function()
+      ops.rope_angles(all, pos, all:select(1, 1):select(1, 1):narrow(1, 1, 4))
+    end)
+  end)
+
   it('rope_append of keys, values and caches that do not fit together', function()
     kernels.refuses('rope_append: k [2,3,2,8] and v [2,3,1,8]: the shapes differ', function()
       ops.rope_append(q, key, heads(2, 3, 1, 8), angles, pos, kc, vc, nil, nil, 0)
