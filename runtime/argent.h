@@ -50,8 +50,8 @@ const char *ag_dtype_name(int dtype); /* "f32", ... */
 const char *ag_dtype_host(int dtype); /* the C type of an element on the host: "float", ... */
 const char *ag_weight_name(int kind); /* from 0 up: "f32", ... */
 int ag_dtype_float(int dtype);        /* 1 for floats, 0 for integers */
-/* What the word of a row at fault means (ops with opt_fault): "NAN", "INF", "NO_LOGIT", "SETTING",
- * "ID"; NULL for other numbers. */
+/* The name of a fault of the data, as a row's word has it (ops with opt_fault): "NAN", "INF",
+ * "NO_LOGIT", "SETTING", "ID"; runtime/fault.def lists all. NULL where there is no such. */
 const char *ag_fault_name(int word);
 /* Ops and plans return AG_EINTERRUPTED from ag_interrupt(1) until ag_interrupt(0); 2: who asks
  * wants the process to end, so that a prompt ends too. Safe in a signal handler, as ag_interrupted

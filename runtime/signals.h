@@ -8,8 +8,8 @@
  * name of the file that was cut short. */
 void signals_start(lua_State *L);
 
-/* L is about to be closed: the next signal ends the process. Gives the exit code of a process that
- * a signal has ended, 128 + its number, and `code` for others. */
+/* L is about to be closed: from here on SIGTERM and SIGHUP end the process at once. Gives the exit
+ * code of a process that a signal has ended, 128 + its number, and `code` for others. */
 int signals_finish(int code);
 
 #endif

@@ -86,7 +86,7 @@ int64_t agi_cuda_small_count(enum agi_op op, const void *args);
 /* The address of one of the kernels, by which the runtime tells what the card runs of them. */
 const void *agi_cuda_a_kernel(void);
 
-/* The launches; 0, a cudaError_t, or -2: no kernel for heads this wide. */
+/* The launches; 0, a cudaError_t, or AGI_NO_KERNEL. */
 int agi_cuda_product(const void *args, const agi_launch *l);
 int agi_cuda_attend(const void *args, const agi_launch *l);
 int agi_cuda_small(const void *args, const agi_launch *l);
