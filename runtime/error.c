@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 static _Thread_local char message[AGI_MESSAGE];
 static atomic_int interrupted; /* set by signal handlers, read by every worker */
@@ -25,3 +27,29 @@ void ag_interrupt(int on) { atomic_store_explicit(&interrupted, on, memory_order
 int ag_interrupted(void) { return atomic_load_explicit(&interrupted, memory_order_relaxed); }
 
 const char *ag_version(void) { return AGI_VERSION; }
+
+/* Whether a file is there that Lua's `require` says it did not find: it asks by opening, for which
+ * there must be memory. Its message lists them: "\n\tno file 'PATH'". */
+static int is_there(const char *error)
+{
+    static const char listed[] = "no file '";
+    char path[4096];
+    for (const char *p = error; (p = strstr(p, listed)) != NULL;) {
+        p += sizeof listed - 1;
+        size_t n = strcspn(p, "'");
+        if (n >= sizeof path) continue;
+        memcpy(path, p, n);
+        path[n] = '\0';
+        if (access(path, R_OK) == 0) return 1;
+    }
+    return 0;
+}
+
+int ag_out_of_memory(const char *error)
+{
+    static const char *const texts[] = {"not enough memory", "out of memory",
+                                        "Cannot allocate memory", "failed to allocate heap memory"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strstr(error, texts[i])) return 1;
+    return is_there(error);
+}

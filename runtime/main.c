@@ -172,7 +172,8 @@ static void report(const char *message)
 static int finish(lua_State *L, int status)
 {
     if (status == 0) return (int)lua_tointeger(L, -1);
-    if (status == LUA_ERRMEM) {
+    const char *message = lua_tostring(L, -1);
+    if (status == LUA_ERRMEM || (message && ag_out_of_memory(message))) {
         report("out of memory");
         return EXIT_NO_MEMORY;
     }
@@ -180,7 +181,6 @@ static int finish(lua_State *L, int status)
         report("interrupted");
         return EXIT_INTERRUPTED;
     }
-    const char *message = lua_tostring(L, -1);
     report(message ? message : "an error that is not a string");
     return EXIT_INTERNAL;
 }

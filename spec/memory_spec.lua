@@ -24,6 +24,11 @@ local function run(room, text)
 end
 
 describe('memory that has run out', function()
+  -- Sanitizers reserve addresses as they go, and end a process that gets none.
+  if command.run({'--version'}, {before = 'ulimit -v 2000000;'}).code ~= 0 then
+    pending 'this build does not run with few addresses (sanitizers reserve more)'
+    return
+  end
   -- A tensor of 60 MB; two and a half of them fit. The collector would come by itself later only.
   local ROOM, ELEMENTS = 150 * 2 ^ 20, 15 * 2 ^ 20
 
@@ -59,5 +64,49 @@ describe('memory that has run out', function()
       for i = 1, 12 do keep[i] = ag.zeros(be, {%d}) end]]):format(ELEMENTS))
     assert.equal(5, r.code, r.err)
     assert.matches('^argent: run: [^\n]*out of memory[^\n]*\n$', r.err)
+  end)
+
+  describe('while a command begins', function()
+    it('ends it with exit code 5', function()
+      for _, limit in ipairs {20000, 30000, 40000} do -- KB, too few to begin
+        local before = ('ulimit -v %d;'):format(limit)
+        local r = command.run({'say', 'x', '-o', '/dev/null'}, {before = before})
+        if r.code == 127 or r.err:find 'Sanitizer' or r.err:find 'loading shared' then
+          pending 'this build does not start with so few addresses'
+          return
+        end
+        assert.equal(5, r.code, r.err)
+        assert.matches('argent: [^\n]*out of memory\n$', r.err)
+      end
+    end)
+
+    -- A script that ends as the library would where something could not be loaded.
+    local function ends(text)
+      local script = os.tmpname()
+      st.write((text:gsub('SCRIPT', script)), script)
+      local r = command.run {'run', script}
+      os.remove(script)
+      return r.code, r.err
+    end
+
+    it('is not taken for a module that is missing, as its file is there', function()
+      local missing = [[error("module 'm' not found:\n\tno file './m.lua'\n\tno file '%s'")]]
+      assert.equal(5, (ends(missing:format 'SCRIPT')))
+      assert.equal(1, (ends(missing:format '/nowhere/m.lua')))
+    end)
+
+    it('is not taken for a library that is missing, or a file that is damaged', function()
+      local code, err = ends [[
+        local ffi = require 'ffi'
+        local load = ffi.load
+        ffi.load = function(name, ...)
+          if not name:find 'sndfile' then return load(name, ...) end
+          error('libsndfile.so.1: cannot open shared object file: Cannot allocate memory')
+        end
+        return require('argent.audio.file').create('/tmp/x.wav')]]
+      assert.same({5, 'argent: run: out of memory\n'}, {code, err})
+      assert.equal(5, (ends "return nil, 'config.json: Cannot allocate memory', 'format'"))
+      assert.equal(3, (ends "return nil, 'config.json: damaged', 'format'"))
+    end)
   end)
 end)

@@ -1,6 +1,7 @@
 -- The Fourier transform of real signals, by kissfft in single precision.
 
 local ffi = require 'ffi'
+local library = require 'argent.library'
 require 'argent.posix' -- declares free
 
 -- busted loads modules again while ffi.cdef is permanent.
@@ -15,16 +16,14 @@ end
 
 local M = {}
 
-local library
+local opened
 local function kissfft()
-  if not library then
-    local ok, lib = pcall(ffi.load, 'libkissfft-float.so.131')
-    if not ok then
-      return nil, 'kissfft is missing: apt install libkissfft-float131', 'unsupported'
-    end
-    library = lib
+  local err, code
+  if not opened then
+    opened, err, code = library.open({'libkissfft-float.so.131'},
+      'kissfft is missing: apt install libkissfft-float131')
   end
-  return library
+  return opened, err, code
 end
 
 --- A transform of n samples, n even: transform(x, out) takes float[n] and fills

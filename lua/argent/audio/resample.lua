@@ -3,6 +3,7 @@
 
 local ffi = require 'ffi'
 local check = require 'argent.check'
+local library = require 'argent.library'
 local lib = require 'argent.ffi'
 local status = require 'argent.status'
 local tensor = require 'argent.tensor'
@@ -23,14 +24,13 @@ local M = {}
 
 local BLOCK = 8192
 
-local library
+local opened
 local function soxr()
-  if not library then
-    local ok, so = pcall(ffi.load, 'libsoxr.so.0')
-    if not ok then return nil, 'libsoxr is missing: apt install libsoxr0', 'unsupported' end
-    library = so
+  local err, code
+  if not opened then
+    opened, err, code = library.open({'libsoxr.so.0'}, 'libsoxr is missing: apt install libsoxr0')
   end
-  return library
+  return opened, err, code
 end
 
 ---@class ag.Resampler samples in by push, all of them out by finish
@@ -73,7 +73,7 @@ local function process(self, ptr, n)
   repeat
     reserve(self, BLOCK)
     local room = self.room - self.n
-    local err = library.soxr_process(self.raw, ptr, n, self.used, self.out + self.n, room,
+    local err = opened.soxr_process(self.raw, ptr, n, self.used, self.out + self.n, room,
       self.made)
     if err ~= nil then error('libsoxr: ' .. ffi.string(err), 0) end
     local used, made = tonumber(self.used[0]), tonumber(self.made[0])

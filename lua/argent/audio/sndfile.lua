@@ -1,6 +1,7 @@
 -- libsndfile, for those who read and write sound files.
 
 local ffi = require 'ffi'
+local library = require 'argent.library'
 
 -- busted loads modules again while ffi.cdef is permanent.
 if not pcall(ffi.typeof, 'argent_sf_info') then
@@ -27,19 +28,19 @@ local M = {}
 
 M.READ, M.WRITE = 0x10, 0x20
 
-local library
+local opened
 
 --- The library.
 ---@return ffi.namespace*?
 ---@return string? err
----@return string? code 'unsupported' where it is missing
+---@return string? code 'unsupported' where it is missing, 'memory'
 function M.load()
-  if not library then
-    local ok, lib = pcall(ffi.load, 'libsndfile.so.1')
-    if not ok then return nil, 'libsndfile is missing: apt install libsndfile1', 'unsupported' end
-    library = lib
+  local err, code
+  if not opened then
+    opened, err, code = library.open({'libsndfile.so.1'},
+      'libsndfile is missing: apt install libsndfile1')
   end
-  return library
+  return opened, err, code
 end
 
 --- The library's text for the failure of an open file, or (nil) of the last open; nil where it has
@@ -47,8 +48,8 @@ end
 ---@return string?
 function M.text(f)
   -- Codes below 0 have no text, and asking for it prints a line on standard output.
-  if library.sf_error(f) <= 0 then return nil end
-  return (ffi.string(library.sf_strerror(f)):gsub('^[%a ]-[Ee]rror : ', ''):gsub('%.?%s*$', ''))
+  if opened.sf_error(f) <= 0 then return nil end
+  return (ffi.string(opened.sf_strerror(f)):gsub('^[%a ]-[Ee]rror : ', ''):gsub('%.?%s*$', ''))
 end
 
 return M

@@ -14,6 +14,7 @@ local trace = os.getenv 'ARGENT_TRACE'
 
 local function fail(verb, err, code)
   local text = tostring(err)
+  if code ~= 'memory' and lib.ag_out_of_memory(text) ~= 0 then code = 'memory' end
   if not trace then text = text:gsub('%s*\n%s*', '; ') end
   common.note(('argent: %s%s'):format(verb and verb .. ': ' or '', text))
   return common.exit[code] or common.exit.internal
@@ -143,7 +144,7 @@ local function raised(e)
   end
   local text = tostring(e)
   if text:find '^not enough memory' then return 'out of memory', 'memory' end
-  return text, text:find 'out of memory' and 'memory' or 'internal'
+  return text, 'internal'
 end
 
 --- Runs the command line and returns the exit code.

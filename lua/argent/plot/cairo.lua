@@ -1,6 +1,7 @@
 -- The libraries that pictures are drawn with: cairo draws, pango lays out text in any script.
 
 local ffi = require 'ffi'
+local library = require 'argent.library'
 
 -- busted loads modules again while ffi.cdef is permanent.
 if not pcall(ffi.typeof, 'struct argent_cairo') then
@@ -83,10 +84,9 @@ local RTLD_NOW, RTLD_NODELETE = 2, 0x1000
 ---@return string? code 'unsupported'
 function M.open()
   if M.opened then return M.opened end
-  local ok, lib = pcall(ffi.load, 'libpangocairo-1.0.so.0')
-  if not ok then
-    return nil, 'pictures need cairo and pango: apt install libpangocairo-1.0-0', 'unsupported'
-  end
+  local lib, err, code = library.open({'libpangocairo-1.0.so.0'},
+    'pictures need cairo and pango: apt install libpangocairo-1.0-0')
+  if not lib then return nil, err, code end
   -- They leave types and per-thread data with the process, and so must never be unloaded.
   ffi.C.dlopen('libpangocairo-1.0.so.0', RTLD_NOW + RTLD_NODELETE)
   M.opened = lib

@@ -4,6 +4,7 @@
 
 local ffi = require 'ffi'
 local check = require 'argent.check'
+local library = require 'argent.library'
 
 ffi.cdef [[
 typedef struct pcre2_real_code_8 pcre2_code_8;
@@ -27,15 +28,9 @@ int pcre2_get_error_message_8(int, uint8_t *, size_t);
 ]]
 
 -- The runtime package has only the versioned name.
-local function load()
-  for _, name in ipairs{'libpcre2-8.so.0', 'pcre2-8'} do
-    local ok, lib = pcall(ffi.load, name)
-    if ok then return lib end
-  end
-  error('cannot load PCRE2: install libpcre2-8-0', 0)
-end
-
-local lib = load()
+local lib, missing = library.open({'libpcre2-8.so.0', 'pcre2-8'},
+  'cannot load PCRE2: install libpcre2-8-0')
+if not lib then error(missing, 0) end
 
 local UTF, UCP, NO_UTF_CHECK = 0x80000, 0x20000, 0x40000000
 local JIT_COMPLETE, NOMATCH = 1, -1
