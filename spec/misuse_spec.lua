@@ -24,7 +24,6 @@ local function pack(...) return {n = select('#', ...), ...} end
 local INTERNAL = {}
 for names in ([[
   tensor.own tensor.dtype tensor.read linear.forward backbone.step scope.unusable
-  session.ensure session.advanced session.state session.copy session.copy_row
   talker.prompt_rows predictor.pass predictor.frame predictor.frame_embeddings predictor.state
   speech.prime
   utterance.rows_of utterance.append utterance.set_guard utterance.attach

@@ -498,4 +498,18 @@ describe('a session', function()
     local y = x:narrow(1, 1, 9):contiguous()
     assert.is_true(compare.same_bits(assert(ring:forward(r, y)), assert(ring:forward(rf, y))))
   end)
+
+  it('stands at its beginning where the copy of a row finds no room', function()
+    local tts = assert(ag.qwen3_tts.open(golden.models()[1].model, {backend = be, dtype = 'f32'}))
+    local bb = tts.talker.backbone
+    local s, other = bb:session {}, bb:session {}
+    local x = ag.zeros(be, {3, bb.cfg.hidden_size}):fill(0.5)
+    local first = assert(bb:forward(s, x))
+    other:advanced(other.maximum + 1)
+    local ok, err, code = s:copy(other)
+    assert.same({nil, 'capacity'}, {ok, code})
+    assert.matches('^session full', err)
+    assert.same({0, {0}}, {s.pos, s.positions:totable()})
+    assert.is_true(compare.same_bits(first, assert(bb:forward(s, x))))
+  end)
 end)

@@ -111,6 +111,8 @@ end
 ---@return string? err
 ---@return string? code 'capacity' or 'memory'
 function methods:ensure(count, row)
+  check.int(count, 'ensure: count', 0, 2 ^ 31 - 1)
+  if row ~= nil then check.int(row, 'ensure: row', 1, self.rows) end
   for r = row or 1, row or self.rows do
     local need = self.consumed[r] + count
     if need > self.maximum then
@@ -132,6 +134,8 @@ end
 ---@param count integer
 ---@param row? integer
 function methods:advanced(count, row)
+  check.int(count, 'advanced: count', 0, 2 ^ 31 - 1)
+  if row ~= nil then check.int(row, 'advanced: row', 1, self.rows) end
   for r = row or 1, row or self.rows do self.consumed[r] = self.consumed[r] + count end
 end
 
@@ -144,8 +148,16 @@ function methods:reset(row)
   for r = first, last do self.consumed[r] = 0 end
 end
 
+-- Another session, from whose rows those of this one can be copied.
+local function check_other(self, other, name)
+  if getmetatable(other) ~= meta then check.type(other, name, 'session', 1) end
+  if other.backbone ~= self.backbone or other.block ~= self.block then
+    error(name .. ': it is of another network, or its blocks are of another size', 3)
+  end
+end
+
 --- Makes a row stand where a row of another session (or of this one) stands: a copy of what it has
---- consumed, with which both go on alone.
+--- consumed, with which both go on alone. Where there is no memory for that it stands at 0.
 ---@param row integer
 ---@param other ag.Session of the same backbone
 ---@param other_row integer
@@ -153,12 +165,12 @@ end
 ---@return string? err
 ---@return string? code 'memory'
 function methods:copy_row(row, other, other_row)
+  check.int(row, 'copy_row: row', 1, self.rows)
+  check_other(self, other, 'copy_row: the other session')
+  check.int(other_row, 'copy_row: the other row', 1, other.rows)
   local ring = self.maximum == math.huge
-  if other.backbone ~= self.backbone or other.block ~= self.block then
-    error('copy: the other session is of another network, or its blocks are of another size', 2)
-  end
   local n = other.consumed[other_row]
-  self.consumed[row] = 0
+  self:reset(row)
   local ok, err, code = self:ensure(n, row)
   if not ok then return nil, err, code end
   local blocks = ring and math.min(n, 1) or math.ceil(n / self.block)
@@ -177,6 +189,7 @@ end
 ---@return string? err
 ---@return string? code 'memory'
 function methods:copy(other)
+  check_other(self, other, 'copy: the other session')
   if other.rows ~= self.rows then error('copy: the other session has other rows', 2) end
   for r = 1, self.rows do
     local ok, err, code = self:copy_row(r, other, r)
