@@ -132,6 +132,8 @@ static int no_device(const agi_device_host *host, cudaError_t e)
                           "build needs %d.%d); update it, or use the cpu",
                           driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000,
                           CUDART_VERSION % 1000 / 10);
+    if (e == cudaErrorMemoryAllocation) /* other processes hold it */
+        return host->fail(AG_ENOMEM, "backend 'cuda': the device has no memory left; use the cpu");
     return host->fail(AG_EUNSUPPORTED, "backend 'cuda': %s; use the cpu",
                       e == cudaSuccess ? "there is no device" : cudaGetErrorString(e));
 }

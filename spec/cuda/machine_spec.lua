@@ -314,6 +314,7 @@ print(cjson.encode {sums = sums, before = before, after = counts(),
   it('says why a card or its driver cannot be used, in one line', function()
     for fake, message in pairs {
       none = 'there is no device; use the cpu',
+      full = 'the device has no memory left; use the cpu',
       insufficient = 'the NVIDIA driver is too old %(it knows CUDA 11%.8, this build needs '
         .. '%d+%.%d+%); update it, or use the cpu',
       turing = 'the card is sm_75, kernels are for sm_80 and later; use the cpu',
@@ -322,7 +323,7 @@ print(cjson.encode {sums = sums, before = before, after = counts(),
       novmm = 'the driver has no virtual memory management',
     } do
       local r = say('cuda', fake)
-      assert.equal(3, r.code, fake)
+      assert.equal(fake == 'full' and 5 or 3, r.code, fake)
       assert.matches("^argent: say: backend 'cuda': " .. message .. '\n$', r.err)
       r = say('auto', fake)
       assert.equal(0, r.code, fake)

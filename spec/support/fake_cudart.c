@@ -5,7 +5,7 @@
  * it leaves to happen later happens later. spec/cuda/machine_spec.lua opens it.
  *
  * FAKE_CUDA says what kind of card and driver this is, in words:
- *   none insufficient turing orin translated novmm nograph memory=BYTES devices=N
+ *   none full insufficient turing orin translated novmm nograph memory=BYTES devices=N
  */
 #include "../../kernels/emulate/run.h"
 
@@ -241,6 +241,7 @@ cudaError_t cudaDriverGetVersion(int *version)
 cudaError_t cudaInitDevice(int device, unsigned device_flags, unsigned flags)
 {
     (void)device_flags, (void)flags;
+    if (said("full")) return cudaErrorMemoryAllocation;
     return device < MOST_DEVICES ? cudaSuccess : cudaErrorInvalidDevice;
 }
 
