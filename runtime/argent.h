@@ -45,10 +45,10 @@ enum { AG_MAX_DIMS = 8 };
 const char *ag_version(void);
 const char *ag_cdef(void);       /* this section and the prototypes of the ops, as text */
 const char *ag_last_error(void); /* thread-local; valid until the next failing call */
-/* Of dtypes and of kinds of weights; NULL where there is no such. */
 /* 1 for the text of an error that means that there was no memory, whoever wrote it: LuaJIT, the
  * system, a library. A module whose file is there and was not found counts too. */
 int ag_out_of_memory(const char *error);
+/* Of dtypes and of kinds of weights; NULL where there is no such. */
 const char *ag_dtype_name(int dtype); /* "f32", ... */
 const char *ag_dtype_host(int dtype); /* the C type of an element on the host: "float", ... */
 const char *ag_weight_name(int kind); /* from 0 up: "f32", ... */
