@@ -211,10 +211,11 @@ int ag_tensor_view(ag_tensor **out, ag_tensor *t, int ndim, const int64_t *shape
     if (offset < 0 || !agi_add(t->offset, offset, &last))
         return agi_fail(AG_EINVAL, "view: bad offset");
     int64_t start = last, lo, hi;
+    /* Every stride must fit in bytes, that of a dimension of size 1 too: checks multiply by it. */
     for (int i = 0; i < ndim; i++) {
         int64_t step;
-        if (stride[i] < 0 || !agi_mul(shape[i] ? shape[i] - 1 : 0, stride[i], &step) ||
-            !agi_add(last, step, &last))
+        if (stride[i] < 0 || !agi_mul(stride[i], 8, &step) ||
+            !agi_mul(shape[i] ? shape[i] - 1 : 0, stride[i], &step) || !agi_add(last, step, &last))
             return agi_fail(AG_EINVAL, "view: strides overflow");
     }
     /* A view stays inside what its parent can touch: a view of a view cannot grow back. */

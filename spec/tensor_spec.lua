@@ -157,6 +157,16 @@ describe('a tensor', function()
       2 ^ 40}) return y end):find('overflows', 1, true))
   end)
 
+  it('refuses strides that cannot be counted in bytes, even of a single index', function()
+    local out = ffi.new 'ag_tensor *[1]'
+    local shape, stride = ffi.new('int64_t[2]', 1, 3), ffi.new('int64_t[2]', 2LL ^ 61, 1)
+    assert.equal(-1, lib.ag_tensor_view(out, x, 2, shape, stride, 0))
+    assert.equal('view: strides overflow', ffi.string(lib.ag_last_error()))
+    stride[0] = 2LL ^ 40
+    assert.equal(0, lib.ag_tensor_view(out, x, 2, shape, stride, 0))
+    lib.ag_tensor_free(out[0])
+  end)
+
   it('says no to more memory than there is, and lives on', function()
     local ok, err = pcall(ag.zeros, be, {2 ^ 45})
     assert.is_false(ok)
