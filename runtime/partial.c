@@ -146,6 +146,9 @@ int ag_partial_create(const char *path, char *partial, int64_t room)
         if (n < 0 || n >= room) return agi_fail(AG_EINVAL, "partial: no room for the name");
         int fd = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0) {
+            struct stat st; /* who could not read the file that it replaces cannot read it */
+            if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+                (void)fchmod(fd, 0600 | (st.st_mode & 0777));
             (void)flock(fd, LOCK_EX | LOCK_NB); /* where a file system has no locks, by its PID */
             list(partial);
             return fd;

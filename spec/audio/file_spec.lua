@@ -310,6 +310,24 @@ describe('a sound file', function()
       assert.equal(2, #names())
     end)
 
+    it('for the eyes of those who could read what stood there', function()
+      for octal, mode in pairs {['600'] = 'rw-------', ['666'] = 'rw-rw-rw-'} do
+        local path = dir .. '/private.wav'
+        assert(io.open(path, 'w')):close()
+        assert.equal(0, os.execute(('chmod %s %s'):format(octal, command.quote(path))))
+        local w = assert(file.create(path, {rate = 24000}))
+        assert(w:write(tone(10), 10))
+        for name in lfs.dir(dir) do -- while it is written, too
+          if name:find 'private' then
+            assert.equal(mode, lfs.attributes(dir .. '/' .. name, 'permissions'))
+          end
+        end
+        assert(w:finish())
+        assert.equal(mode, lfs.attributes(path, 'permissions'))
+        assert(os.remove(path))
+      end
+    end)
+
     it('behind a link, which stays a link', function()
       lfs.mkdir(dir .. '/there')
       st.write('old', dir .. '/there/real')
