@@ -19,7 +19,6 @@ local weights = require 'argent.weights'
 
 local M = {}
 
-
 M.find = hub.find
 
 -- The backend of the options, else the CPU.

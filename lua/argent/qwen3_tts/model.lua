@@ -84,7 +84,7 @@ function M.inspect(dir, be)
     tts, err = M.open(dir, {backend = be})
     r.missing = tts and require('argent.qwen3_tts.analysis').lacks(tts) or err
   end)
-  -- Of a model that does not open, too, it is told what is there.
+  -- A model that does not open is described as well, by the files that are there.
   local w = tts and tts.weights or weights.open(dir, {backend = be})
   local cw = tts and tts.codec_weights or weights.open(dir .. '/speech_tokenizer', {backend = be})
   if w then r.parts[1] = {name = 'model', prefix = '', weights = w} end

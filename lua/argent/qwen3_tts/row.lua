@@ -21,6 +21,8 @@ local tensor = require 'argent.tensor'
 ---@field hooks table<string, fun(x: ag.Tensor, group: integer)>? hidden, logits, code,
 ---predictor_logits, input: called while its frames are made
 ---@field raised any what a hook raised in the frame that is being made
+---@field gone boolean? it has left while that frame is made, and goes at its end
+---@field prompt ag.Tensor? [n, D] what the talker still has to read, from row `read` + 1 on
 local Row = {}
 Row.__index = Row
 
