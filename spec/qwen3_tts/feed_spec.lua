@@ -194,6 +194,21 @@ for _, model in ipairs(golden.models()) do
       end)
     end
 
+    it('is the same with an input hook that changes nothing', function()
+      local function spoken(input)
+        local o = speech.options(model, tts, table.concat(parts), 3)
+        o.layout, o.max_frames = 'stream', 22
+        o.hooks = {input = input, logits = function(u, x)
+          local over = u.part == 1 and u.index == 16
+          x:narrow(1, tts.cfg.talker.codec.eos + 1, 1):fill(over and 1e9 or -1e9)
+        end}
+        local list = {}
+        for frame in in_parts(o) do list[frame.index] = frame.codes end
+        return list
+      end
+      assert.same(spoken(), spoken(function() end))
+    end)
+
     it('is spoken to its end with the last stream of draws, too', function()
       local o = speech.options(model, tts, table.concat(parts), 3)
       o.stream, o.max_frames = 2 ^ 31 - 1, 8

@@ -2,6 +2,7 @@
 -- of. They are called between the ops that make it, so a frame with hooks is several plans.
 
 local check = require 'argent.check'
+local ffi = require 'ffi'
 local tensor = require 'argent.tensor'
 
 local M = {}
@@ -89,6 +90,13 @@ function M.bind(u, hooks)
     bound[name] = fn and function(x, group)
       replace(name, x, call(u, name, fn, x, group))
     end
+  end
+  local input = bound.input
+  bound.input = input and function(x)
+    local before, n = x:host()
+    input(x)
+    local changed = ffi.string(before, 4 * n) ~= ffi.string(x:host(), 4 * n)
+    u.replaced[u.index] = changed and x:clone() or nil
   end
   bound.code = hooks.code and function(codes, group)
     local drawn = codes:narrow(1, group + 1, 1):item()

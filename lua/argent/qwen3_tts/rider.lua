@@ -48,7 +48,6 @@ function Rider:take(codes)
     if not u:next_part() then u:finish 'eos' end
     return
   end
-  if u.keeps_inputs then u.keeps_inputs[u.index] = u.row:state 'input':clone() end
   u.log:add(codes)
   u.frames = u.frames + 1
 end

@@ -102,6 +102,7 @@ end
 ---@field prompt argent.Prompt of the part that is being spoken
 ---@field parts string[] the text, as it is spoken
 ---@field part integer which of them is being spoken
+---@field replaced table<integer, ag.Tensor> input rows [D] that a hook has changed, by frame
 local Utterance = {}
 Utterance.__index = Utterance
 
@@ -141,7 +142,7 @@ function M.start(tts, opts, how)
     tts = tts, depth = depth, opts = {}, open = how.open, frames = 0, index = 1, began = began,
     eos = tts.cfg.talker.codec.eos, log = CodeLog.new(tts.cfg.talker.num_code_groups),
     seed = sampling.seed(opts, 3), part = 1, part_first = 0, context = 0,
-    parts = split_text(tts, opts), stale = true,
+    parts = split_text(tts, opts), stale = true, replaced = {},
   }, Utterance)
   for k, v in pairs(opts) do u.opts[k] = v end
   u.max_frames = opts.max_frames and check.int(opts.max_frames, 'max_frames', 1, 2 ^ 31 - 1, 2)
@@ -168,7 +169,6 @@ end
 
 function Utterance:attach(user_hooks)
   self.row.hooks = hooks.bind(self, user_hooks)
-  self.keeps_inputs = user_hooks and user_hooks.input and (self.keeps_inputs or {}) or nil
 end
 
 function Utterance:has_drawn(id)
@@ -194,8 +194,8 @@ function Utterance:rows_of(first, n, trailing)
     ops.add(rest, rest, tts:pad_vector(), 1)
   end
   for i = 1, n do -- rows that a hook has replaced
-    local kept = self.keeps_inputs and self.keeps_inputs[first + i]
-    if kept then rows:select(1, i):copy(kept) end
+    local replaced = self.replaced[first + i]
+    if replaced then rows:select(1, i):copy(replaced) end
   end
   return rows
 end
@@ -387,12 +387,9 @@ function Utterance:fork(changes)
   if self.at then -- in the middle of a frame, which the fork makes anew from where this hook stands
     v.resume = {hidden = self.row:state 'hidden':clone(), logits = self.row:state 'logits':clone()}
   end
-  local kept = self.keeps_inputs
-  v.keeps_inputs = nil
+  v.replaced = {}
+  for i, row in pairs(self.replaced) do v.replaced[i] = row end
   v:attach(v.opts.hooks)
-  if v.keeps_inputs then
-    for i, row in pairs(kept or {}) do v.keeps_inputs[i] = row end
-  end
   if changes.max_frames then
     v.max_frames = check.int(changes.max_frames, 'max_frames', 1, 2 ^ 31 - 1)
   end
