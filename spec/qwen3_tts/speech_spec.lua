@@ -101,6 +101,7 @@ describe('speech', function()
         local u, v = assert(utterance.start(tts, o)), assert(utterance.start(tts, o))
         v.batch.plans['1:'] = {
           talker = tts.talker.watchers.version, predictor = tts.predictor.watchers.version,
+          drawn = v.batch.read, bytes = 4 * v.batch.read:count(),
           try = function(_, t, host, bytes)
             v.batch:frame_ops(1)
             return status.check(lib.ag_tensor_read(t, host, bytes), true)

@@ -1,5 +1,6 @@
 -- Options of speech on the golden models.
 
+local bench = require 'argent.qwen3_tts.bench'
 local cases = require 'support.cases'
 
 local M = {}
@@ -16,15 +17,11 @@ function M.options(model, tts, text, seed)
   return o
 end
 
---- Lets an utterance ride on for ever, whatever is drawn: also past the end token.
+--- Lets an utterance ride on for ever, see argent.qwen3_tts.bench.
 ---@return fun() makes a frame
 function M.endless(u)
-  local rider = {prepare = function() return true end, take = function() end}
-  u.row.rider = setmetatable(rider, {__index = u.row.rider})
-  return function()
-    assert(u.batch:step() == 1)
-    assert(u.fault == nil)
-  end
+  local frame = bench.endless(u)
+  return function() assert(frame() == 1) end
 end
 
 return M

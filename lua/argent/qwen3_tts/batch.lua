@@ -296,6 +296,8 @@ local function program_of(self, n)
   if not p or p.talker ~= talker.version or p.predictor ~= predictor.version then
     p = plan.program(self.backend, function(call) self:frame_ops(n, call, names) end)
     p.talker, p.predictor = talker.version, predictor.version
+    p.bytes = (self.rows + n * self.groups) * 4
+    p.drawn = self.read:narrow(1, 1, p.bytes / 4)
     self.plans[key] = p
   end
   return p
@@ -310,11 +312,9 @@ local function make(self, n)
     self.slots:set(slots)
     self.order = true
   end
-  self.program = program_of(self, n)
-  local count = self.rows + n * self.groups
-  self.running, self.making = n, true
-  local done, ok, err, code = pcall(self.program.try, self.program, self.read:narrow(1, 1, count),
-    self.host, count * 4)
+  local program = program_of(self, n)
+  self.program, self.running, self.making = program, n, true
+  local done, ok, err, code = pcall(program.try, program, program.drawn, self.host, program.bytes)
   self.making = false
   if done then return ok, err, code end
   if ok ~= NOBODY then -- a watcher raised it, and watchers see all rows

@@ -23,16 +23,23 @@ function M.part_bytes(tts)
   }
 end
 
--- Makes one frame after another, whatever is drawn: also past the end token.
+--- Lets an utterance ride on for ever, whatever is drawn: also past the end token.
+---@param u ag.Utterance
+---@return fun(): integer makes a frame; how many its batch has made
+function M.endless(u)
+  local rider = {prepare = function() return true end, take = function() end}
+  u.row.rider = setmetatable(rider, {__index = u.row.rider})
+  return function()
+    local made = u.batch:step()
+    if u.fault then error(u.fault.err, 0) end
+    return made
+  end
+end
+
 local function frames(tts, opts)
   local u, err = utterance.start(tts, opts)
   if not u then error(err, 0) end
-  local rider = {prepare = function() return true end, take = function() end}
-  u.row.rider = setmetatable(rider, {__index = u.row.rider})
-  return u, function()
-    u.batch:step()
-    if u.fault then error(u.fault.err, 0) end
-  end
+  return u, M.endless(u)
 end
 
 --- The two parts of a frame as plans of their own, for a batch of one row that has made one: the
