@@ -68,7 +68,7 @@ int ag_interrupted(void);
 int ag_cores(const char *root);
 
 /* Backends. kind: "cpu", "cuda", "cuda-emulated". threads: 0 = ag_cores(). isa:
- * NULL or "auto" = the best this CPU has (or what ARGENT_ISA says), else "plain", "avx2", "avx512".
+ * NULL or "auto" = the best this CPU has (or what ARGENT_ISA says), else a name of ag_isa_name's.
  * device: which card, from 0; the one that is current for the calling thread stays so. One
  * reference is returned. */
 int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa, int device);
@@ -80,6 +80,9 @@ int ag_backend_threads(const ag_backend *be);
 /* Bytes that are allocated or committed; mapped files do not count. */
 double ag_backend_live_bytes(const ag_backend *be);
 int ag_backend_sync(ag_backend *be);
+/* The i-th instruction set that this build has kernels for, from "plain", 0, to the fastest; NULL
+ * beyond the last. */
+const char *ag_isa_name(int i);
 int ag_isa_supported(const char *isa); /* 1 when this CPU and this build have it */
 
 /* Tensors. A new tensor is zeroed, contiguous, and owns its memory; a view shares it. At most

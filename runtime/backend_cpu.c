@@ -5,6 +5,7 @@
 #include "../kernels/cpu/isa.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -120,6 +121,19 @@ agi_team *agi_cpu_team(ag_backend *be) { return ((agi_backend_cpu *)be)->team; }
 
 int ag_isa_supported(const char *isa) { return isa && agi_isa_find(isa) != NULL; }
 
+const char *ag_isa_name(int i) { return agi_isa_name(i); }
+
+static int no_isa(const char *asked, const char *name)
+{
+    char known[256] = "";
+    size_t at = 0;
+    for (int i = 0; agi_isa_name(i) && at < sizeof known; i++)
+        at +=
+            (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", agi_isa_name(i));
+    return agi_fail(AG_EUNSUPPORTED, "%s=%s: not one of %s, or this CPU lacks it (best here: %s)",
+                    asked, name, known, agi_isa_best()->name);
+}
+
 /* The instruction set by name; NULL or "auto" asks ARGENT_ISA, then takes the best. */
 static const agi_isa *choose_isa(const char *name)
 {
@@ -130,10 +144,7 @@ static const agi_isa *choose_isa(const char *name)
         if (!name || !*name || !strcmp(name, "auto")) return agi_isa_best();
     }
     const agi_isa *isa = agi_isa_find(name);
-    if (!isa)
-        agi_fail(AG_EUNSUPPORTED,
-                 "%s=%s: not one of plain, avx2, avx512, or this CPU lacks it (best here: %s)",
-                 asked, name, agi_isa_best()->name);
+    if (!isa) no_isa(asked, name);
     return isa;
 }
 

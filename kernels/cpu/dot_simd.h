@@ -14,7 +14,7 @@ enum {
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE float v_sum(vf x) { return _mm_cvtss_f32(v_sum4(x, x, x, x)); }
+INLINE float v_sum(vf x) { return v4_first(v_sum4(x, x, x, x)); }
 
 /* LANES weights from the i-th; `kind` is a constant wherever this is inlined. */
 INLINE vf w_load(const agi_weight *w, int64_t i, const enum agi_weight_kind kind)
@@ -40,7 +40,7 @@ INLINE vf w_load_part(const agi_weight *w, int64_t i, int64_t n, const enum agi_
 
 INLINE void w_prefetch(const agi_weight *w, int64_t i, const enum agi_weight_kind kind)
 {
-    _mm_prefetch(agi_weight_at(w, kind, i), _MM_HINT_T0);
+    __builtin_prefetch(agi_weight_at(w, kind, i));
 }
 
 /* Rows r .. r + R - 1, outputs o .. o + O - 1; O is 1 or a multiple of 4. ahead asks memory for the
@@ -83,9 +83,9 @@ INLINE void tile(const agi_linear_args *d, int64_t r, int64_t o, const int R, co
             continue;
         }
         for (int j = 0; j < O; j += 4) {
-            __m128 s = v_sum4(acc[i][j], acc[i][j + 1], acc[i][j + 2], acc[i][j + 3]);
-            if (d->bias) s = _mm_add_ps(s, _mm_loadu_ps(d->bias + o + j));
-            _mm_storeu_ps(out + j, s);
+            v4 s = v_sum4(acc[i][j], acc[i][j + 1], acc[i][j + 2], acc[i][j + 3]);
+            if (d->bias) s = v4_add(s, v4_load(d->bias + o + j));
+            v4_store(out + j, s);
         }
     }
 }
@@ -97,7 +97,7 @@ INLINE void tile_rows(const agi_linear_args *d, int64_t r, int64_t n, int64_t o,
     switch (n) {
     case 1: tile(d, r, o, 1, O, kind, 0); break;
     case 2: tile(d, r, o, 2, O, kind, 0); break;
-#if defined(__AVX512F__)
+#if TILE_ROWS == 6
     case 3: tile(d, r, o, 3, O, kind, 0); break;
     case 4: tile(d, r, o, 4, O, kind, 0); break;
     case 5: tile(d, r, o, 5, O, kind, 0); break;
@@ -112,12 +112,12 @@ INLINE void tile_rows(const agi_linear_args *d, int64_t r, int64_t n, int64_t o,
  * Zen follows one line of addresses best: short rows one after the other (46 GB/s on two Zen 4
  * cores where eight abreast and asked for by hand make 24), long ones eight abreast. Intel's
  * prefetcher begins anew in each page: eight abreast with the next eight asked for by hand (28 GB/s
- * on two Sapphire Rapids cores at k = 1024, 22 without).
+ * on two Sapphire Rapids cores at k = 1024, 22 without). ARM's are taken for Intel's, unmeasured.
  */
 INLINE void dot_row(const agi_linear_args *d, int64_t r, int64_t o0, int64_t o1,
                     const enum agi_weight_kind kind)
 {
-    const int zen = __builtin_cpu_is("amd") != 0;
+    const int zen = v_on_zen();
     int64_t o = o0;
     if (!zen)
         for (; o + 8 <= o1; o += 8) tile(d, r, o, 1, 8, kind, 1);

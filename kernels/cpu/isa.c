@@ -1,38 +1,53 @@
-/* isa.c: which instruction sets this CPU and its operating system have. */
+/* isa.c: the instruction sets of this build, and which of them this CPU and its operating system
+ * have. */
 #include "isa.h"
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <string.h>
 
+static bool always(void) { return true; }
+
 #if defined(__x86_64__)
-static int has_avx2(void)
+static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-static int has_avx512(void)
+static bool has_avx512(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 #endif
 
+/* Each faster than the one before it. */
+static const struct {
+    const agi_isa *isa;
+    bool (*here)(void);
+} sets[] = {
+    {&agi_isa_plain, always},
+#if defined(__x86_64__)
+    {&agi_isa_avx2, has_avx2},
+    {&agi_isa_avx512, has_avx512},
+#elif defined(__aarch64__)
+    {&agi_isa_neon, always},
+#endif
+};
+
+enum { SETS = sizeof sets / sizeof *sets };
+
+const char *agi_isa_name(int i) { return i >= 0 && i < SETS ? sets[i].isa->name : NULL; }
+
 const agi_isa *agi_isa_find(const char *name)
 {
-    if (!strcmp(name, "plain")) return &agi_isa_plain;
-#if defined(__x86_64__)
-    if (!strcmp(name, "avx2") && has_avx2()) return &agi_isa_avx2;
-    if (!strcmp(name, "avx512") && has_avx512()) return &agi_isa_avx512;
-#endif
+    for (int i = 0; i < SETS; i++)
+        if (!strcmp(name, sets[i].isa->name)) return sets[i].here() ? sets[i].isa : NULL;
     return NULL;
 }
 
 const agi_isa *agi_isa_best(void)
 {
-    static const char *const best_first[] = {"avx512", "avx2"};
-    for (size_t i = 0; i < sizeof best_first / sizeof *best_first; i++) {
-        const agi_isa *isa = agi_isa_find(best_first[i]);
-        if (isa) return isa;
-    }
-    return &agi_isa_plain;
+    int i = SETS - 1;
+    while (!sets[i].here()) i--;
+    return sets[i].isa;
 }

@@ -1,6 +1,6 @@
 /*
  * isa.h: the hot loops of the CPU kernels, one table per instruction set. The table `plain` defines
- * what they compute; `avx2` and `avx512` sum in other orders and agree with it within rounding
+ * what they compute; the others sum in other orders and agree with it within rounding
  * (lua/argent/doctor.lua has the bound, and `argent doctor` looks).
  *
  * What each order must keep: an element's value depends on its own inputs only, never on how many
@@ -66,8 +66,12 @@ extern const agi_isa agi_isa_plain;
 #if defined(__x86_64__)
 extern const agi_isa agi_isa_avx2;
 extern const agi_isa agi_isa_avx512;
+#elif defined(__aarch64__)
+extern const agi_isa agi_isa_neon;
 #endif
 
+/* The i-th table of this build by name, from plain, 0, to the fastest; NULL beyond. */
+const char *agi_isa_name(int i);
 /* NULL when this build or this CPU does not have it. */
 const agi_isa *agi_isa_find(const char *name);
 const agi_isa *agi_isa_best(void);

@@ -1,4 +1,4 @@
-/* isa_avx2.c: the hot loops in AVX2, from the sources that both vector sets share. */
+/* isa_avx2.c: the hot loops in AVX2, from the sources that all vector sets share. */
 #include "simd_avx2.h"
 #include "dot_simd.h"
 #include "loops_simd.h"

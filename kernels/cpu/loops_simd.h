@@ -185,8 +185,8 @@ INLINE void score4(float *s, const float *q, const float *k, int64_t stride, int
         for (int j = 0; j < K; j++) acc[j] = v_fma(qv, AT(k + j * stride), acc[j]);
     }
     float four[4];
-    _mm_storeu_ps(four, _mm_mul_ps(v_sum4(acc[0], acc[1], acc[2], acc[3]), _mm_set1_ps(scale)));
-    for (int j = 0; j < K; j++) s[j] = four[j];
+    v4_store(four, v_sum4(acc[0], acc[1], acc[2], acc[3]));
+    for (int j = 0; j < K; j++) s[j] = scale * four[j];
 }
 
 static void scores(float *s, const float *q, const float *k, int64_t stride, int64_t n, int64_t d,
@@ -267,7 +267,7 @@ INLINE void distance4(float *s, const float *x, const float *rows, int64_t strid
         }
     }
     float four[4];
-    _mm_storeu_ps(four, v_sum4(acc[0], acc[1], acc[2], acc[3]));
+    v4_store(four, v_sum4(acc[0], acc[1], acc[2], acc[3]));
     for (int j = 0; j < K; j++) s[j] = four[j];
 }
 

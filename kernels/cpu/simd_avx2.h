@@ -3,11 +3,13 @@
 #ifndef ARGENT_SIMD_H
 #define ARGENT_SIMD_H
 
-#include <immintrin.h>
+#include "simd_x86.h"
+
 #include <stdint.h>
 
 typedef __m256 vf;
-enum { LANES = 8, TILE_ROWS = 2 };
+enum { LANES = 8 };
+#define TILE_ROWS 2
 
 static inline vf v_zero(void) { return _mm256_setzero_ps(); }
 static inline vf v_set(float x) { return _mm256_set1_ps(x); }
@@ -77,7 +79,7 @@ static inline vf v_zero_below(vf x, vf test, vf bound)
 }
 
 /* The sums of a, b, c, d, all four in the same order: v_sum gives the same bits. */
-static inline __m128 v_sum4(vf a, vf b, vf c, vf d)
+static inline v4 v_sum4(vf a, vf b, vf c, vf d)
 {
     vf ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
     vf cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));

@@ -3,11 +3,13 @@
 #ifndef ARGENT_SIMD_H
 #define ARGENT_SIMD_H
 
-#include <immintrin.h>
+#include "simd_x86.h"
+
 #include <stdint.h>
 
 typedef __m512 vf;
-enum { LANES = 16, TILE_ROWS = 6 };
+enum { LANES = 16 };
+#define TILE_ROWS 6
 
 static inline vf v_zero(void) { return _mm512_setzero_ps(); }
 static inline vf v_set(float x) { return _mm512_set1_ps(x); }
@@ -73,7 +75,7 @@ static inline vf v_zero_below(vf x, vf test, vf bound)
 }
 
 /* The sums of a, b, c, d, all four in the same order: v_sum gives the same bits. */
-static inline __m128 v_sum4(vf a, vf b, vf c, vf d)
+static inline v4 v_sum4(vf a, vf b, vf c, vf d)
 {
     vf ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
     vf cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));

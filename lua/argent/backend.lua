@@ -14,7 +14,7 @@ local M = {}
 ---runs its kernels as plain C, for specs)
 ---@param opts? {threads: integer?, isa: string?, device: integer?} threads: 0 or nil = one per
 ---core, or what a container's CPU quota is worth; isa: 'auto' (ARGENT_ISA, else the best),
----'plain', 'avx2', 'avx512'; device: which card, from 0 (the default)
+---'plain', on x86 'avx2', 'avx512', on ARM 'neon'; device: which card, from 0 (the default)
 ---@return ag.Backend?
 ---@return string? err
 ---@return string? code
@@ -29,6 +29,18 @@ function M.open(kind, opts)
   local be, err, code = status.check(rc, out[0])
   if not be then return nil, err, code end
   return ffi.gc(be, lib.ag_backend_free)
+end
+
+--- The instruction sets that this build has kernels for, from 'plain' to the fastest. The CPU may
+--- lack some.
+---@return string[]
+function M.isas()
+  local names = {}
+  repeat
+    local name = lib.ag_isa_name(#names)
+    if name ~= nil then names[#names + 1] = ffi.string(name) end
+  until name == nil
+  return names
 end
 
 ---@class ag.Backend

@@ -24,12 +24,14 @@ local M = {
   --- Whether CUDA can be used, or why not, see argent.doctor.card.
   cuda = card.look,
   --- The instruction sets that kernels are written for, besides plain C.
-  VARIANTS = {'avx2', 'avx512'},
+  VARIANTS = Backend.isas(),
   --- How far an element x of a variant's result may be from plain C's, over max(1, |x|): sums of a
   --- few hundred products in another order, and a card's own e^x, sine and tanh, which are within
   --- a few units of the last place. Whole numbers may not differ at all.
   BOUND = 2e-5,
 }
+
+table.remove(M.VARIANTS, 1) -- plain, which the others are compared with
 
 -- ---- the CPU ----
 
@@ -149,7 +151,7 @@ end
 ---@field variants table<string, argent.doctor.Check> by the names of the variants
 
 ---@class argent.doctor.Variant
----@field name string 'avx2', 'avx512', 'cuda'
+---@field name string one of VARIANTS, or 'cuda'
 ---@field backend? ag.Backend
 ---@field missing? string why there is none
 

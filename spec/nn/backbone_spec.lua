@@ -10,7 +10,7 @@ local tensor = require 'argent.tensor'
 local weights = require 'argent.weights'
 
 local isas = {}
-for _, name in ipairs {'plain', 'avx2', 'avx512'} do
+for _, name in ipairs(require('argent.backend').isas()) do
   isas[#isas + 1] = {name = name, be = ag.backend('cpu', {threads = 2, isa = name})}
 end
 

@@ -4,6 +4,7 @@
 require 'support.near'
 local assert = require 'luassert'
 local ag = require 'argent'
+local Backend = require 'argent.backend'
 local card = require 'support.card'
 
 local M = {}
@@ -13,7 +14,7 @@ local M = {}
 ---@return {isa: string, be: ag.Backend[]?, missing: string?}[]
 function M.all()
   local list = {}
-  for _, isa in ipairs {'plain', 'avx2', 'avx512'} do
+  for _, isa in ipairs(Backend.isas()) do
     local k = {isa = isa, be = {}}
     for threads = 1, 3 do
       local be, err = ag.backend('cpu', {threads = threads, isa = isa})
