@@ -135,27 +135,36 @@ int ag_plan_size(const ag_plan *plan); /* ops */
 int ag_plan_barriers(const ag_plan *plan);
 void ag_plan_free(ag_plan *plan);
 
-/* safetensors files: strict, mapped read-only. Tensors made from a file keep it mapped. Names
- * and dtypes are borrowed from the file. */
+/* safetensors and GGUF files: strict, mapped read-only. Tensors made from a file keep it mapped.
+ * Names and dtypes are borrowed from the file. */
 int ag_file_open(ag_file **out, const char *path);
 void ag_file_free(ag_file *f);
 int ag_file_count(const ag_file *f);
 int ag_file_find(const ag_file *f, const char *name); /* index, or -1 */
 const char *ag_file_name(const ag_file *f, int i);
-/* As the file says: "BF16", "F32", "I64", ... */
+/* As the file says: "BF16", "F32", "I64", "Q4_K", ... */
 const char *ag_file_dtype(const ag_file *f, int i);
+/* Whether it holds floats that a tensor can be made of. */
+int ag_file_float(const ag_file *f, int i);
 int ag_file_ndim(const ag_file *f, int i);
 void ag_file_shape(const ag_file *f, int i, int64_t *shape);
 double ag_file_bytes(const ag_file *f, int i);
 /* Tensor i in a dtype of the caller's choice (AG_F32, AG_BF16, AG_F16 from any of these; AG_I32
- * from I32 alone; -1: as stored). On the CPU an unconverted, aligned tensor shares the mapping. */
+ * from I32 alone; -1: as stored, of GGUF's blocks F32). On the CPU an unconverted, aligned tensor
+ * shares the mapping. */
 int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype);
 /* How many values of tensor i are NaN or infinite, as the file holds them, without making a tensor;
  * negative for a dtype that no tensor has. */
 double ag_file_count_nonfinite(const ag_file *f, int i);
+/* What a file says beside its tensors, sorted by key. Of entry i: its key; whether it is text
+ * ('t'), a number ('n') or a boolean ('b'); how many of them it lists, -1: it is one; and value j,
+ * which is 0 for one. A text is borrowed from the file and may hold any byte. */
 int ag_file_metadata_count(const ag_file *f);
-/* The key (value = 0) or the value (1) of entry i. */
-const char *ag_file_metadata(const ag_file *f, int i, int value);
+const char *ag_file_metadata_key(const ag_file *f, int i);
+int ag_file_metadata_kind(const ag_file *f, int i);
+double ag_file_metadata_length(const ag_file *f, int i);
+const char *ag_file_metadata_text(const ag_file *f, int i, double j, double *bytes);
+double ag_file_metadata_number(const ag_file *f, int i, double j);
 /* Writes a safetensors file: n contiguous tensors, names sorted by the caller; atomic (temporary
  * name, then rename). */
 int ag_file_save(const char *path, int n, const char *const *names, ag_tensor *const *tensors,

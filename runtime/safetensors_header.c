@@ -3,47 +3,21 @@
  * object of tensors, each exactly {"dtype", "shape", "data_offsets"}, and "__metadata__", an object
  * of strings. So this parser knows no other values, needs no recursion, and cannot be nested deep.
  */
-#include "safetensors.h"
+#include "file.h"
 #include "error.h"
 #include "size.h"
-#include "tensor.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Ours, and what else a file may hold, of which tensors cannot be made. */
-static const struct {
-    const char *name;
-    int64_t width;
-    int dtype;
-} dtypes[] = {
-#define AG_DTYPE(NAME, name, type, ...) {#NAME, sizeof(type), AG_##NAME},
+static const agi_file_dtype dtypes[] = {
+#define AG_DTYPE(NAME, name, type, ...) {#NAME, 1, sizeof(type), AG_##NAME, NULL},
 #include "dtype.def"
-    {"BOOL", 1, -1},    {"U8", 1, -1},  {"I8", 1, -1},  {"F8_E4M3", 1, -1},
-    {"F8_E5M2", 1, -1}, {"I16", 2, -1}, {"U16", 2, -1}, {"U32", 4, -1},
-    {"F64", 8, -1},     {"I64", 8, -1}, {"U64", 8, -1}};
-
-/* ---- messages ---- */
-
-int agi_file_fail(int code, const char *path, const char *name, const char *fmt, ...)
-{
-    enum { SHOWN = 120 };
-    char text[AGI_MESSAGE], fact[256];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(fact, sizeof fact, fmt, ap);
-    va_end(ap);
-    size_t n = name ? strlen(name) : 0;
-    if (n > SHOWN) n = SHOWN;
-    while (n > 0 && (name[n] & 0xc0) == 0x80) n--; /* characters are shown whole or not at all */
-    snprintf(text, sizeof text, "%s: %.*s%s%s", path, (int)n, name ? name : "", name ? ": " : "",
-             fact);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
-    return agi_fail(code, "%s", text);
-}
+    {"BOOL", 1, 1, -1, NULL},    {"U8", 1, 1, -1, NULL},      {"I8", 1, 1, -1, NULL},
+    {"F8_E4M3", 1, 1, -1, NULL}, {"F8_E5M2", 1, 1, -1, NULL}, {"I16", 1, 2, -1, NULL},
+    {"U16", 1, 2, -1, NULL},     {"U32", 1, 4, -1, NULL},     {"F64", 1, 8, -1, NULL},
+    {"I64", 1, 8, -1, NULL},     {"U64", 1, 8, -1, NULL}};
 
 /* ---- the text ---- */
 
@@ -136,23 +110,6 @@ static bool escape(parser *s)
     }
     put_utf8(s, u);
     return true;
-}
-
-int agi_utf8_length(const char *text, const char *end)
-{
-    const unsigned char *p = (const unsigned char *)text;
-    int n = *p < 0x80                  ? 1
-            : *p >= 0xc2 && *p <= 0xdf ? 2
-            : *p >= 0xe0 && *p <= 0xef ? 3
-            : *p >= 0xf0 && *p <= 0xf4 ? 4
-                                       : 0;
-    if (end - text < n) return 0;
-    for (int i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
-        (*p == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
 }
 
 static bool utf8(parser *s)
@@ -249,9 +206,7 @@ static bool read_dtype(parser *s, agi_file_entry *e)
     if (!string(s, &name)) return false;
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
         if (strcmp(name, dtypes[i].name) != 0) continue;
-        e->dtype = dtypes[i].name;
-        e->width = dtypes[i].width;
-        e->own = dtypes[i].dtype;
+        e->dtype = &dtypes[i];
         return true;
     }
     s->rc = agi_file_fail(AG_EFORMAT, s->f->path, e->name, "unknown dtype '%.40s'", name);
@@ -304,8 +259,9 @@ static bool read_metadata(parser *s)
         return true;
     }
     for (;;) {
-        agi_metadata m;
+        agi_metadata m = {.kind = 't', .count = -1};
         if (!string(s, &m.key) || !expect(s, ':') || !string(s, &m.value)) return false;
+        m.bytes = (int64_t)strlen(m.value);
         if (!grow(s, (void **)&f->metadata, &f->cap_metadata, f->n_metadata, sizeof m))
             return false;
         f->metadata[f->n_metadata++] = m;
@@ -343,109 +299,11 @@ static bool read_document(parser *s)
     return s->p == s->end || bad(s, "more after the document's end");
 }
 
-/* ---- what the document says, checked ---- */
-
-static int compare_keys(const void *a, const void *b)
-{
-    return strcmp(((const agi_metadata *)a)->key, ((const agi_metadata *)b)->key);
-}
-
-static int compare_begins(const void *a, const void *b)
-{
-    const agi_file_entry *x = a, *y = b;
-    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
-    return x->end < y->end ? -1 : x->end > y->end;
-}
-
-/* qsort has no context argument: entries are sorted through pairs. */
-typedef struct {
-    const char *name;
-    int index;
-} named;
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(((const named *)a)->name, ((const named *)b)->name);
-}
-
-static bool check_size(parser *s, const agi_file_entry *e)
-{
-    int64_t count;
-    if (!agi_shape_count(e->ndim, e->shape, &count))
-        return tensor_fault(s, e, "the product of its dimensions overflows");
-    if (e->begin > e->end) return tensor_fault(s, e, "data_offsets run backwards");
-    int64_t bytes = count * e->width; /* fits: agi_shape_count leaves room for 8 bytes each */
-    if (e->end - e->begin == bytes) return true;
-    char text[AGI_SHAPE_TEXT];
-    ag_tensor shape = {.ndim = e->ndim};
-    memcpy(shape.shape, e->shape, sizeof shape.shape);
-    s->rc = agi_file_fail(AG_EFORMAT, s->f->path, e->name,
-                          "data_offsets [%lld,%lld] hold %lld bytes, shape %s of %s needs %lld",
-                          (long long)e->begin, (long long)e->end, (long long)(e->end - e->begin),
-                          agi_shape_text(&shape, text), e->dtype, (long long)bytes);
-    return false;
-}
-
-/* The tensors tile the data section: no overlap, no hole, no rest. */
-static bool check_layout(parser *s)
-{
-    ag_file *f = s->f;
-    int64_t at_byte = 0, size = f->size - (f->data - f->map);
-    if (f->n_entries > 1)
-        qsort(f->entries, (size_t)f->n_entries, sizeof *f->entries, compare_begins);
-    for (int i = 0; i < f->n_entries; i++) {
-        const agi_file_entry *e = &f->entries[i];
-        if (!check_size(s, e)) return false;
-        if (e->begin < at_byte) return tensor_fault(s, e, "overlaps another tensor");
-        if (e->begin > at_byte) return tensor_fault(s, e, "leaves a hole before it");
-        if (e->end > size) {
-            s->rc = agi_file_fail(AG_EFORMAT, f->path, e->name,
-                                  "ends at byte %lld of the data, the file has %lld (cut short?)",
-                                  (long long)e->end, (long long)size);
-            return false;
-        }
-        at_byte = e->end;
-    }
-    if (at_byte == size) return true;
-    s->rc = agi_file_fail(AG_EFORMAT, f->path, NULL, "%lld bytes behind the last tensor",
-                          (long long)(size - at_byte));
-    return false;
-}
-
-static bool check_names(parser *s)
-{
-    ag_file *f = s->f;
-    size_t n = (size_t)f->n_entries;
-    named *order = malloc((n + 1) * sizeof *order);
-    f->by_name = malloc((n + 1) * sizeof *f->by_name);
-    if (!order || !f->by_name) {
-        free(order);
-        s->rc = agi_file_fail(AG_ENOMEM, f->path, NULL, "out of memory");
-        return false;
-    }
-    for (int i = 0; i < f->n_entries; i++) order[i] = (named){f->entries[i].name, i};
-    qsort(order, n, sizeof *order, compare_names);
-    bool ok = true;
-    for (int i = 0; i < f->n_entries; i++) {
-        f->by_name[i] = order[i].index;
-        if (ok && i > 0 && !strcmp(order[i].name, order[i - 1].name))
-            ok = tensor_fault(s, &f->entries[order[i].index], "the name is there twice");
-    }
-    free(order);
-    if (!ok) return false;
-    if (f->n_metadata > 1)
-        qsort(f->metadata, (size_t)f->n_metadata, sizeof *f->metadata, compare_keys);
-    for (int i = 1; i < f->n_metadata; i++)
-        if (!strcmp(f->metadata[i].key, f->metadata[i - 1].key))
-            return bad(s, "a metadata key is there twice");
-    return true;
-}
-
 int agi_header_parse(ag_file *f, const char *header, int64_t n)
 {
     f->text = malloc((size_t)n + 1);
     if (!f->text) return agi_file_fail(AG_ENOMEM, f->path, NULL, "out of memory");
     parser s = {.f = f, .p = header, .begin = header, .end = header + n, .text = f->text};
-    if (read_document(&s) && check_layout(&s)) check_names(&s);
-    return s.rc;
+    f->align = 1;
+    return read_document(&s) ? agi_file_check(f) : s.rc;
 }

@@ -2,7 +2,7 @@
  * safetensors_save.c: writes safetensors files, whole or not at all. What it writes, safetensors.c
  * reads: the same rules for names, 8-byte aligned data, tensors in the order given without gaps.
  */
-#include "safetensors.h"
+#include "file.h"
 #include "error.h"
 #include "partial.h"
 #include "tensor.h"

@@ -271,7 +271,7 @@ describe('weights', function()
       assert.equal('DIR/x.safetensors: not a regular file', refused(dir))
       lfs.rmdir(dir .. '/x.safetensors')
       st.write('cut', dir .. '/x.safetensors')
-      assert.equal('DIR/x.safetensors: 3 bytes are too few for a safetensors file (cut short?)',
+      assert.equal('DIR/x.safetensors: 3 bytes are too few for a file of tensors (cut short?)',
         refused(dir))
     end)
   end)

@@ -1,4 +1,4 @@
--- ag.load and ag.save: tables of tensors in safetensors files.
+-- ag.load and ag.save: tables of tensors in files.
 
 local ffi = require 'ffi'
 local check = require 'argent.check'
@@ -12,10 +12,10 @@ local M = {}
 
 local texts = ffi.typeof 'const char *[?]'
 
---- Reads every tensor of a file.
+--- Reads every tensor of a safetensors or GGUF file.
 ---@param path string
 ---@param opts {backend: ag.Backend, dtype: string?} dtype: converts the float tensors; default as
----stored
+---stored, of GGUF's quantised blocks f32
 ---@return table<string, ag.Tensor>?
 ---@return string? err
 ---@return string? code
@@ -28,9 +28,8 @@ function M.load(path, opts)
   if not w then return nil, err, code end
   local out = {}
   for _, name in ipairs(w:names()) do
-    local float = dtypes.float[w:info(name).dtype:lower()]
     local t
-    t, err, code = w:tensor(name, float and opts.dtype or nil)
+    t, err, code = w:tensor(name, w:info(name).float and opts.dtype or nil)
     if not t then return nil, err, code end
     out[name] = t
   end

@@ -1,6 +1,6 @@
--- A model's weights: one safetensors file, or shards behind an index. Networks take their tensors
--- through scopes (names by prefix), which note what was asked for, so that what a model lacks and
--- what nobody read can both be said.
+-- A model's weights: one safetensors or GGUF file, or shards behind an index. Networks take their
+-- tensors through scopes (names by prefix), which note what was asked for, so that what a model
+-- lacks and what nobody read can both be said.
 
 local ffi = require 'ffi'
 local lfs = require 'lfs'
@@ -161,13 +161,34 @@ function Weights:names()
   return sorted_keys(self.entries)
 end
 
---- The texts that a single file carries beside its tensors (`__metadata__`); none of shards.
----@return table<string, string>
+-- Value j of metadata entry i.
+local function metadata_value(raw, i, kind, j)
+  if kind == 't' then
+    local bytes = ffi.new 'double[1]'
+    local text = lib.ag_file_metadata_text(raw, i, j, bytes)
+    return ffi.string(text, bytes[0])
+  end
+  local n = lib.ag_file_metadata_number(raw, i, j)
+  if kind == 'b' then return n ~= 0 end
+  return n
+end
+
+--- What a single file says beside its tensors: safetensors' texts (`__metadata__`), GGUF's texts,
+--- numbers, booleans and lists of them; nothing of shards.
+---@return table<string, string|number|boolean|table>
 function Weights:metadata()
   local out, file = {}, self.file
   for i = 0, file and lib.ag_file_metadata_count(file.raw) - 1 or -1 do
-    out[ffi.string(lib.ag_file_metadata(file.raw, i, 0))] =
-      ffi.string(lib.ag_file_metadata(file.raw, i, 1))
+    local key = ffi.string(lib.ag_file_metadata_key(file.raw, i))
+    local kind = string.char(lib.ag_file_metadata_kind(file.raw, i))
+    local length = lib.ag_file_metadata_length(file.raw, i)
+    if length < 0 then
+      out[key] = metadata_value(file.raw, i, kind, 0)
+    else
+      local list = {}
+      for j = 1, length do list[j] = metadata_value(file.raw, i, kind, j - 1) end
+      out[key] = list
+    end
   end
   return out
 end
@@ -179,15 +200,20 @@ local function shape_of(e)
   return shape
 end
 
+local function holds_floats(e)
+  return lib.ag_file_float(e.file.raw, e.index) ~= 0
+end
+
 --- What the file says of a tensor; nil for an unknown name.
 ---@param name string
----@return {dtype: string, shape: integer[], file: string, bytes: number}?
+---@return {dtype: string, float: boolean, shape: integer[], file: string, bytes: number}? float: it
+---holds floats that a tensor can be made of
 function Weights:info(name)
   check.type(name, 'info: name', 'string')
   local e = self.entries[name]
   return e and {
-    dtype = ffi.string(lib.ag_file_dtype(e.file.raw, e.index)), shape = shape_of(e),
-    file = e.file.path, bytes = lib.ag_file_bytes(e.file.raw, e.index),
+    dtype = ffi.string(lib.ag_file_dtype(e.file.raw, e.index)), float = holds_floats(e),
+    shape = shape_of(e), file = e.file.path, bytes = lib.ag_file_bytes(e.file.raw, e.index),
   }
 end
 
@@ -244,8 +270,8 @@ function Weights:tensor(name, dtype)
   if not e then return nil, message('%s: %s: missing', self.path, name), 'format' end
   local kind = dtype and tensor.dtype(dtype) or -1
   local stored = ffi.string(lib.ag_file_dtype(e.file.raw, e.index)):lower()
-  if self.blanks and dtypes.float[stored] and (not dtype or dtypes.float[dtype]) then
-    return blank(self, shape_of(e), dtype or stored)
+  if self.blanks and holds_floats(e) and (not dtype or dtypes.float[dtype]) then
+    return blank(self, shape_of(e), dtype or dtypes.float[stored] and stored or 'f32')
   end
   local out = ffi.new('ag_tensor *[1]')
   local rc = lib.ag_file_tensor(out, e.file.raw, e.index, self.backend, kind)
@@ -367,7 +393,7 @@ function Scope:try(name, shape, dtype)
     fault('format', '%s: %s: shape [%s], expected [%s]', e.file.path, whole, has, want)
   end
   local stored = ffi.string(lib.ag_file_dtype(e.file.raw, e.index)):lower()
-  if not dtype and dtypes.float[stored] and not dtypes.weight[stored] then dtype = 'f32' end
+  if not dtype and holds_floats(e) and not dtypes.weight[stored] then dtype = 'f32' end
   if not w.blanks and not (self.later and lib.ag_file_bytes(e.file.raw, e.index) > M.LATER) then
     local count = w:count_nonfinite(whole) or 0
     if count > 0 then fault('format', '%s', damage(e, whole, count)) end

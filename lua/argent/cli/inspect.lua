@@ -1,13 +1,16 @@
--- argent inspect: what a model directory holds, and what it lacks.
+-- argent inspect: what a model directory or a file of weights holds, and what a model lacks.
 
 local ag = require 'argent'
 local common = require 'argent.cli.common'
 local json = require 'argent.json'
+local lfs = require 'lfs'
+local paths = require 'argent.cli.paths'
+local weights = require 'argent.weights'
 
-local M = {summary = 'describe a model directory'}
+local M = {summary = 'describe a model directory or a file of weights'}
 
 function M.parser(p)
-  p:argument('directory', 'The model, as for -m.'):args '?'
+  p:argument('directory', 'The model, as for -m, or a .safetensors or .gguf file.'):args '?'
   common.model_option(p)
   p:flag('--tensors', 'List every tensor with dtype and shape.')
   p:flag('--scan', 'Look through every value of every tensor for NaN and infinities.')
@@ -15,7 +18,8 @@ function M.parser(p)
   p:epilog [[
 Examples:
   argent inspect Qwen3-TTS-12Hz-0.6B-CustomVoice
-  argent inspect --tensors | grep codec_head]]
+  argent inspect --tensors | grep codec_head
+  argent inspect SmolLM2-135M-Instruct.Q4_1.gguf]]
 end
 
 -- Tensors, parameters and bytes of one set of files.
@@ -58,6 +62,44 @@ local function scan(r, parts)
   end
 end
 
+-- A value of metadata in a line: long texts by their beginning, lists by length and first values.
+local function shown(v)
+  if type(v) == 'table' then
+    local first = {}
+    for i = 1, math.min(#v, 3) do first[i] = shown(v[i]) end
+    return ('%d: %s%s'):format(#v, table.concat(first, ', '), #v > 3 and ', ...' or '')
+  end
+  if type(v) == 'number' then return ('%.14g'):format(v) end
+  local text = tostring(v)
+  -- Cut before a character of several bytes, which may go on beyond.
+  if #text > 60 then text = text:sub(1, 60):gsub('[\192-\255][\128-\191]*$', '') .. '...' end
+  return paths.shown(text)
+end
+
+-- A file of weights by itself: it is no model, so it lacks nothing.
+local function inspect_file(path)
+  local w, err, code = weights.open(path, {backend = assert(ag.backend('cpu', {threads = 1}))})
+  if not w then return nil, err, code end
+  local metadata, keys = w:metadata(), {}
+  local lines = {path}
+  for key in pairs(metadata) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for _, key in ipairs(keys) do
+    lines[#lines + 1] = ('%s: %s'):format(key, shown(metadata[key]))
+  end
+  return {
+    facts = {file = path, metadata = metadata}, lines = lines,
+    parts = {{name = 'file', prefix = '', weights = w}}, whole = true,
+  }
+end
+
+local function inspect_model(name)
+  local kind, dir, code = common.find_kind(name)
+  if not kind then return nil, dir, code end
+  local found, err = kind.inspect(dir, assert(ag.backend('cpu', {threads = 1})))
+  return found, err, 'model'
+end
+
 -- For people: what the model says of itself, and what all have.
 local function text(found, r, tensors)
   local lines = found.lines
@@ -76,7 +118,7 @@ local function text(found, r, tensors)
   if r.damaged and #r.damaged == 0 then
     add('scan: no NaN and no infinity in %d tensors', r.scanned)
   end
-  add('complete: %s', r.missing and 'no: ' .. r.missing or 'yes')
+  if not found.whole then add('complete: %s', r.missing and 'no: ' .. r.missing or 'yes') end
   return table.concat(lines, '\n')
 end
 
@@ -84,10 +126,10 @@ function M.run(args)
   if args.directory and args.model then
     return nil, 'the model is given twice: by itself and by --model', 'usage'
   end
-  local kind, dir, code = common.find_kind(args.directory or args.model)
-  if not kind then return nil, dir, code end
-  local found, err = kind.inspect(dir, assert(ag.backend('cpu', {threads = 1})))
-  if not found then return nil, err, 'model' end
+  local name = args.directory or args.model
+  local inspect = name and lfs.attributes(name, 'mode') == 'file' and inspect_file or inspect_model
+  local found, err, code = inspect(name)
+  if not found then return nil, err, code end
   local r = found.facts
   r.missing, r.unused = found.missing, found.unused and by_part(found.unused)
   for _, part in ipairs(found.parts) do r[part.name] = totals(part.weights) end

@@ -1,9 +1,9 @@
 /*
- * safetensors.c: safetensors files, opened strictly and mapped, handed out as tensors. 8 bytes of
- * header length (little endian), a JSON header (safetensors_header.c), the data. Writing is in
- * safetensors_save.c.
+ * file.c: files of tensors, safetensors and GGUF, opened strictly and mapped, handed out as
+ * tensors. safetensors is 8 bytes of header length (little endian), a JSON header
+ * (safetensors_header.c), the data; GGUF is in gguf_header.c. Writing is in safetensors_save.c.
  */
-#include "safetensors.h"
+#include "file.h"
 #include "backend.h"
 #include "convert.h"
 #include "error.h"
@@ -21,6 +21,8 @@
 
 #define LARGEST_HEADER 100000000
 
+enum { LARGEST_BLOCK = 256 }; /* elements */
+
 /* ---- opening ---- */
 
 void ag_file_free(ag_file *f)
@@ -34,6 +36,7 @@ void ag_file_free(ag_file *f)
     free(f->text);
     free(f->entries);
     free(f->by_name);
+    for (int i = 0; i < f->n_metadata; i++) free(f->metadata[i].listed);
     free(f->metadata);
     free(f);
 }
@@ -50,7 +53,7 @@ static int map_file(ag_file *f)
         rc = agi_file_fail(AG_EIO, f->path, NULL, "not a regular file");
     } else if (st.st_size < 8) {
         rc = agi_file_fail(AG_EFORMAT, f->path, NULL,
-                           "%lld bytes are too few for a safetensors file (cut short?)",
+                           "%lld bytes are too few for a file of tensors (cut short?)",
                            (long long)st.st_size);
     } else {
         f->size = st.st_size;
@@ -72,6 +75,7 @@ static int map_file(ag_file *f)
 static int read_header(ag_file *f)
 {
     uint64_t n = 0;
+    if (agi_gguf_is(f)) return agi_gguf_parse(f);
     for (int i = 7; i >= 0; i--) n = n << 8 | (unsigned char)f->map[i];
     if (n > LARGEST_HEADER)
         return agi_file_fail(AG_EFORMAT, f->path, NULL,
@@ -131,7 +135,13 @@ const char *ag_file_name(const ag_file *f, int i) { return entry(f, i) ? entry(f
 
 const char *ag_file_dtype(const ag_file *f, int i)
 {
-    return entry(f, i) ? entry(f, i)->dtype : NULL;
+    return entry(f, i) ? entry(f, i)->dtype->name : NULL;
+}
+
+int ag_file_float(const ag_file *f, int i)
+{
+    const agi_file_dtype *d = entry(f, i) ? entry(f, i)->dtype : NULL;
+    return d && (d->unblock || (d->own >= 0 && agi_dtype_infinite(d->own)));
 }
 
 int ag_file_ndim(const ag_file *f, int i) { return entry(f, i) ? entry(f, i)->ndim : 0; }
@@ -147,12 +157,59 @@ double ag_file_bytes(const ag_file *f, int i)
     return entry(f, i) ? (double)(entry(f, i)->end - entry(f, i)->begin) : 0;
 }
 
+/* ---- metadata ---- */
+
 int ag_file_metadata_count(const ag_file *f) { return f->n_metadata; }
 
-const char *ag_file_metadata(const ag_file *f, int i, int value)
+static const agi_metadata *metadata(const ag_file *f, int i)
 {
-    if (i < 0 || i >= f->n_metadata) return NULL;
-    return value ? f->metadata[i].value : f->metadata[i].key;
+    return i >= 0 && i < f->n_metadata ? &f->metadata[i] : NULL;
+}
+
+const char *ag_file_metadata_key(const ag_file *f, int i)
+{
+    return metadata(f, i) ? metadata(f, i)->key : NULL;
+}
+
+int ag_file_metadata_kind(const ag_file *f, int i)
+{
+    return metadata(f, i) ? metadata(f, i)->kind : 0;
+}
+
+double ag_file_metadata_length(const ag_file *f, int i)
+{
+    return metadata(f, i) ? (double)metadata(f, i)->count : -1;
+}
+
+/* Entry i where it has a value j of this kind. */
+static const agi_metadata *having(const ag_file *f, int i, double j, bool text)
+{
+    const agi_metadata *m = metadata(f, i);
+    return m && (m->kind == 't') == text && j >= 0 && j < (m->count < 0 ? 1 : (double)m->count)
+               ? m
+               : NULL;
+}
+
+const char *ag_file_metadata_text(const ag_file *f, int i, double j, double *bytes)
+{
+    const agi_metadata *m = having(f, i, j, true);
+    *bytes = 0;
+    if (!m) return NULL;
+    if (m->count < 0) {
+        *bytes = (double)m->bytes;
+        return m->value;
+    }
+    const char *p = m->listed[(int64_t)j];
+    uint64_t n;
+    memcpy(&n, p - sizeof n, sizeof n);
+    *bytes = (double)n;
+    return p;
+}
+
+double ag_file_metadata_number(const ag_file *f, int i, double j)
+{
+    const agi_metadata *m = having(f, i, j, false);
+    return m ? agi_gguf_number(m, (int64_t)j) : 0;
 }
 
 /* ---- tensors ---- */
@@ -216,11 +273,48 @@ static int copied(ag_tensor **out, const ag_file *f, const agi_file_entry *e, co
     return rc;
 }
 
+/* The tensor of an entry that stands in blocks, by way of f32. */
+static int unblocked(ag_tensor **out, const ag_file *f, const agi_file_entry *e, ag_backend *be,
+                     int to)
+{
+    enum { CHUNK = 1 << 14 }; /* elements: whole blocks of any type */
+    const agi_file_dtype *d = e->dtype;
+    const int64_t n = (e->end - e->begin) / d->width * d->block, size = agi_dtype_size(to);
+    float *values = malloc(CHUNK * sizeof *values);
+    char *stage = malloc((size_t)(CHUNK * size));
+    int rc = values && stage ? ag_tensor_new(out, be, to, e->ndim, e->shape)
+                             : agi_file_fail(AG_ENOMEM, f->path, e->name, "out of memory");
+    for (int64_t i = 0; i < n && rc == AG_OK; i += CHUNK) {
+        const int64_t m = n - i < CHUNK ? n - i : CHUNK;
+        d->unblock(values, f->data + e->begin + i / d->block * d->width, m / d->block);
+        agi_convert(stage, to, 1, (const char *)values, AG_F32, 1, m);
+        rc = be->slots->upload(be, agi_tensor_data(*out) + i * size, stage, m * size);
+    }
+    free(values);
+    free(stage);
+    if (rc && *out) {
+        ag_tensor_free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
 double ag_file_count_nonfinite(const ag_file *f, int i)
 {
     const agi_file_entry *e = f ? entry(f, i) : NULL;
-    if (!e || e->own < 0) return -1;
-    return (double)agi_count_nonfinite(f->data + e->begin, (e->end - e->begin) / e->width, e->own);
+    if (!e) return -1;
+    const agi_file_dtype *d = e->dtype;
+    const char *p = f->data + e->begin;
+    const int64_t blocks = (e->end - e->begin) / d->width;
+    if (d->own >= 0) return (double)agi_count_nonfinite(p, blocks, d->own);
+    if (!d->unblock) return -1;
+    int64_t n = 0;
+    for (int64_t b = 0; b < blocks; b++) {
+        float values[LARGEST_BLOCK];
+        d->unblock(values, p + b * d->width, 1);
+        n += agi_count_nonfinite((const char *)values, d->block, AG_F32);
+    }
+    return (double)n;
 }
 
 int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype)
@@ -228,13 +322,16 @@ int ag_file_tensor(ag_tensor **out, ag_file *f, int i, ag_backend *be, int dtype
     *out = NULL;
     const agi_file_entry *e = f ? entry(f, i) : NULL;
     if (!e || !be) return agi_fail(AG_EINVAL, "file: no such tensor, or no backend");
-    const int from = e->own;
+    const bool blocks = e->dtype->unblock != NULL;
+    const int from = blocks ? AG_F32 : e->dtype->own;
     if (dtype < 0) dtype = from;
     if (from < 0 || !agi_dtype_valid(dtype) || !agi_dtype_converts(from, dtype))
-        return agi_file_fail(AG_EFORMAT, f->path, e->name, "dtype %s cannot become %s", e->dtype,
+        return agi_file_fail(AG_EFORMAT, f->path, e->name, "dtype %s cannot become %s",
+                             e->dtype->name,
                              agi_dtype_valid(dtype) ? ag_dtype_name(dtype) : "a tensor");
+    if (blocks) return unblocked(out, f, e, be, dtype);
     char *src = f->map + (f->data - f->map) + e->begin;
-    bool aligned = (uintptr_t)src % (uintptr_t)e->width == 0;
+    bool aligned = (uintptr_t)src % (uintptr_t)e->dtype->width == 0;
     if (from != dtype || !aligned || e->begin == e->end || be->slots->far)
         return copied(out, f, e, src, be, from, dtype);
     mapped *m = malloc(sizeof *m);
