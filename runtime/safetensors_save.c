@@ -1,6 +1,6 @@
 /*
- * safetensors_save.c: writes safetensors files, whole or not at all. What it writes, safetensors.c
- * reads: the same rules for names, 8-byte aligned data, tensors in the order given without gaps.
+ * safetensors_save.c: writes safetensors files, whole or not at all. What it writes, file.c reads:
+ * the same rules for names, 8-byte aligned data, tensors in the order given without gaps.
  */
 #include "file.h"
 #include "error.h"
