@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 }; /* arch_prctl's, of asm/prctl.h since Linux 5.16 */
+enum { REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 }; /* arch_prctl's, since Linux 5.16 */
 enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25 }; /* CPUID leaf 7, edx */
 
 static bool allowed;
