@@ -1,5 +1,5 @@
 /*
- * argent.h: the one public header of the Argent runtime.
+ * argent.h: the one public header of the Argent runtime, for C99, C++ and LuaJIT.
  *
  * The text between the marks is also what lua/argent/ffi.lua feeds to ffi.cdef, so it holds nothing
  * that needs a preprocessor. The prototypes of the ops (ag_linear, ag_rms_norm, ...) come from
@@ -21,6 +21,9 @@ enum {
     AG_DTYPES
 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
 #pragma GCC visibility push(default)
 /* cdef: begin */
 typedef struct ag_backend ag_backend;
@@ -41,6 +44,13 @@ enum {
 };
 
 enum { AG_MAX_DIMS = 8 };
+
+/* What all parts of an installation must agree on: the library, its name (libargent.so.AG_ABI), the
+ * Lua files (lua/argent/ffi.lua), the CUDA half, and programs that were compiled with this header.
+ * It is raised when a prototype here or in ops.def, a dtype, or a struct that the CUDA half shares
+ * changes, once for each release. ag_abi() is that of the library at hand. */
+enum { AG_ABI = 1 };
+int ag_abi(void);
 
 const char *ag_version(void);
 const char *ag_cdef(void);       /* this section and the prototypes of the ops, as text */
@@ -187,5 +197,8 @@ void ag_partial_drop_all(void);
 #include "ops.def"
 #undef AG_OP
 #pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif

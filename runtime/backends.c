@@ -10,17 +10,28 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The library of a device, which stays open: beside this one, or wherever the system looks. */
-static int open_device(ag_backend **out, const char *kind, const char *file, int number)
+/* Where the library of a device is: beside this one, as in a build folder, or in argent/ there, as
+ * in an installation. */
+static bool find_beside(char *path, size_t size, const char *file)
 {
-    char path[PATH_MAX];
+    static const char *const folders[] = {"", "argent/"};
     Dl_info self;
     const char *slash = NULL;
     if (dladdr((void *)&agi_op_names, &self) && self.dli_fname)
         slash = strrchr(self.dli_fname, '/');
     int dir = slash ? (int)(slash - self.dli_fname) + 1 : 0;
-    snprintf(path, sizeof path, "%.*s%s", dir, slash ? self.dli_fname : "", file);
-    bool there = access(path, R_OK) == 0;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        int n = snprintf(path, size, "%.*s%s%s", dir, slash ? self.dli_fname : "", folders[i], file);
+        if (n < (int)size && access(path, R_OK) == 0) return true;
+    }
+    return false;
+}
+
+/* Opens the library of a device, which stays open, and the device by its number. */
+static int open_device(ag_backend **out, const char *kind, const char *file, int number)
+{
+    char path[PATH_MAX];
+    bool there = find_beside(path, sizeof path, file);
     void *so = dlopen(there ? path : file, RTLD_NOW | RTLD_LOCAL);
     if (!so && !there)
         return agi_fail(AG_EUNSUPPORTED,
@@ -33,7 +44,7 @@ static int open_device(ag_backend **out, const char *kind, const char *file, int
     agi_device_open_fn *open = NULL;
     *(void **)&open = dlsym(so, "agi_device_open");
     if (!open) return agi_fail(AG_EUNSUPPORTED, "backend '%s': %s is not Argent's", kind, file);
-    const agi_device_host host = {AGI_DEVICE_ABI, AGI_OPS, agi_fail, agi_fault_fail};
+    const agi_device_host host = {AG_ABI, AGI_OPS, agi_fail, agi_fault_fail};
     return open(out, &host, number);
 }
 

@@ -26,6 +26,8 @@ void ag_interrupt(int on) { atomic_store_explicit(&interrupted, on, memory_order
 
 int ag_interrupted(void) { return atomic_load_explicit(&interrupted, memory_order_relaxed); }
 
+int ag_abi(void) { return AG_ABI; }
+
 const char *ag_version(void) { return AGI_VERSION; }
 
 /* Whether a file is there that Lua's `require` says it did not find: it asks by opening, for which

@@ -35,8 +35,9 @@ static int fill_standard_streams(void)
 /* Where in the registry the names are kept that are there before a script runs. */
 static const char GLOBALS[] = "argent.globals", MODULES[] = "argent.modules";
 
-/* Where lua/ is: $ARGENT_HOME, beside the build tree, or installed. The path must not move with
- * the working directory, so it starts from the executable. */
+/* Where the Lua files are: in $ARGENT_HOME, beside the build folder, or where the installation has
+ * put them (AGI_LUA, from the executable's folder). The path must not move with the working
+ * directory, so it starts from the executable. Empty: where LuaJIT looks by itself. */
 static int lua_root(char *out, size_t size)
 {
     char exe[PATH_MAX], probe[PATH_MAX + 64];
@@ -47,13 +48,15 @@ static int lua_root(char *out, size_t size)
     exe[n] = '\0';
     char *slash = strrchr(exe, '/');
     if (slash) *slash = '\0';
-    static const char *const places[] = {"/../lua", "/../share/argent/lua"};
+    static const char *const places[] = {"../lua", AGI_LUA};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(probe, sizeof probe, "%s%s/argent/init.lua", exe, places[i]);
+        const char *from = *places[i] == '/' ? "" : exe, *then = *from ? "/" : "";
+        snprintf(probe, sizeof probe, "%s%s%s/argent/init.lua", from, then, places[i]);
         if (access(probe, R_OK) == 0)
-            return snprintf(out, size, "%s%s", exe, places[i]) < (int)size ? 0 : -1;
+            return snprintf(out, size, "%s%s%s", from, then, places[i]) < (int)size ? 0 : -1;
     }
-    return -1;
+    *out = '\0';
+    return 0;
 }
 
 /* An ARGENT_HOME that is somewhere else would end in a missing module. */
@@ -138,12 +141,14 @@ static int run(lua_State *L)
     luaL_openlibs(L);
     lua_gc(L, LUA_GCRESTART, 0);
     if (lua_root(root, sizeof root) != 0)
-        return luaL_error(L, "cannot find lua/argent beside the executable; set ARGENT_HOME");
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "path");
-    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", root, root, lua_tostring(L, -1));
-    lua_setfield(L, -3, "path");
-    lua_settop(L, 1);
+        return luaL_error(L, "the path of the executable is too long");
+    if (*root) {
+        lua_getglobal(L, "package");
+        lua_getfield(L, -1, "path");
+        lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", root, root, lua_tostring(L, -1));
+        lua_setfield(L, -3, "path");
+        lua_settop(L, 1);
+    }
 
     lua_getglobal(L, "require");
     lua_pushliteral(L, "argent.cli");

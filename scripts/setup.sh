@@ -51,13 +51,14 @@ install_missing() {
     apt-get install -y -qq --no-install-recommends "${names[@]}" >/dev/null
 }
 
-# build DIR [CMAKE OPTIONS]: the compiler is silent unless it fails.
+# build DIR [CMAKE OPTIONS]: the compiler is silent unless it fails. ARGENT_WERROR=ON, as in CI:
+# warnings fail, too.
 build() {
   local dir=$1
   shift
   echo "Building in $dir/"
   mkdir -p "$dir"
-  if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" --parallel "$(nproc)"; } \
+  if ! { cmake -S . -B "$dir" ${ARGENT_WERROR:+-DARGENT_WERROR="$ARGENT_WERROR"} "$@" && cmake --build "$dir" --parallel "$(nproc)"; } \
     >"$dir/build.log" 2>&1
   then
     cat "$dir/build.log" >&2

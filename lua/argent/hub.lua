@@ -4,6 +4,7 @@
 local check = require 'argent.check'
 local lfs = require 'lfs'
 local models = require 'argent.models'
+local place = require 'argent.place'
 local posix = require 'argent.posix'
 local suggest = require 'argent.text.suggest'
 
@@ -15,10 +16,7 @@ for _, model in ipairs(models.all()) do
   for _, name in ipairs(model.released) do M.RELEASED[#M.RELEASED + 1] = name end
 end
 
--- models/ lies beside lua/, in the tree as in an installation. The path is made absolute now, as a
--- script may change its directory later.
-local root = debug.getinfo(1, 'S').source:match '^@(.*)lua/argent/hub%.lua$' or ''
-local demo_dir = posix.realpath(root .. 'models/demo')
+local demo_dir = posix.realpath(place.models .. '/demo')
 
 local function set(name)
   local v = os.getenv(name)

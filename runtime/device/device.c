@@ -336,9 +336,11 @@ __attribute__((visibility("default"))) int agi_device_open(ag_backend **out,
                                                            const agi_device_host *host, int number)
 {
     *out = NULL;
-    if (host->abi != AGI_DEVICE_ABI || host->ops != AGI_OPS)
-        return host->fail(AG_EUNSUPPORTED, "backend '%s': its library is of another build",
-                          agi_machine_kind());
+    if (host->abi != AG_ABI || host->ops != AGI_OPS)
+        return host->fail(AG_EUNSUPPORTED,
+                          "backend '%s': its library is of another version than libargent (ABI %d "
+                          "and %d, %d and %d ops): build or install both again",
+                          agi_machine_kind(), AG_ABI, host->abi, AGI_OPS, host->ops);
     device *d = calloc(1, sizeof *d);
     if (!d) return host->fail(AG_ENOMEM, "backend: out of memory");
     d->host = *host;

@@ -13,8 +13,8 @@
 #include "../backend.h"
 #include "../../kernels/cuda/fused.h"
 
-/* What the object needs of libargent, and the layout that both must agree on. */
-enum { AGI_DEVICE_ABI = 4 };
+/* What the object needs of libargent; abi and ops (AG_ABI, AGI_OPS) are those that libargent was
+ * built with, and must be the object's own. */
 typedef struct {
     int abi, ops;
     int (*fail)(int code, const char *fmt, ...);

@@ -83,11 +83,50 @@ describe('the library of the card', function()
       r.out)
   end)
 
+  it('is refused where it is of another version than the library that opens it', function()
+    local dir = os.tmpname()
+    os.remove(dir)
+    assert(lfs.mkdir(dir))
+    local f = assert(io.open(dir .. '/host.c', 'w'))
+    f:write [[
+      #include "runtime/device/device.h"
+      #include <dlfcn.h>
+      #include <stdarg.h>
+      #include <stdio.h>
+      #include <stdlib.h>
+
+      static int fail(int code, const char *fmt, ...)
+      {
+          va_list ap;
+          va_start(ap, fmt);
+          vprintf(fmt, ap);
+          printf("\n");
+          return code;
+      }
+
+      int main(int argc, char **argv)
+      {
+          ag_backend *be;
+          agi_device_host host = {AG_ABI + atoi(argv[2]), AGI_OPS + atoi(argv[3]), fail, NULL};
+          void *so = dlopen(argv[1], RTLD_NOW);
+          agi_device_open_fn *open = (agi_device_open_fn *)dlsym(so, "agi_device_open");
+          return open(&be, &host, 0) == AG_EUNSUPPORTED ? 3 : be == NULL;
+      }]]
+    f:close()
+    local r = command.run({'-c', 'cc -I"$0" -o "$1/host" "$1/host.c" && for change in "0 0" "1 0" '
+      .. '"0 1"; do "$1/host" "$2/libargent_emulated.so" $change; echo $?; done', command.root, dir,
+      command.exe:match '^(.*)/'}, {exe = 'bash'})
+    os.execute('rm -rf ' .. command.quote(dir))
+    local want = "backend 'cuda%-emulated': its library is of another version than libargent "
+      .. '%(ABI %d+ and %d+, %d+ and %d+ ops%): build or install both again\n3\n'
+    assert.matches('^0\n' .. want .. want .. '$', r.out, r.err)
+  end)
+
   it('fails the specs where it is there and does not open', function()
     local function open(why) return function() return nil, why end end
     for _, why in ipairs {
       "backend 'cuda': libargent_cuda.so does not open: undefined symbol: agi_cuda_gelu",
-      "backend 'cuda': its library is of another build",
+      "backend 'cuda': its library is of another version than libargent",
     } do
       assert.has_error(function() card.backend('cuda', open(why)) end, why)
     end

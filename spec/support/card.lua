@@ -5,6 +5,7 @@
 local ag = require 'argent'
 local command = require 'support.command'
 local lfs = require 'lfs'
+local lib = require 'argent.ffi'
 
 local M = {}
 
@@ -14,7 +15,8 @@ local M = {}
 ---@return string exe the command, quoted for a shell; it wants M.env()
 function M.make(dir, half)
   local build = command.exe:match '^(.*)/'
-  for from, to in pairs {['argent'] = 'argent', ['libargent.so'] = 'libargent.so',
+  local named = 'libargent.so.' .. lib.AG_ABI
+  for from, to in pairs {argent = 'argent', [named] = named,
     [half or 'libargent_emulated.so'] = 'libargent_cuda.so'} do
     -- A copy: the loader follows a link, and would look beside the file that it leads to.
     os.execute(('cp -L %s %s'):format(command.quote(build .. '/' .. from),
@@ -38,7 +40,7 @@ end
 function M.backend(kind, open)
   local be, why = (open or ag.backend)(kind)
   local broken = kind ~= 'cuda' -- every build has the emulated one
-  for _, words in ipairs {'does not open', "is not Argent's", 'is of another build'} do
+  for _, words in ipairs {'does not open', "is not Argent's", 'of another version'} do
     broken = broken or why and why:find(words, 1, true) ~= nil
   end
   if not be and broken then error(why, 0) end

@@ -1,0 +1,22 @@
+# Removes the files that `cmake --install` has noted in BUILD/install_manifest.txt, below DESTDIR
+# where that is set, and Argent's own folders that are empty then.
+
+set(manifest ${BUILD}/install_manifest.txt)
+if(NOT EXISTS ${manifest})
+  message(FATAL_ERROR "nothing to uninstall: there is no ${manifest}")
+endif()
+file(STRINGS ${manifest} files)
+foreach(file ${files})
+  set(path "$ENV{DESTDIR}${file}")
+  file(REMOVE "${path}")
+  get_filename_component(folder "${path}" DIRECTORY)
+  while(folder MATCHES "/argent" AND IS_DIRECTORY "${folder}")
+    file(GLOB left LIST_DIRECTORIES ON "${folder}/*")
+    if(left)
+      break()
+    endif()
+    file(REMOVE_RECURSE "${folder}")
+    get_filename_component(folder "${folder}" DIRECTORY)
+  endwhile()
+endforeach()
+file(REMOVE ${manifest})
