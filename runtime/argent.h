@@ -55,8 +55,9 @@ int ag_abi(void);
 const char *ag_version(void);
 const char *ag_cdef(void);       /* this section and the prototypes of the ops, as text */
 const char *ag_last_error(void); /* thread-local; valid until the next failing call */
-/* 1 for the text of an error that means that there was no memory, whoever wrote it: LuaJIT, the
- * system, a library. A module whose file is there and was not found counts too. */
+/* 1 where what LuaJIT, its `require` or the dynamic loader said means that there was no memory. A
+ * module whose file is there and was not found counts too. Only for texts of theirs, which give no
+ * other sign; one that holds a person's words, such as a path, says nothing of memory. */
 int ag_out_of_memory(const char *error);
 /* Of dtypes and of kinds of weights; NULL where there is no such. */
 const char *ag_dtype_name(int dtype); /* "f32", ... */

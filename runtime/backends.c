@@ -21,7 +21,8 @@ static bool find_beside(char *path, size_t size, const char *file)
         slash = strrchr(self.dli_fname, '/');
     int dir = slash ? (int)(slash - self.dli_fname) + 1 : 0;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        int n = snprintf(path, size, "%.*s%s%s", dir, slash ? self.dli_fname : "", folders[i], file);
+        int n =
+            snprintf(path, size, "%.*s%s%s", dir, slash ? self.dli_fname : "", folders[i], file);
         if (n < (int)size && access(path, R_OK) == 0) return true;
     }
     return false;

@@ -2,6 +2,7 @@
 #include "argent.h"
 #include "error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@ int agi_fail(int code, const char *fmt, ...)
     va_end(ap);
     return code;
 }
+
+int agi_system_code(int error) { return error == ENOMEM ? AG_ENOMEM : AG_EIO; }
 
 const char *ag_last_error(void) { return message; }
 
@@ -50,7 +53,7 @@ static int is_there(const char *error)
 int ag_out_of_memory(const char *error)
 {
     static const char *const texts[] = {"not enough memory", "out of memory",
-                                        "Cannot allocate memory", "failed to allocate heap memory"};
+                                        "annot allocate memory"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strstr(error, texts[i])) return 1;
     return is_there(error);

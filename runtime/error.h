@@ -8,4 +8,7 @@ enum { AGI_MESSAGE = 512 };
  * `return agi_fail(...)`. */
 int agi_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The code for what the system said in errno: memory that ran out is that, all else is AG_EIO. */
+int agi_system_code(int error);
+
 #endif

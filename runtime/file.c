@@ -45,10 +45,10 @@ static int map_file(ag_file *f)
 {
     struct stat st;
     int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
-    if (fd < 0) return agi_file_fail(AG_EIO, f->path, NULL, "%s", strerror(errno));
+    if (fd < 0) return agi_file_fail(agi_system_code(errno), f->path, NULL, "%s", strerror(errno));
     int rc = AG_OK;
     if (fstat(fd, &st) != 0) {
-        rc = agi_file_fail(AG_EIO, f->path, NULL, "%s", strerror(errno));
+        rc = agi_file_fail(agi_system_code(errno), f->path, NULL, "%s", strerror(errno));
     } else if (!S_ISREG(st.st_mode)) {
         rc = agi_file_fail(AG_EIO, f->path, NULL, "not a regular file");
     } else if (st.st_size < 8) {
@@ -60,7 +60,8 @@ static int map_file(ag_file *f)
         f->map = mmap(NULL, (size_t)f->size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (f->map == MAP_FAILED) {
             f->map = NULL;
-            rc = agi_file_fail(AG_EIO, f->path, NULL, "cannot map it: %s", strerror(errno));
+            rc = agi_file_fail(agi_system_code(errno), f->path, NULL, "cannot map it: %s",
+                               strerror(errno));
         } else {
             agi_mapped_note(f->map, f->size, f->path);
             /* Weights are read from here in every frame, a tenth faster where the file system

@@ -153,14 +153,14 @@ int ag_partial_create(const char *path, char *partial, int64_t room)
             list(partial);
             return fd;
         }
-        if (errno != EEXIST) return agi_fail(AG_EIO, "%s", strerror(errno));
+        if (errno != EEXIST) return agi_fail(agi_system_code(errno), "%s", strerror(errno));
     }
     return agi_fail(AG_EIO, "too many leftover .partial files beside it");
 }
 
 int ag_partial_finish(const char *partial, const char *path)
 {
-    if (rename(partial, path) != 0) return agi_fail(AG_EIO, "%s", strerror(errno));
+    if (rename(partial, path) != 0) return agi_fail(agi_system_code(errno), "%s", strerror(errno));
     unlist(partial);
     return AG_OK;
 }

@@ -119,7 +119,7 @@ static char *header_text(int n, const char *const *names, ag_tensor *const *tens
 
 static int write_fault(const char *path)
 {
-    return agi_file_fail(AG_EIO, path, NULL, "%s", strerror(errno));
+    return agi_file_fail(agi_system_code(errno), path, NULL, "%s", strerror(errno));
 }
 
 /* By pieces, so that a large tensor is not in memory twice. */

@@ -105,8 +105,40 @@ describe('memory that has run out', function()
         end
         return require('argent.audio.file').create('/tmp/x.wav')]]
       assert.same({5, 'argent: run: out of memory\n'}, {code, err})
-      assert.equal(5, (ends "return nil, 'config.json: Cannot allocate memory', 'format'"))
-      assert.equal(3, (ends "return nil, 'config.json: damaged', 'format'"))
+    end)
+
+    it('is told by the code of an error, never by its words', function()
+      assert.equal(3, (ends "return nil, 'config.json: Cannot allocate memory', 'format'"))
+      assert.equal(1, (ends "error 'out of memory: not enough memory, Cannot allocate memory'"))
+      for _, verb in ipairs {'say', 'inspect'} do
+        local words = {verb, '-m', '/tmp/out of memory', verb == 'say' and 'Hello.' or nil}
+        local r = command.run(words)
+        assert.equal(3, r.code, r.err)
+        assert.matches('/tmp/out of memory: no such model directory', r.err)
+      end
+    end)
+
+    -- io.open that answers as the system does when it has none, for names that match.
+    local OPEN = [[
+      local open = io.open
+      io.open = function(path, ...)
+        if path:find %q then return nil, path .. ': Cannot allocate memory', 12 end
+        return open(path, ...)
+      end
+    ]]
+
+    it('is told so of the files of a model and of a recording', function()
+      local demo = command.root .. '/models/demo'
+      for _, name in ipairs {'config%.json$', 'vocab%.json$', 'merges%.txt$'} do
+        local code, err = ends(OPEN:format(name) .. ([[
+          return require('argent').qwen3_tts.open(%q)]]):format(demo))
+        assert.equal(5, code, err)
+        assert.matches('^argent: run: /[^\n]*: Cannot allocate memory\n$', err)
+      end
+      local code, err = ends(OPEN:format 'flac' .. ([[
+        return require('argent').audio.read(%q, {backend = require('argent').backend 'cpu'})]])
+        :format(demo .. '/sample.flac'))
+      assert.equal(5, code, err)
     end)
   end)
 end)

@@ -85,4 +85,36 @@ function M.write(path, bytes)
   return nil, ('%s: cannot write: %s'):format(path:gsub('%c', '?'), err), 'io'
 end
 
+--- Reads a whole file that is no pipe and no device, which would block or never end. Memory that
+--- runs out is raised, as what LuaJIT itself cannot allocate is.
+---@param path string
+---@param limit integer largest size in bytes
+---@return string? bytes
+---@return string? err one line that begins with the path
+function M.read(path, limit)
+  local shown = path:gsub('%c', '?')
+  if path:find '%z' then return nil, shown .. ': a path cannot hold a zero byte' end
+  local kind = posix.kind(path) -- what does not exist is left to io.open's message
+  if kind and kind ~= 'file' then
+    return nil, ('%s: expected a file, found a %s'):format(shown, kind)
+  end
+  local bytes, size
+  local file, _, errno = io.open(path, 'rb')
+  if file then
+    size, _, errno = file:seek 'end'
+    if size and size <= limit then
+      file:seek 'set'
+      bytes, _, errno = file:read(size)
+      if not errno then bytes = bytes or '' end
+    end
+    file:close()
+  end
+  if bytes then return bytes end
+  if errno == posix.ENOMEM then status.throw(shown .. ': ' .. posix.strerror(errno), 'memory') end
+  if size and size > limit then
+    return nil, ('%s: %.0f bytes, more than the limit of %.0f'):format(shown, size, limit)
+  end
+  return nil, ('%s: %s'):format(shown, posix.strerror(errno))
+end
+
 return M

@@ -5,8 +5,8 @@
 -- are not read with it.
 
 local cjson = require 'cjson'
-local lfs = require 'lfs'
 local check = require 'argent.check'
+local files = require 'argent.files'
 
 local M = {}
 
@@ -47,25 +47,9 @@ end
 function M.read(path, limit)
   check.type(path, 'path', 'string')
   limit = check.int(limit or MAX_BYTES, 'limit', 1)
-  if path:find '%z' then return nil, one_line(path) .. ': a path cannot hold a zero byte' end
-  -- A pipe or a device would block or never end; what does not exist is left to io.open's message.
-  local kind = lfs.attributes(path, 'mode')
-  if kind and kind ~= 'file' then
-    return nil, one_line(('%s: expected a file, found a %s'):format(path, kind))
-  end
-  local file, err = io.open(path, 'rb')
-  if not file then return nil, one_line(err) end
-  local size = file:seek('end')
-  if not size or size > limit then
-    file:close()
-    return nil, one_line(('%s: %.0f bytes, more than the limit of %.0f'):format(path, size or -1,
-      limit))
-  end
-  file:seek('set')
-  local text, read_err = file:read(size)
-  file:close()
-  if not text and read_err then return nil, one_line(('%s: %s'):format(path, read_err)) end
-  local value, decode_err = M.decode(text or '', path)
+  local text, err = files.read(path, limit)
+  if not text then return nil, err end
+  local value, decode_err = M.decode(text, path)
   if decode_err then return nil, decode_err end
   if type(value) ~= 'table' then
     return nil, one_line(('%s: expected an object or an array, found %s'):format(path,

@@ -40,8 +40,13 @@ local MONOTONIC, POLLOUT = 1, 4
 local X_OK, W_OK = 1, 2
 local O_WRONLY, O_CREAT, O_APPEND, O_CLOEXEC = 1, 64, 1024, 524288
 
-M.ENOENT, M.EINTR, M.EIO, M.EAGAIN = 2, 4, 5, 11
+M.ENOENT, M.EINTR, M.EIO, M.EAGAIN, M.ENOMEM = 2, 4, 5, 11, 12
 M.EFBIG, M.ENOSPC, M.EPIPE, M.EDQUOT = 27, 28, 32, 122
+
+--- The code, of those that `nil, err, code` returns, for an errno.
+---@param code? integer
+---@return string 'memory', 'io'
+function M.code(code) return code == M.ENOMEM and 'memory' or 'io' end
 
 --- The system's words for an errno.
 ---@param code integer

@@ -25,15 +25,15 @@ function M.message()
 end
 
 --- For ops and other calls whose faults are misuse or end a run: raises unless rc is AG_OK. An
---- interrupt raises the plain string 'interrupted', and what a device cannot do the fault that
---- `throw` raises, so that a command can tell them from misuse.
+--- interrupt raises the plain string 'interrupted', and memory that ran out or what a device cannot
+--- do the fault that `throw` raises, so that a command can tell them from misuse.
 ---@param rc integer
 ---@param level? integer levels up to the line to blame; 2 = the caller of the function that calls
 ---this
 function M.raise(rc, level)
   if rc == 0 then return end
   if rc == lib.AG_EINTERRUPTED then error('interrupted', 0) end
-  if rc == lib.AG_EUNSUPPORTED then M.throw(M.message(), 'unsupported') end
+  if rc == lib.AG_EUNSUPPORTED or rc == lib.AG_ENOMEM then M.throw(M.message(), M.names[rc]) end
   error(M.message(), (level or 2) + 1)
 end
 

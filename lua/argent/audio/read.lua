@@ -54,9 +54,9 @@ local function open(path, name)
   kind, err = posix.kind(path)
   if not kind then return fault(name, 'io', err) end
   if kind ~= 'file' then return fault(name, 'io', 'is a %s, not a file', kind) end
-  local readable
-  readable, err = io.open(path, 'rb') -- libsndfile does not tell "may not" from "cannot"
-  if not readable then return nil, err, 'io' end
+  local readable, errno -- libsndfile does not tell "may not" from "cannot"
+  readable, err, errno = io.open(path, 'rb')
+  if not readable then return nil, err, posix.code(errno) end
   readable:close()
   local info = ffi.new 'argent_sf_info'
   local f = so.sf_open(path, sndfile.READ, info)

@@ -87,12 +87,12 @@ end
 --- Everything in a file, or in standard input for '-'.
 function M.read_input(path, limit)
   local name = path == '-' and 'standard input' or path
-  local f, err
+  local f, err, errno
   if path == '-' then
     f = io.stdin
   else
-    f, err = io.open(path, 'rb')
-    if not f then return nil, err, 'io' end
+    f, err, errno = io.open(path, 'rb')
+    if not f then return nil, err, posix.code(errno) end
     if lfs.attributes(path, 'mode') == 'directory' then
       f:close()
       return nil, path .. ': is a directory', 'io'

@@ -14,7 +14,6 @@ local trace = os.getenv 'ARGENT_TRACE'
 
 local function fail(verb, err, code)
   local text = tostring(err)
-  if code ~= 'memory' and lib.ag_out_of_memory(text) ~= 0 then code = 'memory' end
   if not trace then text = text:gsub('%s*\n%s*', '; ') end
   common.note(('argent: %s%s'):format(verb and verb .. ': ' or '', text))
   return common.exit[code] or common.exit.internal
@@ -133,6 +132,17 @@ local function parse(name, verb, argv)
   return nil, fail(name, message, 'usage')
 end
 
+-- How errors begin, after the place they name, that LuaJIT and `require` raise by themselves.
+local LOADING = {
+  '^not enough memory', "%f[%a]error loading module '", "%f[%a]module '[^']*' not found:",
+}
+
+local function no_memory(text)
+  for _, pattern in ipairs(LOADING) do
+    if text:find(pattern) then return lib.ag_out_of_memory(text) ~= 0 end
+  end
+end
+
 -- What was raised, as text and a code. After Ctrl-C any error counts as the interrupt: it passes
 -- through code that may wrap it.
 local function raised(e)
@@ -144,7 +154,7 @@ local function raised(e)
   end
   local text = tostring(e)
   if text:find '^not enough memory' then return 'out of memory', 'memory' end
-  return text, 'internal'
+  return text, no_memory(text) and 'memory' or 'internal'
 end
 
 --- Runs the command line and returns the exit code.

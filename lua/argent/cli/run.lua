@@ -1,6 +1,7 @@
 -- argent run: a Lua script with argent on its path.
 
 local interpreted = require 'argent.interpreted'
+local posix = require 'argent.posix'
 
 local M = {summary = 'run a Lua script'}
 
@@ -26,8 +27,8 @@ function M.run(args)
     return nil, ("unknown option '%s': a script comes first, then its arguments (see argent run "
       .. '--help)'):format(script), 'usage'
   end
-  local f, err = io.open(script, 'rb')
-  if not f then return nil, err, 'io' end
+  local f, err, errno = io.open(script, 'rb')
+  if not f then return nil, err, posix.code(errno) end
   f:close()
   local chunk
   chunk, err = loadfile(script)

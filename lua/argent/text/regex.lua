@@ -5,6 +5,7 @@
 local ffi = require 'ffi'
 local check = require 'argent.check'
 local library = require 'argent.library'
+local status = require 'argent.status'
 
 ffi.cdef [[
 typedef struct pcre2_real_code_8 pcre2_code_8;
@@ -28,12 +29,12 @@ int pcre2_get_error_message_8(int, uint8_t *, size_t);
 ]]
 
 -- The runtime package has only the versioned name.
-local lib, missing = library.open({'libpcre2-8.so.0', 'pcre2-8'},
+local lib, missing, why = library.open({'libpcre2-8.so.0', 'pcre2-8'},
   'cannot load PCRE2: install libpcre2-8-0')
-if not lib then error(missing, 0) end
+if not lib then status.throw(missing, why) end
 
 local UTF, UCP, NO_UTF_CHECK = 0x80000, 0x20000, 0x40000000
-local JIT_COMPLETE, NOMATCH = 1, -1
+local JIT_COMPLETE, NOMATCH, HEAP_FAILED = 1, -1, 121
 local STACK_FIRST, STACK_MOST = 2 ^ 15, 2 ^ 23 -- bytes of the JIT's own stack
 
 ---@class ag.Regex
@@ -62,6 +63,7 @@ function M.compile(pattern)
   local code, offset = ffi.new('int[1]'), ffi.new('size_t[1]')
   local compiled = lib.pcre2_compile_8(pattern, #pattern, UTF + UCP, code, offset, nil)
   if compiled == nil then
+    if code[0] == HEAP_FAILED then error('not enough memory', 0) end
     return nil, ('%s at byte %d of the pattern'):format(message(code[0]), tonumber(offset[0]) + 1)
   end
   local self = setmetatable({code = owned(compiled, lib.pcre2_code_free_8)}, Regex)

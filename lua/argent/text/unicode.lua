@@ -4,6 +4,7 @@
 local ffi = require 'ffi'
 local check = require 'argent.check'
 local library = require 'argent.library'
+local status = require 'argent.status'
 
 ffi.cdef [[
 /* Only the first fields of the property. */
@@ -16,9 +17,9 @@ const ag_utf8proc_property *utf8proc_get_property(int32_t point);
 ]]
 
 -- The runtime packages carry only a versioned name: 2 on Debian 12, 3 on Ubuntu 24.04.
-local lib, missing = library.open({'libutf8proc.so.3', 'libutf8proc.so.2', 'utf8proc'},
+local lib, missing, why = library.open({'libutf8proc.so.3', 'libutf8proc.so.2', 'utf8proc'},
   'cannot load utf8proc: install libutf8proc3 (libutf8proc2 on Debian 12)')
-if not lib then error(missing, 0) end
+if not lib then status.throw(missing, why) end
 
 local STABLE, COMPOSE, DECOMPOSE = 2, 8, 16 -- utf8proc's option bits
 

@@ -2,8 +2,8 @@
 -- tokenizer_config.json. Strict: whatever would make ids ambiguous or a merge impossible is refused
 -- with its place. Knows nothing of texts.
 
-local lfs = require 'lfs'
 local check = require 'argent.check'
+local files = require 'argent.files'
 local json = require 'argent.json'
 local unicode = require 'argent.text.unicode'
 
@@ -89,26 +89,8 @@ local function read_words(path)
   }, ids
 end
 
-local function read_file(path)
-  -- A pipe or a device would block or never end; what does not exist is left to io.open's message.
-  local kind = lfs.attributes(path, 'mode')
-  if kind and kind ~= 'file' then return fail(path, 'expected a file, found a %s', kind) end
-  local file, err = io.open(path, 'rb')
-  if not file then return nil, (err:gsub('%c', '?')) end
-  local size = file:seek('end')
-  if not size or size > MAX_BYTES then
-    file:close()
-    return fail(path, '%.0f bytes, more than the limit of %.0f', size or -1, MAX_BYTES)
-  end
-  file:seek('set')
-  local text, read_err = file:read(size)
-  file:close()
-  if not text and read_err then return fail(path, '%s', read_err) end
-  return text or ''
-end
-
 local function read_merges(path, v, ids)
-  local text, err = read_file(path)
+  local text, err = files.read(path, MAX_BYTES)
   if not text then return nil, err end
   local at, line, skipped = 1, 0, 0
   -- Only a first line: 96 merges of the released file begin with '#' too.
