@@ -51,14 +51,15 @@ install_missing() {
     apt-get install -y -qq --no-install-recommends "${names[@]}" >/dev/null
 }
 
-# build DIR [CMAKE OPTIONS]: the compiler is silent unless it fails. ARGENT_WERROR=ON, as in CI:
+# build DIR [CMAKE OPTIONS]: the compiler is silent unless it fails. With ARGENT_WERROR=ON, as in CI,
 # warnings fail, too.
 build() {
   local dir=$1
   shift
+  if [ -n "${ARGENT_WERROR:-}" ]; then set -- -DARGENT_WERROR="$ARGENT_WERROR" "$@"; fi
   echo "Building in $dir/"
   mkdir -p "$dir"
-  if ! { cmake -S . -B "$dir" ${ARGENT_WERROR:+-DARGENT_WERROR="$ARGENT_WERROR"} "$@" && cmake --build "$dir" --parallel "$(nproc)"; } \
+  if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" --parallel "$(nproc)"; } \
     >"$dir/build.log" 2>&1
   then
     cat "$dir/build.log" >&2
