@@ -99,10 +99,12 @@ int ag_isa_supported(const char *isa); /* 1 when this CPU and this build have it
 /* Tensors. A new tensor is zeroed, contiguous, and owns its memory; a view shares it. At most
  * AG_MAX_DIMS dims; sizes of zero are legal. ag_tensor_reserve reserves addresses for `shape` [S,
  * N, ...] and no memory; ag_tensor_commit gives one of the S rows memory for its first n of N,
- * without moving (a failure leaves it as it was). Strides are in elements. */
+ * without moving (a failure leaves it as it was), and ag_tensor_decommit takes a row's memory and
+ * contents back; some devices keep it (live_bytes tells). Strides are in elements. */
 int ag_tensor_new(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape);
 int ag_tensor_reserve(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape);
 int ag_tensor_commit(ag_tensor *t, int64_t row, int64_t n);
+int ag_tensor_decommit(ag_tensor *t, int64_t row);
 int ag_tensor_view(ag_tensor **out, ag_tensor *t, int ndim, const int64_t *shape,
                    const int64_t *stride, int64_t offset);
 void ag_tensor_free(ag_tensor *t); /* drops one reference; accepts NULL */

@@ -50,6 +50,7 @@ typedef struct {
     int64_t (*page)(const ag_backend *be); /* what commit works in */
     int (*reserve)(ag_backend *be, int64_t bytes, char **out);
     int (*commit)(ag_backend *be, char *data, int64_t from, int64_t to); /* zeroed */
+    int (*decommit)(ag_backend *be, char *data, int64_t from, int64_t to); /* NULL: keeps it */
     void (*unreserve)(ag_backend *be, char *data, int64_t bytes);
     int (*upload)(ag_backend *be, char *dst, const void *src, int64_t bytes);
     int (*download)(ag_backend *be, void *dst, const char *src, int64_t bytes);

@@ -66,6 +66,17 @@ static int cpu_commit(ag_backend *be, char *data, int64_t from, int64_t to)
     return AG_OK;
 }
 
+/* Fresh addresses in place of the old ones: the pages go, and so does the promise to back them. */
+static int cpu_decommit(ag_backend *be, char *data, int64_t from, int64_t to)
+{
+    const int64_t page = cpu_page(be), bytes = (to - from + page - 1) / page * page;
+    void *p = mmap(data + from, (size_t)bytes, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (p == MAP_FAILED)
+        return agi_fail(AG_ENOMEM, "cannot give back %lld bytes", (long long)bytes);
+    return AG_OK;
+}
+
 static void cpu_unreserve(ag_backend *be, char *data, int64_t bytes)
 {
     (void)be;
@@ -104,6 +115,7 @@ static const agi_backend_slots cpu_slots = {
     .page = cpu_page,
     .reserve = cpu_reserve,
     .commit = cpu_commit,
+    .decommit = cpu_decommit,
     .unreserve = cpu_unreserve,
     .upload = cpu_upload,
     .download = cpu_download,

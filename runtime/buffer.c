@@ -92,6 +92,19 @@ int agi_buffer_commit(agi_buffer *b, int64_t row, int64_t bytes)
     return b->told ? b->be->slots->upload(b->be, b->told + at, &bytes, sizeof bytes) : AG_OK;
 }
 
+int agi_buffer_decommit(agi_buffer *b, int64_t row)
+{
+    const int64_t has = b->committed[row], start = row * b->row_bytes, none = 0;
+    if (has == 0 || !b->be->slots->decommit) return AG_OK;
+    int rc = b->be->slots->decommit(b->be, b->data, start, start + has);
+    if (rc) return rc;
+    b->be->live -= has;
+    b->bytes -= has;
+    b->committed[row] = 0;
+    const int64_t at = row * (int64_t)sizeof none;
+    return b->told ? b->be->slots->upload(b->be, b->told + at, &none, sizeof none) : AG_OK;
+}
+
 bool agi_buffer_has(const agi_buffer *b, int64_t lo, int64_t hi)
 {
     if (b->kind != AGI_RESERVED) return hi <= b->bytes;

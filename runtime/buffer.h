@@ -33,6 +33,7 @@ int agi_buffer_wrap(agi_buffer **out, ag_backend *be, void *data, int64_t bytes,
 /* Makes the first `bytes` of a reserved buffer's row usable, zeroed where they are new. It never
  * moves or shrinks, and a failure leaves it as it was. */
 int agi_buffer_commit(agi_buffer *b, int64_t row, int64_t bytes);
+int agi_buffer_decommit(agi_buffer *b, int64_t row); /* where the backend can */
 /* Whether the bytes lo .. hi - 1 are usable. */
 bool agi_buffer_has(const agi_buffer *b, int64_t lo, int64_t hi);
 

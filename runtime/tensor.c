@@ -184,6 +184,17 @@ int ag_tensor_commit(ag_tensor *t, int64_t row, int64_t n)
     return agi_buffer_commit(t->buf, row, bytes);
 }
 
+int ag_tensor_decommit(ag_tensor *t, int64_t row)
+{
+    if (!t || !t->buf || t->buf->kind != AGI_RESERVED || t->offset != 0 || t->ndim < 2 ||
+        t->shape[0] != t->buf->rows)
+        return agi_fail(AG_EINVAL, "decommit: not a reserved tensor");
+    if (row < 0 || row >= t->shape[0])
+        return agi_fail(AG_EINVAL, "decommit: row %lld of %lld", (long long)row,
+                        (long long)t->shape[0]);
+    return agi_buffer_decommit(t->buf, row);
+}
+
 int agi_tensor_wrap(ag_tensor **out, ag_backend *be, int dtype, int ndim, const int64_t *shape,
                     void *data, void *owner, void (*drop)(void *owner))
 {

@@ -337,6 +337,14 @@ function Tensor:commit(row, n)
   return ok, err, code
 end
 
+--- Takes the memory of one row of a reserved tensor back, and what lies there; the row can be
+--- committed again. A GPU keeps it.
+---@param row integer of the first dimension
+function Tensor:decommit(row)
+  row = check.int(row, 'decommit: row', 1, 2 ^ 31)
+  status.raise(lib.ag_tensor_decommit(self, row - 1))
+end
+
 --- Gives the memory back now; every later use of the tensor is an error. Views of it keep theirs.
 function Tensor:release()
   lib.ag_tensor_release(self)

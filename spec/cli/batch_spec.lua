@@ -269,10 +269,71 @@ not json
       assert.equal('01.wav 02.wav 05.wav 06.wav 07.wav', files(dir .. '/out'))
     end)
 
-    it('is for --each alone', function()
-      local r = command.run {'say', 'Hi.', '-m', model, '--rows', '2'}
-      assert.equal('argent: say: --rows is for the lines of --each\n', r.err)
+    it('is chosen by cores and memory, which -v tells', function()
+      local r = each({'-v', '--rows', '3'}, nil, text)
+      assert.matches('\nbatch: 3 rows at once; [%d.]+ GB of memory, %d+ positions for all', r.err)
+      r = each({'-v', '--memory', '64M'}, nil, text)
+      assert.matches('\nbatch: %d+ rows at once; 64 MB of memory, %d+ positions', r.err)
+    end)
+
+    it('is for --each and --split parallel alone', function()
+      for option, value in pairs {['--rows'] = '2', ['--memory'] = '2G'} do
+        local r = command.run {'say', 'Hi.', '-m', model, option, value}
+        assert.equal(('argent: say: %s is for the lines of --each, and for --split parallel\n')
+          :format(option), r.err)
+        assert.equal(2, r.code)
+      end
+    end)
+  end)
+
+  describe('--memory', function()
+    it('refuses a line that cannot fit, by name, and speaks the others', function()
+      local lines = '{"text": "One.", "max_frames": 6}\n{"text": "Two.", "max_frames": 30000}\n'
+      local r = each({'--memory', '16M', '--rows', '1'}, nil, lines)
+      assert.equal(5, r.code)
+      assert.matches('line 2: the text may need %d+ positions, and the memory %(16 MB%) has room '
+        .. 'for %d+: give it more memory', r.err)
+      assert.equal('01.wav', files(dir .. '/out'))
+    end)
+
+    it('refuses what is no size, and too little for the model', function()
+      local r = each {'--memory', 'much'}
       assert.equal(2, r.code)
+      assert.matches("%-%-memory: expected a size such as 4G or 800M, got 'much'", r.err)
+      r = each {'--memory', '1M'}
+      assert.equal(5, r.code)
+      assert.matches('rows? needs? more memory than 1 MB: %d+ MB for the model', r.err)
+    end)
+  end)
+
+  describe('--split parallel', function()
+    it('speaks the parts of a text side by side, each as it is alone', function()
+      local parts = {('One two three four five six seven eight nine ten. '):rep(9),
+        ('One two three four five six seven eight nine ten. '):rep(9)}
+      local out, codes = dir .. '/all.wav', dir .. '/all.json'
+      local r = command.run {'say', parts[1] .. parts[2], '-m', model, '--voice', 'ryan', '--seed',
+        '5', '--max-frames', '6', '--split', 'parallel', '--rows', '2', '-o', out, '--codes', codes,
+        '--json'}
+      assert.equal(0, r.code, r.err)
+      local stats = json.decode(r.out, 'stats')
+      local tts = assert(require('argent').qwen3_tts.open(model))
+      local list = require('argent.qwen3_tts.utterance').parts(tts, {text = parts[1] .. parts[2]})
+      assert.is_true(#list > 1)
+      assert.equal(#list, stats.parts)
+      local want = {}
+      for i, text in ipairs(list) do
+        local sound = assert(tts:say {text = text, voice = 'ryan', seed = 5,
+          stream = 65536 * (i - 1), max_frames = 6, split = 'off'})
+        for _, frame in ipairs(sound.codes:totable()) do want[#want + 1] = frame end
+      end
+      assert.same(want, json.decode(bytes 'all.json', 'codes').codes)
+      assert.equal(#want, stats.frames)
+    end)
+
+    it('is for one text', function()
+      local r = each {'--split', 'parallel'}
+      assert.equal(2, r.code)
+      assert.matches('%-%-split parallel is for one text', r.err)
     end)
   end)
 

@@ -2,8 +2,6 @@
 -- or would come out otherwise; a line that fails is reported, and the rest is done. Several lines
 -- may be spoken side by side, which reads the weights once for all; their sounds are the same.
 
-local Batch = require 'argent.qwen3_tts.batch'
-local Speech = require 'argent.qwen3_tts.speech'
 local common = require 'argent.cli.common'
 local lfs = require 'lfs'
 local lib = require 'argent.ffi'
@@ -13,11 +11,9 @@ local output = require 'argent.cli.output'
 local posix = require 'argent.posix'
 local sampling = require 'argent.qwen3_tts.sampling'
 local speech = require 'argent.cli.speech'
-local utterance = require 'argent.qwen3_tts.utterance'
+local status = require 'argent.status'
 
 local M = {}
-
-local ROWS = 4
 
 --- Refuses a template that does not hold exactly one number or id, in the file's name:
 --- 'out/%03d.wav', 'out/%s.wav'.
@@ -101,7 +97,7 @@ local function prepare(self, line)
 end
 
 -- Begins to speak a line, unless its sound is there. Returns what is known of it: skipped, a fault,
--- or an utterance that rides on the batch.
+-- or a ticket.
 local function begin(self, line, label)
   local args, job = self.args, {line = line}
   job.args = {
@@ -127,33 +123,33 @@ local function begin(self, line, label)
     ok, err, code = self.manifest:note {file = job.file}
     if not ok then return fault(err, code) end
   end
-  job.utterance, err, code = utterance.start(self.tts, opts, {batch = self.batch})
-  if not job.utterance then return fault(err, code) end
+  job.ticket, err, code = self.scheduler:submit(opts)
+  if not job.ticket then return fault(err, code) end
   return job
 end
 
--- Lines take rows of the batch as they become free, in their order.
+-- Lines take rows as these become free, in their order.
 local function board(self)
-  while #self.jobs < #self.list and #self.batch.members < self.batch.rows do
+  while #self.jobs < #self.list and self.scheduler:has_room() do
     local i = #self.jobs + 1
     self.jobs[i] = begin(self, self.list[i], ('%d of %d: '):format(i, #self.list))
   end
 end
 
--- The sound of a job, while its frames and those of the lines beside it are made. What is raised is
--- a fault of the line too; Ctrl-C is passed on.
+-- The sound of a job, while those of the lines beside it are made. What is raised is a fault of the
+-- line too; Ctrl-C is passed on.
 local function save(self, job)
-  local done, stats, err, code = pcall(function()
-    local sound, fault, kind = Speech.new(self.tts, job.utterance)
-    if not sound then return nil, fault, kind end
-    local stats, message, reason = output.save(self.tts, function()
+  local ticket = job.ticket
+  local done, stats, err, code = pcall(output.save, self.tts, function()
+    while true do
       board(self)
-      return sound:next()
-    end, sound, job.args)
-    sound:close()
-    return stats, message, reason
-  end)
-  job.utterance:finish 'failed'
+      local chunk = ticket:take()
+      if not chunk and ticket.ended == 'failed' then status.throw(ticket.err, ticket.code) end
+      if chunk or ticket.ended then return chunk end
+      self.scheduler:step()
+    end
+  end, ticket, job.args)
+  ticket:cancel()
   if done then return stats, err, code end
   if lib.ag_interrupted() ~= 0 then error(stats, 0) end
   return nil, tostring(stats), 'internal'
@@ -196,8 +192,10 @@ function M.run(tts, text, args)
   local self = {
     tts = tts, args = args, seed = seed, voices = {}, model = manifest.fingerprint(tts.dir),
     list = list, jobs = {},
-    batch = Batch.new(tts.talker, tts.predictor, tts:pad_vector(), args.rows or ROWS),
   }
+  self.scheduler, err, code = tts:batch {rows = args.rows, memory = args.memory, queue = 0}
+  if not self.scheduler then return nil, err, code end
+  if args.verbose then common.note('batch: ' .. self.scheduler:summary()) end
   self.manifest, err, code = manifest.open((split(args.output:format(1))))
   if not self.manifest then return nil, err, code end
 

@@ -3,6 +3,7 @@
 local batch = require 'argent.cli.batch'
 local common = require 'argent.cli.common'
 local output = require 'argent.cli.output'
+local parallel = require 'argent.qwen3_tts.parallel'
 local paths = require 'argent.cli.paths'
 local sound = require 'argent.cli.sound'
 local speech = require 'argent.cli.speech'
@@ -19,8 +20,8 @@ function M.parser(p)
   p:flag('--each', "Every line its own sound; -o and --codes are then names like 'out/%03d.wav' "
     .. "(the line's number) or 'out/%s.wav' (its id). What is there already, made of the same, is "
     .. 'skipped.')
-  common.integer_option(p, '--rows', 1, 64, 'How many lines of --each are spoken side by side '
-    .. '(default: 4); more take memory, and less time for all.')
+  speech.batch_options(p, 'How many lines of --each, or parts of --split parallel, are spoken side '
+    .. 'by side')
   p:flag('--json', 'Print a JSON object about each sound: file, seconds, frames, seed, times.')
   p:epilog [[
 Without a text, and for -, standard input is read; in the layout stream (that of Base models) it is
@@ -47,7 +48,7 @@ end
 local function fed(args, kind)
   return common.text_from_input(args)
     and (args.layout == 'stream' or not args.layout and kind == 'base')
-    and not args.each and not args.special
+    and not args.each and not args.special and args.split ~= 'parallel'
 end
 
 -- The options as the checks see them: of --each the names of the first sound.
@@ -64,8 +65,9 @@ end
 local function check(args)
   local ok, err, code = speech.check(args)
   if not ok then return nil, err, code end
-  if args.rows and not args.each then
-    return nil, '--rows is for the lines of --each', 'usage'
+  if (args.rows or args.memory) and not args.each and args.split ~= 'parallel' then
+    return nil, ('%s is for the lines of --each, and for --split parallel'):format(args.rows
+      and '--rows' or '--memory'), 'usage'
   end
   if args.each then
     args.output = args.output or 'speech.wav'
@@ -78,6 +80,14 @@ local function check(args)
   local voice = args.voice and args.voice:find '%.voice$' and args.voice
   return paths.check_apart({{'--output', args.output}, {'--codes', args.codes}},
     {{'--file', args.file}, {'--ref-audio', args.ref_audio}, {'--voice', voice or nil}})
+end
+
+-- A text whose parts are spoken side by side.
+local function side_by_side(tts, opts, args)
+  local scheduler, err, code = tts:batch {rows = args.rows, memory = args.memory, queue = 0}
+  if not scheduler then return nil, err, code end
+  if args.verbose then common.note('batch: ' .. scheduler:summary()) end
+  return parallel.stream(scheduler, opts)
 end
 
 function M.run(args)
@@ -111,7 +121,8 @@ function M.run(args)
   end
   opts.text = text
   local chunks, spoken
-  chunks, spoken, code = tts:stream(opts)
+  if args.split == 'parallel' then chunks, spoken, code = side_by_side(tts, opts, args)
+  else chunks, spoken, code = tts:stream(opts) end
   if not chunks then return nil, spoken, code end
   local stats
   stats, err, code = output.save(tts, chunks, spoken, args)

@@ -1,5 +1,6 @@
 -- The options of every verb that speaks: voice, language, sampling, limits.
 
+local budget = require 'argent.qwen3_tts.budget'
 local common = require 'argent.cli.common'
 local file = require 'argent.audio.file'
 local paths = require 'argent.cli.paths'
@@ -27,8 +28,9 @@ function M.options(p)
     :argname '<text>'
   p:option('--layout', 'whole: all text first; stream: one token a frame.')
     :choices {'whole', 'stream'}
-  p:option('--split', 'auto: a long text in groups of sentences; off: in one prompt.', 'auto')
-    :choices {'auto', 'off'}
+  p:option('--split', 'auto: a long text in groups of sentences, each with the one before as its '
+    .. 'past; off: in one prompt; parallel: the groups side by side, which takes less time, and '
+    .. 'each has a prosody of its own.', 'auto'):choices {'auto', 'off', 'parallel'}
   p:flag('--special', 'Recognise added tokens such as <|im_end|> in the text.')
   common.pattern_option(p)
   common.integer_option(p, '--seed', 0, 2 ^ 53,
@@ -48,6 +50,18 @@ function M.options(p)
   common.number_option(p, '--predictor-top-p', 0, 1, '1 = off.')
   common.integer_option(p, '--max-frames', 1, 2 ^ 31 - 1,
     'Stop after so many frames of 80 ms; replaces the guard against speech that never ends.')
+end
+
+--- Options of verbs that speak several texts at once.
+function M.batch_options(p, rows_help)
+  common.integer_option(p, '--rows', 1, 256, rows_help
+    .. ' (default: by cores and memory; -v says it); more take memory, and less time for all.')
+  p:option('--memory', 'What the model and all rows may take, as 4G or 800M (default: half of what '
+    .. 'is available).'):argname '<size>':convert(function(s)
+    local bytes = budget.parse(s)
+    if bytes then return bytes end
+    return nil, ("--memory: expected a size such as 4G or 800M, got '%s'"):format(s)
+  end)
 end
 
 --- The text to speak, from the arguments, a file or standard input: one rule for all of them. Line
@@ -71,6 +85,9 @@ function M.check(args)
     return nil, 'the voice is given twice: by --voice and by --ref-audio', 'usage'
   elseif args.ref_text and not args.ref_audio then
     return nil, '--ref-text says what is in --ref-audio, which is not given', 'usage'
+  elseif args.split == 'parallel' and args.each then
+    return nil, '--split parallel is for one text; the lines of --each are side by side already',
+      'usage'
   end
   return true
 end
@@ -131,6 +148,7 @@ function M.of(tts, args, voices)
   if fault then return nil, fault, 'value' end
   local opts = {}
   for _, name in ipairs(SPEECH) do opts[name] = args[name] end
+  if opts.split == 'parallel' then opts.split = nil end
   local voice, err, code = reference(tts, args, voices)
   if voice == false then return nil, err, code end
   if voice then opts.reference, opts.voice = voice, nil end

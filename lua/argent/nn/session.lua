@@ -130,6 +130,16 @@ function methods:ensure(count, row)
   return true
 end
 
+--- Forgets a row and gives its memory back; see tensor:decommit.
+---@param row integer
+function methods:vacate(row)
+  check.int(row, 'vacate: row', 1, self.rows)
+  self:reset(row)
+  local before = self.backbone.backend.live_bytes
+  self.memory:decommit(row)
+  if self.backbone.backend.live_bytes < before then self.committed[row] = 0 end
+end
+
 --- Notes on the host that a plan has advanced one row, or every row, by `count` positions.
 ---@param count integer
 ---@param row? integer

@@ -13,22 +13,24 @@ local OPTIONS = {'voice', 'language', 'instruct', 'reference', 'pattern', 'hooks
   unpack(sampling.OPTIONS)}
 
 ---@class ag.Feed
+---@field batch ag.Batch? where it rides; nil: on one of its own
 ---@field speech ag.SpeechSoFar? nil until enough text is there to begin
 ---@field finished boolean no more text will come
-local Feed = {}
+local Feed = {OPTIONS = OPTIONS}
 Feed.__index = Feed
 
 --- Made by tts:feed{...}; opts as of ag.Speech without text, layout, split and special.
 ---@param tts ag.Synthesizer
 ---@param opts table
+---@param batch? ag.Batch where it rides, with a free row when it begins
 ---@return ag.Feed
-function Feed.new(tts, opts)
+function Feed.new(tts, opts, batch)
   check.options(check.type(opts, 'feed', 'table', 1), 'feed', OPTIONS, 1)
   local copy = {layout = 'stream', split = 'off'}
   for k, v in pairs(opts) do copy[k] = v end
   copy.seed = sampling.seed(opts, 2)
   sampling.of(tts.cfg.generation, copy, copy.seed, 2)
-  return setmetatable({tts = tts, opts = copy, held = '', finished = false}, Feed)
+  return setmetatable({tts = tts, opts = copy, batch = batch, held = '', finished = false}, Feed)
 end
 
 -- Begins to speak if the settled text is enough. A recording's frames go beside the text, so with
@@ -44,7 +46,8 @@ local function begin(self)
     if #ids <= #self.opts.reference.codes then return true end
   end
   self.opts.text = text
-  local u, err, code = utterance.start(self.tts, self.opts, {open = not self.finished})
+  local u, err, code = utterance.start(self.tts, self.opts,
+    {open = not self.finished, batch = self.batch})
   if not u then return nil, err, code end
   self.speech, err, code = Speech.new(self.tts, u)
   if not self.speech then return nil, err, code end

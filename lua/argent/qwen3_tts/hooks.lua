@@ -67,15 +67,22 @@ local function resumed(u, bound)
   return bound
 end
 
--- Calls a hook of an utterance. While it runs, tts.in_hook says so to whatever it begins.
+-- Calls a hook of an utterance. While it runs, tts.in_hook says so to whatever it begins. It has a
+-- coroutine of its own: when it gives way to other code, that code is in no hook.
 local function call(u, name, fn, ...)
-  local tts = u.tts
-  local outer = tts.in_hook
-  u.at, tts.in_hook = name, u
-  local ok, value = pcall(fn, u, ...)
-  u.at, tts.in_hook = nil, outer
-  if not ok then error(value, 0) end
-  return value
+  local tts, co = u.tts, coroutine.create(fn)
+  local function enter(...)
+    local outer = tts.in_hook
+    u.at, tts.in_hook = name, u
+    return outer, coroutine.resume(co, ...)
+  end
+  local function leave(outer, ok, ...)
+    u.at, tts.in_hook = nil, outer
+    if not ok then error((...), 0) end
+    if coroutine.status(co) == 'dead' then return (...) end
+    return leave(enter(coroutine.yield(...)))
+  end
+  return leave(enter(u, ...))
 end
 
 --- An utterance's hooks as its row calls them, hook(x, group); nil when there are none.

@@ -90,32 +90,51 @@ local function fail(self, fault, kind)
   status.throw(fault, kind)
 end
 
+--- Frames that have not been through the codec.
+---@return integer
+function Speech:pending()
+  return self.utterance.frames - self.at
+end
+
+--- How many of them make the next chunk while more are to come.
+---@return integer frames
+function Speech:wanted()
+  return CHUNKS[math.min(self.step + 1, #CHUNKS)]
+end
+
+--- The sound of what is pending; makes no frames.
+---@param most? integer frames
+---@return ag.Chunk? chunk nil without err when there is nothing
+---@return string? err
+---@return string? code
+function Speech:decode(most)
+  most = most and check.int(most, 'decode: frames', 1)
+  local u, n = self.utterance, math.min(self:pending(), most or math.huge)
+  if n == 0 then return nil end
+  self.step = math.min(self.step + 1, #CHUNKS)
+  local codes = u:codes(self.at + 1, n)
+  local x, err, code = self.codec:push(codes)
+  codes:release()
+  if not x then return nil, err, code end
+  self.at, self.samples = self.at + n, self.samples + x:count()
+  self.first_audio_time = self.first_audio_time or posix.now() - u.began
+  return {samples = x, rate = self.rate, frames = n}
+end
+
 --- The next chunk; nil when the utterance has ended or waits for text. Faults raise.
 ---@return ag.Chunk?
 function Speech:next()
-  local u = self.utterance
-  self.step = math.min(self.step + 1, #CHUNKS)
-  while not self.finished and u.frames - self.at < CHUNKS[self.step] and u:ready() do
+  local u, wanted = self.utterance, self:wanted()
+  while not self.finished and self:pending() < wanted and u:ready() do
     local more, fault, kind = u:next()
     if fault then fail(self, fault, kind) end
     if not more then break end
   end
   if self.finished then return nil end -- a hook may have closed it
-  local n = u.frames - self.at
-  if n == 0 then
-    if u.ended then
-      self.finished = posix.now()
-      self.lease()
-    end
-    return nil
-  end
-  local codes = u:codes(self.at + 1, n)
-  local x, fault, kind = self.codec:push(codes)
-  codes:release()
-  if not x then fail(self, fault, kind) end
-  self.at, self.samples = self.at + n, self.samples + x:count()
-  self.first_audio_time = self.first_audio_time or posix.now() - u.began
-  return {samples = x, rate = self.rate, frames = n}
+  local chunk, fault, kind = self:decode()
+  if fault then fail(self, fault, kind) end
+  if not chunk and u.ended then finish(self) end
+  return chunk
 end
 
 --- All that is left, joined.

@@ -6,6 +6,7 @@ local Sound = require 'argent.audio.sound'
 local Speech = require 'argent.qwen3_tts.speech'
 local Voice = require 'argent.qwen3_tts.voice'
 local check = require 'argent.check'
+local Scheduler = require 'argent.qwen3_tts.scheduler'
 local languages = require 'argent.qwen3_tts.languages'
 local status = require 'argent.status'
 local together = require 'argent.qwen3_tts.together'
@@ -108,6 +109,18 @@ function Synthesizer:feed(opts)
   return feed
 end
 
+--- Speaks many requests side by side, so that the weights are read once for all:
+--- `batch:submit{...}` returns a ticket, `batch:sounds()` and `batch:chunks()` bring what becomes
+--- of them. Each becomes what it would be alone.
+---@param opts? ag.BatchOptions
+---@return ag.Scheduler? batch
+---@return string? err
+---@return string? code 'memory' where not even one row would fit
+function Synthesizer:batch(opts)
+  local scheduler, err, code = Scheduler.open(self, opts)
+  return scheduler, err, code
+end
+
 --- Clones the voice of a recording (Base models): give it to say and its kin as `reference`. With
 --- the text of the recording the speech goes on from it (in-context cloning); without, only who
 --- speaks is taken from it.
@@ -172,7 +185,7 @@ end
 function Synthesizer:say(opts)
   if type(opts) == 'table' and type(opts.text) == 'table' then
     check.options(opts, 'say', LIST_OPTIONS)
-    local sounds, err, code, partial = together.say(self, opts, finish)
+    local sounds, err, code, partial = together.say(self, opts)
     if sounds then return sounds end
     return nil, err, code, partial
   end

@@ -1,8 +1,8 @@
 -- Several texts spoken side by side, so that the weights are read once for all: what `say` does
 -- with a list. A text takes the row of one that has ended; what it becomes depends on no other.
 
-local Batch = require 'argent.qwen3_tts.batch'
 local Pool = require 'argent.pool'
+local Scheduler = require 'argent.qwen3_tts.scheduler'
 local check = require 'argent.check'
 local sampling = require 'argent.qwen3_tts.sampling'
 local utterance = require 'argent.qwen3_tts.utterance'
@@ -37,58 +37,57 @@ local function options_of(opts)
   return list
 end
 
--- A batch that nobody uses, and the lease of it.
-local function take_batch(tts, rows)
+-- A scheduler that nobody uses, and the lease of it.
+local function take(tts, rows)
   tts.wide = tts.wide or {}
-  local pool = tts.wide[rows] or Pool.new(function()
-    return Batch.new(tts.talker, tts.predictor, tts:pad_vector(), rows)
+  tts.wide[rows] = tts.wide[rows] or Pool.new(function()
+    return Scheduler.new(tts, rows, math.huge)
   end)
-  tts.wide[rows] = pool
-  local batch, lease = pool:take()
-  batch:clear() -- of speech that was given up
-  return batch, lease
+  local scheduler, lease = tts.wide[rows]:take()
+  scheduler:clear() -- of speech that was given up
+  return scheduler, lease
+end
+
+-- Speaks what is in the tickets. The first fault ends it all; but of speech that never ends the
+-- others go on.
+local function speak(scheduler, numbers)
+  local sounds, fault, code = {}, nil, nil
+  for ticket, sound, err, kind, partial in scheduler:sounds() do
+    local i = numbers[ticket]
+    sounds[i] = sound or partial
+    if not sound and (not fault or code == 'runaway' and kind ~= 'runaway') then
+      fault, code = ('text %d: %s'):format(i, err), kind
+    end
+    if fault and code ~= 'runaway' then break end
+  end
+  if not fault then return sounds end
+  return nil, fault, code, code == 'runaway' and sounds or nil
 end
 
 --- Speaks texts side by side.
 ---@param tts ag.Synthesizer
 ---@param opts ag.Speech text is a list; any other option may be a list of as many, or of one; rows:
 ---how many at once, default 8
----@param finish fun(tts, u): ag.Sound?, string?, string?, ag.Sound? what an ended utterance becomes
 ---@return ag.Sound[]?
 ---@return string? err of the first text that failed, with its number
 ---@return string? code
 ---@return ag.Sound[]? sounds when code is 'runaway'
-function M.say(tts, opts, finish)
+function M.say(tts, opts)
   local list, rows = options_of(opts), check.int(opts.rows or ROWS, 'say: rows', 1, 256, 1)
-  local batch, lease = take_batch(tts, rows)
-  local riding, sounds, following = {}, {}, 1
-  local fault, fault_code
-  while following <= #list or next(riding) do
-    while following <= #list and #batch.members < rows do
-      local u, err, code = utterance.start(tts, list[following], {batch = batch})
-      if not u then
-        fault, fault_code = ('text %d: %s'):format(following, err), code
-        break
-      end
-      riding[following], following = u, following + 1
-    end
-    if fault and fault_code ~= 'runaway' then break end
-    batch:step()
-    for i = 1, following - 1 do
-      local u = riding[i]
-      if u and u.ended then
-        local sound, err, code, partial = finish(tts, u)
-        sounds[i], riding[i] = sound or partial, nil
-        if not sound and (not fault or fault_code == 'runaway' and code ~= 'runaway') then
-          fault, fault_code = ('text %d: %s'):format(i, err), code
-        end
-      end
-    end
+  local positions = {}
+  for i, o in ipairs(list) do
+    local err, code
+    positions[i], err, code = utterance.measure(tts, o, 2)
+    if not positions[i] then return nil, ('text %d: %s'):format(i, err), code end
   end
-  batch:clear()
+  local scheduler, lease = take(tts, rows)
+  local numbers = {}
+  for i, o in ipairs(list) do numbers[assert(scheduler:enqueue(o, positions[i]))] = i end
+  local done, sounds, err, code, partial = pcall(speak, scheduler, numbers)
+  scheduler:clear()
   lease()
-  if not fault then return sounds end
-  return nil, fault, fault_code, fault_code == 'runaway' and sounds or nil
+  if not done then error(sounds, 0) end
+  return sounds, err, code, partial
 end
 
 return M

@@ -31,6 +31,7 @@ local DEEPEST = 32
 -- Each part has draws of its own.
 local STREAM_PER_PART = 2 ^ 16
 
+M.STREAM_PER_PART = STREAM_PER_PART
 M.OPTIONS = {
   'text', 'voice', 'language', 'instruct', 'layout', 'reference', 'special', 'pattern', 'split',
   'hooks', 'max_frames', unpack(sampling.OPTIONS),
@@ -110,13 +111,72 @@ function Utterance:__tostring()
   return ('utterance: %d frames, %s'):format(self.frames, self.ended or 'speaking')
 end
 
-local function split_text(tts, opts)
-  local how = check.one_of(opts.split or 'auto', 'split', {'auto', 'off'}, 3)
+local function split_text(tts, opts, level)
+  local how = check.one_of(opts.split or 'auto', 'split', {'auto', 'off'}, level)
   if how == 'off' then return {opts.text} end
   return sentences.parts(opts.text, {limit = PART_TOKENS, cost = function(s)
     local ids = tts.tokenizer:encode(s, {pattern = opts.pattern})
     return ids and #ids or #s
   end})
+end
+
+-- The options that cost nothing to check. Misuse is blamed on a line `level` levels above the
+-- caller of start or measure.
+local function check_options(tts, opts, level)
+  hooks.check(opts.hooks, level + 1)
+  check.type(opts.text, 'text', 'string', level + 1)
+  local seed = sampling.seed(opts, level + 2)
+  local max = opts.max_frames
+    and check.int(opts.max_frames, 'max_frames', 1, 2 ^ 31 - 1, level + 1)
+  sampling.of(tts.cfg.generation, opts, seed, level + 2)
+  return seed, max
+end
+
+-- The prompt of one part, `text` being that part and the one before it.
+local function prompt_of(tts, opts, ref, text, open)
+  return prompt.build(tts.cfg, tts.tokenizer, {
+    text = text, instruct = opts.instruct, voice = opts.voice, language = opts.language,
+    layout = open and 'stream' or opts.layout, special = opts.special, pattern = opts.pattern,
+    speaker_vector = ref ~= nil, open = open,
+    reference = ref and ref.codes and {frames = #ref.codes, text = ref.text} or nil,
+  })
+end
+
+-- The frames after which a part of so many tokens has lost its way.
+local function budget(tts, tokens)
+  return math.min(BUDGET_FRAMES + BUDGET_PER_TOKEN * tokens, tts.cfg.generation.max_new_tokens - 1)
+end
+
+--- The parts in which a text is spoken.
+---@return string[]
+function M.parts(tts, opts)
+  return split_text(tts, opts, 3)
+end
+
+--- The most positions that an utterance can take, before it is begun; refuses what start would.
+---@param tts ag.Synthesizer
+---@param opts ag.Speech
+---@param level integer extra levels up to the caller's line
+---@return integer? positions
+---@return string? err
+---@return string? code
+function M.measure(tts, opts, level)
+  local _, max = check_options(tts, opts, level)
+  local ref, err, code
+  if opts.reference then
+    ref, err, code = reference_of(tts, opts.reference, level + 1)
+    if not ref then return nil, err, code end
+  end
+  local most, before, last = 0, 0, ''
+  for _, part in ipairs(split_text(tts, opts, level + 1)) do
+    local p
+    p, err = prompt_of(tts, opts, ref, last .. part)
+    if not p then return nil, err, 'value' end
+    local frames = budget(tts, last == '' and #p.text_ids or #tts.tokenizer:encode(part))
+    most = math.max(most, #p.rows + (max or before + frames))
+    before, last = frames, part
+  end
+  return math.min(most, tts.cfg.talker.max_position_embeddings)
 end
 
 --- Prepares an utterance: prompt, limits, and a row. Of its own batch the talker reads the prompt
@@ -131,8 +191,7 @@ end
 function M.start(tts, opts, how)
   how = how or {}
   local began = posix.now()
-  hooks.check(opts.hooks, 2)
-  check.type(opts.text, 'text', 'string', 2)
+  local seed, max_frames = check_options(tts, opts, 2)
   local depth = tts.in_hook and tts.in_hook.depth + 1 or 1
   if depth > DEEPEST then
     error(('say: %d utterances inside each other: a hook speaks with hooks that speak again; give '
@@ -141,12 +200,10 @@ function M.start(tts, opts, how)
   local u = setmetatable({
     tts = tts, depth = depth, opts = {}, open = how.open, frames = 0, index = 1, began = began,
     eos = tts.cfg.talker.codec.eos, log = CodeLog.new(tts.cfg.talker.num_code_groups),
-    seed = sampling.seed(opts, 3), part = 1, part_first = 0, context = 0,
-    parts = split_text(tts, opts), stale = true, replaced = {},
+    seed = seed, max_frames = max_frames, part = 1, part_first = 0, context = 0,
+    parts = split_text(tts, opts, 3), stale = true, replaced = {},
   }, Utterance)
   for k, v in pairs(opts) do u.opts[k] = v end
-  u.max_frames = opts.max_frames and check.int(opts.max_frames, 'max_frames', 1, 2 ^ 31 - 1, 2)
-  sampling.of(tts.cfg.generation, opts, u.seed, 3)
   local ok, err, code
   if opts.reference then
     u.reference, err, code = reference_of(tts, opts.reference, 3)
@@ -205,12 +262,7 @@ end
 function Utterance:read_prompt()
   local tts, opts, ref, row = self.tts, self.opts, self.reference, self.row
   local text = (self.parts[self.part - 1] or '') .. self.parts[self.part]
-  local p, err = prompt.build(tts.cfg, tts.tokenizer, {
-    text = text, instruct = opts.instruct, voice = opts.voice, language = opts.language,
-    layout = self.open and 'stream' or opts.layout, special = opts.special, pattern = opts.pattern,
-    speaker_vector = ref ~= nil, open = self.open,
-    reference = ref and ref.codes and {frames = #ref.codes, text = ref.text} or nil,
-  })
+  local p, err = prompt_of(tts, opts, ref, text, self.open)
   if not p then return nil, err, 'value' end
   local rows, trailing = tts.talker:prompt_rows(p, ref), tts.talker:text_vectors(p.trailing)
   local made = self.frames - self.context
@@ -236,8 +288,7 @@ function Utterance:read_prompt()
 end
 
 function Utterance:set_guard(tokens)
-  local budget = BUDGET_FRAMES + BUDGET_PER_TOKEN * tokens
-  self.guard = self.part_first + math.min(budget, self.tts.cfg.generation.max_new_tokens - 1)
+  self.guard = self.part_first + budget(self.tts, tokens)
 end
 
 function Utterance:sampling()
