@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#ifndef __x86_64__
+#if !defined(__x86_64__) && !defined(__aarch64__)
 #include <ucontext.h>
 #endif
 
@@ -41,7 +41,7 @@ typedef struct {
     enum state state;
     size_t shared_at;
     int turn; /* exchanges so far: their buffers alternate */
-#ifdef __x86_64__
+#if defined(__x86_64__) || defined(__aarch64__)
     void *sp;
 #else
     ucontext_t context;
@@ -74,9 +74,13 @@ static _Noreturn void die(const char *what)
 
 /* ---- fibres ---- */
 
-#ifdef __x86_64__
+#if defined(__x86_64__) || defined(__aarch64__)
 /* Keeps what a call must keep on the stack, and goes on where the other stack was left. */
 void agi_emulated_switch(void **from, void *to);
+static void go(fibre *from, fibre *to) { agi_emulated_switch(&from->sp, to->sp); }
+#endif
+
+#if defined(__x86_64__)
 __asm__(".text\n.globl agi_emulated_switch\n.hidden agi_emulated_switch\n"
         ".type agi_emulated_switch, @function\nagi_emulated_switch:\n"
         "  pushq %rbp\n  pushq %rbx\n  pushq %r12\n  pushq %r13\n  pushq %r14\n  pushq %r15\n"
@@ -84,14 +88,36 @@ __asm__(".text\n.globl agi_emulated_switch\n.hidden agi_emulated_switch\n"
         "  popq %r15\n  popq %r14\n  popq %r13\n  popq %r12\n  popq %rbx\n  popq %rbp\n  ret\n"
         ".size agi_emulated_switch, .-agi_emulated_switch\n");
 
-static void go(fibre *from, fibre *to) { agi_emulated_switch(&from->sp, to->sp); }
-
 static void prepare(fibre *f, void (*body)(void))
 {
     /* Where a call would have left it, 8 bytes off a multiple of 16. */
     void **top = (void **)(void *)((char *)f->stack + STACK - 24);
     *--top = (void *)body;
     for (int i = 0; i < 6; i++) *--top = NULL;
+    f->sp = top;
+}
+#elif defined(__aarch64__)
+__asm__(".text\n.globl agi_emulated_switch\n.hidden agi_emulated_switch\n"
+        ".type agi_emulated_switch, %function\nagi_emulated_switch:\n"
+        "  stp x29, x30, [sp, #-160]!\n"
+        "  stp x19, x20, [sp, #16]\n  stp x21, x22, [sp, #32]\n  stp x23, x24, [sp, #48]\n"
+        "  stp x25, x26, [sp, #64]\n  stp x27, x28, [sp, #80]\n"
+        "  stp d8, d9, [sp, #96]\n  stp d10, d11, [sp, #112]\n"
+        "  stp d12, d13, [sp, #128]\n  stp d14, d15, [sp, #144]\n"
+        "  mov x9, sp\n  str x9, [x0]\n  mov sp, x1\n"
+        "  ldp d14, d15, [sp, #144]\n  ldp d12, d13, [sp, #128]\n"
+        "  ldp d10, d11, [sp, #112]\n  ldp d8, d9, [sp, #96]\n"
+        "  ldp x27, x28, [sp, #80]\n  ldp x25, x26, [sp, #64]\n"
+        "  ldp x23, x24, [sp, #48]\n  ldp x21, x22, [sp, #32]\n  ldp x19, x20, [sp, #16]\n"
+        "  ldp x29, x30, [sp], #160\n  ret\n"
+        ".size agi_emulated_switch, .-agi_emulated_switch\n");
+
+static void prepare(fibre *f, void (*body)(void))
+{
+    /* 20 kept registers, of which the second is where the switch returns to. */
+    void **top = (void **)(void *)((char *)f->stack + STACK - 160);
+    memset(top, 0, 160);
+    top[1] = (void *)body;
     f->sp = top;
 }
 #else

@@ -26,7 +26,7 @@ end
 local function edges(n)
   local x, state = ffi.new('float[?]', n + 1), 12345
   for i = 0, n - 1 do
-    state = (state * 1103515245 + 12345) % 2 ^ 31
+    state = (state * 1664525 + 1013904223) % 2 ^ 31
     x[i] = state / 2 ^ 31 * 2.4 - 1.2
   end
   for i, v in ipairs {1, -1, 2, -2, 1 / 0, -1 / 0, 0, 0.5, -0.5} do

@@ -19,7 +19,7 @@ local function rows(be, shape, seed)
   local n, values, x = 1, {}, seed or 1
   for _, d in ipairs(shape) do n = n * d end
   for i = 1, n do
-    x = (x * 1103515245 + 12345) % 2 ^ 31
+    x = (x * 1664525 + 1013904223) % 2 ^ 31
     values[i] = x / 2 ^ 30 - 1
   end
   return ag.tensor(be, values):view(shape)

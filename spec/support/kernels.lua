@@ -31,12 +31,13 @@ function M.all()
   return list
 end
 
---- Numbers in [-1, 1), multiples of 2^-12 (exact in f32), the same for the same seed.
+--- Numbers in [-1, 1), multiples of 2^-12 (exact in f32), the same for the same seed on every CPU:
+--- products stay below 2^53, as LuaJIT may make one rounding of a product and a sum on ARM.
 ---@return fun(): number
 function M.random(seed)
   local x = seed
   return function()
-    x = (x * 1103515245 + 12345) % 2 ^ 31
+    x = (x * 1664525 + 1013904223) % 2 ^ 31
     return math.floor(x / 2 ^ 18) / 2 ^ 12 - 1
   end
 end
