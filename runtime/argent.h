@@ -130,6 +130,11 @@ const void *ag_tensor_host(const ag_tensor *t);
  * measure bandwidth: in 1, 2, 4 or 8 streams a worker, asking for the line `ahead` bytes further
  * (0: asking for none). *seen is the exclusive or of the lines' first 32-bit words. */
 int ag_tensor_scan(const ag_tensor *t, int streams, int ahead, uint32_t *seen);
+/* Loops of nothing but multiply-adds, to measure what the CPU could do: of the i-th kind of numbers
+ * ("f32", "bf16", "int8", "amx_bf16"; NULL: there are no more), by all workers, `rounds` rounds
+ * each. *done is how many multiply-adds that were; 0 where this CPU has no such instructions. */
+const char *ag_peak_name(int i);
+int ag_peak_run(ag_backend *be, int i, int64_t rounds, double *done);
 /* How many elements are NaN or infinite; negative after a failure. */
 double ag_tensor_count_nonfinite(const ag_tensor *t);
 

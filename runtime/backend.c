@@ -1,5 +1,6 @@
 /* backend.c: what all backends share. */
 #include "backend.h"
+#include "error.h"
 
 const char *const agi_op_names[AGI_OPS] = {
 #define AG_OP(name, ...) #name,
@@ -23,3 +24,9 @@ const char *ag_backend_kind(const ag_backend *be) { return be->kind; }
 double ag_backend_live_bytes(const ag_backend *be) { return (double)be->live; }
 
 int ag_backend_sync(ag_backend *be) { return be->slots->sync(be); }
+
+int ag_peak_run(ag_backend *be, int i, int64_t rounds, double *done)
+{
+    if (!be->slots->peak) return agi_fail(AG_EUNSUPPORTED, "peak: not on backend '%s'", be->kind);
+    return be->slots->peak(be, i, rounds, done);
+}

@@ -122,6 +122,7 @@ static const agi_backend_slots cpu_slots = {
     .convert = agi_cpu_convert,
     .sync = cpu_sync,
     .scan = agi_cpu_scan,
+    .peak = agi_cpu_peak,
     .run = agi_cpu_run,
     .record = agi_cpu_record,
     .plan_run = agi_cpu_plan_run,

@@ -26,6 +26,8 @@ typedef int agi_cpu_kernel(const void *args, agi_worker *w);
 /* scan_cpu.c */
 int agi_cpu_scan(ag_backend *be, const char *data, int64_t bytes, int streams, int ahead,
                  uint32_t *seen);
+/* peak_cpu.c */
+int agi_cpu_peak(ag_backend *be, int i, int64_t rounds, double *done);
 /* plan_cpu.c */
 int agi_cpu_run(ag_backend *be, const agi_call *call);
 int agi_cpu_convert(ag_backend *be, char *dst, int to, const char *src, int from, int64_t n);

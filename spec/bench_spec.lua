@@ -1,14 +1,21 @@
 -- What argent bench says is measured, and its bytes are those of the files.
 
 local ag = require 'argent'
+local argparse = require 'argparse'
 local bench = require 'argent.bench'
 local cjson = require 'cjson'
+local cli = require 'argent.cli.bench'
 local command = require 'support.command'
+local common = require 'argent.cli.common'
+local ffi = require 'ffi'
 local golden = require 'support.golden'
+local json = require 'argent.json'
 local kernels = require 'support.kernels'
+local lib = require 'argent.ffi'
 local ops = require 'argent.ops'
 local parts = require 'argent.qwen3_tts.bench'
 local posix = require 'argent.posix'
+local released = require 'argent.qwen3_tts.released'
 local tensor = require 'argent.tensor'
 local utterance = require 'argent.qwen3_tts.utterance'
 
@@ -54,10 +61,105 @@ describe('bench', function()
     end
     assert.equal(12, figures.speed_frames)
     assert.same({'cpu', be.isa, 'bf16'}, {figures.device, figures.isa, figures.dtype})
+    for _, key in ipairs {'talker_ms', 'predictor_ms', 'codec_ms', 'limit_ms', 'ratio_to_limit',
+      'first_audio_ms', 'peak_memory_mb'} do
+      assert.is_true(figures[key] > 0, key)
+    end
+    assert.near(figures.limit + figures.codec_limit, figures.limit_ms, 1e-6 * figures.limit_ms)
+    local parts_ms = figures.talker_ms + figures.predictor_ms + figures.codec_ms
+    assert.near(parts_ms / figures.limit_ms, figures.ratio_to_limit,
+      1e-6 * figures.ratio_to_limit)
+    assert.same({}, figures.rows)
     r = command.run {'bench', '-m', model, '--rounds', '3'}
     assert.equal(0, r.code, r.err)
     assert.matches('real time factor', r.out)
     assert.matches('\nend to end +[%d.]+ x real time, measured over 12 frames\n', r.out)
+  end)
+
+  it('measures several rows at once, and a model of random weights, as it is asked', function()
+    local out = {}
+    local print, files = common.print, released.files
+    finally(function() common.print, released.files = print, files end)
+    common.print = function(line) out[#out + 1] = line return 0 end
+    released.files = function()
+      local small = {}
+      for _, name in ipairs {'config.json', 'generation_config.json',
+        'speech_tokenizer/config.json'} do
+        small[name] = assert(json.read(golden.models()[2].model .. '/' .. name))
+      end
+      return small
+    end
+    local p = argparse()
+    cli.parser(p)
+    local function run(...)
+      return cli.run(p:parse {'--random', '0.6b', '--rounds', '3', '--rows', '1,3', ...})
+    end
+    assert.equal(0, run '--json')
+    local figures = cjson.decode(out[1])
+    assert.equal(2, #figures.rows)
+    for i, rows in ipairs {1, 3} do
+      local r = figures.rows[i]
+      assert.equal(rows, r.rows)
+      assert.is_true(r.talker_ms > 0 and r.predictor_ms > 0)
+    end
+    assert.equal(0, run())
+    assert.matches('^random ', out[2])
+    assert.matches('\n  3 rows at once +[%d.]+ ms talker, [%d.]+ ms predictor', out[2])
+    assert.same({nil, '--random and -m: one of the two', 'usage'}, {run('-m', 'x')})
+  end)
+
+  it('says what --random and --rows take', function()
+    local r = command.run {'bench', '--random', '3b'}
+    assert.equal(2, r.code)
+    assert.matches('0.6b', r.err)
+    for _, bad in ipairs {'', '0', '1,', 'a', '1.5', '257'} do
+      r = command.run {'bench', '--random', '0.6b', '--rows', bad}
+      assert.equal(2, r.code)
+      assert.matches('%-%-rows: expected integers from 1 to 256 like 1,2,8', r.err)
+    end
+  end)
+
+  it('finds what the CPU could do, by all of its threads, in each kind of number', function()
+    local kinds = {}
+    while lib.ag_peak_name(#kinds) ~= nil do
+      kinds[#kinds + 1] = ffi.string(lib.ag_peak_name(#kinds))
+    end
+    assert.equal('f32', kinds[1])
+    local peaks = bench.peaks(be)
+    assert.is_true(peaks.f32 > 1e9)
+    for kind, rate in pairs(peaks) do
+      assert.is_true(rate > 1e9 and rate < 1e15, kind)
+    end
+    local done, one = ffi.new 'double[1]', assert(ag.backend('cpu', {threads = 1}))
+    assert.equal(0, lib.ag_peak_run(one, 0, 1000, done))
+    local alone = done[0]
+    assert.equal(0, lib.ag_peak_run(be, 0, 1000, done))
+    assert.equal(be.threads * alone, done[0])
+    assert.is_true(lib.ag_peak_run(be, #kinds, 1, done) ~= 0)
+    assert.is_true(lib.ag_peak_run(assert(ag.backend 'cuda-emulated'), 0, 1, done) ~= 0)
+    assert.same({}, bench.peaks(assert(ag.backend 'cuda-emulated')))
+  end)
+
+  it('knows the multiply-adds of the codec, from the shapes of its products', function()
+    for _, model in ipairs(golden.models()) do
+      local tts = assert(ag.qwen3_tts.open(model.model, {backend = be, dtype = 'f32'}))
+      local stream, n = tts.codec:stream(), 0
+      local real = {}
+      for _, op in ipairs {'linear', 'conv1d', 'depthwise_conv1d'} do real[op] = ops[op] end
+      finally(function()
+        for op, fn in pairs(real) do ops[op] = fn end
+      end)
+      for op, fn in pairs(real) do
+        ops[op] = function(out, x, w, ...)
+          local rows = out:count() / (op == 'depthwise_conv1d' and w.shape[2] or w.shape[1])
+          n = n + rows * w:count()
+          return fn(out, x, w, ...)
+        end
+      end
+      stream:push(tensor.zeros(be, {1, tts.codec.groups}, 'i32'), {tap = function() end})
+      for op, fn in pairs(real) do ops[op] = fn end
+      assert.near(n, parts.codec_work(tts.cfg.codec), 0.01 * n)
+    end
   end)
 
   describe('reads memory', function()

@@ -108,6 +108,41 @@ function M.bandwidth(be, megabytes)
   return be.kind == 'cpu' and host_bandwidth(be, megabytes) or card_bandwidth(be)
 end
 
+-- Seconds that a loop of multiply-adds is to take, and how many such loops the best is of.
+local PEAK_TIME, PEAK_ROUNDS = 0.02, 5
+
+--- Operations a second (a multiply-add is two) that all workers of a CPU make in loops of nothing
+--- else, by what is multiplied; kinds that this CPU lacks are absent. Nothing on a card.
+---@param be ag.Backend
+---@return {f32: number?, bf16: number?, int8: number?, amx_bf16: number?}
+function M.peaks(be)
+  local best, done = {}, ffi.new('double[1]')
+  if be.kind ~= 'cpu' then return best end
+  local function seconds(i, rounds)
+    return fastest(be, 1, function() status.raise(lib.ag_peak_run(be, i, rounds, done)) end)
+  end
+  local i = 0
+  while lib.ag_peak_name(i) ~= nil do
+    local rounds = 2 ^ 12
+    while seconds(i, rounds) < PEAK_TIME and done[0] > 0 do rounds = rounds * 2 end
+    for _ = 1, done[0] > 0 and PEAK_ROUNDS or 0 do
+      local name, rate = ffi.string(lib.ag_peak_name(i)), 2 * done[0] / seconds(i, rounds)
+      best[name] = math.max(best[name] or 0, rate)
+    end
+    i = i + 1
+  end
+  return best
+end
+
+--- The most memory that this process has had, in megabytes of 2^20 bytes, mapped files included.
+---@return number
+function M.peak_memory()
+  local f = assert(io.open '/proc/self/status')
+  local kilobytes = f:read '*a':match 'VmHWM:%s*(%d+) kB'
+  f:close()
+  return kilobytes / 1024
+end
+
 --- Microseconds that one recorded op costs when it does next to nothing: of a thousand products of
 --- two numbers, each of which must wait for the one before. Products, as a device may put a few
 --- small sums and copies into one launch.
@@ -161,9 +196,11 @@ end
 ---@param model table an open model, see argent.models
 ---@param opts? table how it is used, as its kind takes it; default: what the model has
 ---@param rounds? integer of each measurement, default 25
----@return table figures bandwidth (bytes a second), op_cost (microseconds), and those of the kind
-function M.run(model, opts, rounds)
-  local r = models.get(model.model_type).bench().run(model, opts, rounds or 25)
+---@param rows? integer[] also measure so many rows at once
+---@return table figures bandwidth (bytes a second), peaks (operations a second), op_cost
+---(microseconds), peak_memory_mb, and those of the kind
+function M.run(model, opts, rounds, rows)
+  local r = models.get(model.model_type).bench().run(model, opts, rounds or 25, rows)
   return r
 end
 

@@ -33,7 +33,9 @@ local NEEDS = {speech = 'speak', codec = 'encode and decode sound'}
 ---@field fault fun(dir: string, be: ag.Backend): string? what it lacks or keeps it from opening
 ---@field inspect fun(dir: string, be: ag.Backend): argent.Inspection?, string?
 ---@field voices? fun(dir: string): argent.VoiceList?, string?
----@field bench? fun(): table module with run(model, rounds) and lines(model, figures)
+---@field bench? fun(): table module with run(model, opts, rounds, rows) and lines(model, figures)
+---@field sizes? string[] of which `random` makes models
+---@field random? fun(size: string, opts: table): table a model of random weights, for measuring
 ---@field record? fun(): table module with attention and eos, see argent.plot.record
 
 ---@class argent.Inspection
@@ -95,6 +97,20 @@ function M.of(dir)
     model_type == nil and 'nothing' or check.show(model_type):gsub('^string ', ''),
     guess and (', did you mean %s?'):format(guess) or '',
     table.concat(known, ', ')):gsub('%c', '?')), 'unsupported'
+end
+
+--- All sizes of which there are models of random weights, and the kind of each.
+---@return string[] sizes
+---@return table<string, argent.Model> kinds
+function M.random_sizes()
+  local sizes, kinds = {}, {}
+  for _, model in ipairs(M.all()) do
+    for _, size in ipairs(model.sizes or {}) do
+      sizes[#sizes + 1] = size
+      kinds[size] = model
+    end
+  end
+  return sizes, kinds
 end
 
 --- Refuses a model that does not do what is needed.

@@ -219,6 +219,19 @@ local function open_device(args)
   return Backend.open(device == 'cuda' and 'cuda' or 'cpu', opts)
 end
 
+--- Opens the backend that the options of model_options name.
+---@param args table parsed options
+---@return ag.Backend?
+---@return string? err
+---@return string? code
+function M.open_backend(args)
+  local ok, err, code = check_threads(args.threads)
+  if not ok then return nil, err, code end
+  local be
+  be, err, code = open_device(args)
+  return be, err, code
+end
+
 --- Opens the model that the options name.
 ---@param args table parsed options
 ---@param need? string what it has to do: 'speech' (default), 'codec'
@@ -228,10 +241,8 @@ end
 function M.open_model(args, need)
   local kind, dir, code = M.find_kind(args.model, need or 'speech')
   if not kind then return nil, dir, code end
-  local be, model, ok, err
-  ok, err, code = check_threads(args.threads)
-  if not ok then return nil, err, code end
-  be, err, code = open_device(args)
+  local be, model, err
+  be, err, code = M.open_backend(args)
   if not be then return nil, err, code end
   model, err, code = kind.open(dir, {backend = be, dtype = args.dtype})
   -- A model that cannot be read is a model that is missing or invalid, whatever the system's

@@ -1,6 +1,7 @@
 -- What Qwen3-TTS costs on a machine: times of the parts of a frame, the bytes that a frame must
 -- read, the bandwidth that is there to read them, and the ratio of the two: the figure to quote.
 
+local Batch = require 'argent.qwen3_tts.batch'
 local bench = require 'argent.bench'
 local plan = require 'argent.plan'
 local posix = require 'argent.posix'
@@ -23,6 +24,30 @@ function M.part_bytes(tts)
   }
 end
 
+--- Multiply-adds that the codec's layers make for a frame, each as it is defined, by the sizes of
+--- the config; what its attention adds to them is less than a hundredth.
+---@param cfg argent.CodecConfig
+---@return number
+function M.codec_work(cfg)
+  local t, L = cfg.transformer, cfg.latent_dim
+  local heads = (2 * t.num_attention_heads + 2 * t.num_key_value_heads) * t.head_dim
+  local n = cfg.codebook_dim ^ 2 + 3 * cfg.codebook_dim * L + 2 * L * t.hidden_size
+    + t.num_hidden_layers * t.hidden_size * (heads + 3 * t.intermediate_size)
+  local rows, C = 1, cfg.decoder_dim
+  for _, ratio in ipairs(cfg.upsampling_ratios) do
+    rows = rows * ratio
+    n = n + rows * (L * L + 7 * L + 8 * L * L)
+  end
+  n = n + rows * 7 * L * C
+  for _, rate in ipairs(cfg.upsample_rates) do
+    local outs = C / 2
+    n = n + rows * rate * outs * 2 * C
+    rows, C = rows * rate, outs
+    n = n + rows * 3 * (7 + 1) * C * C
+  end
+  return n + rows * 7 * C
+end
+
 --- Lets an utterance ride on for ever, whatever is drawn: also past the end token.
 ---@param u ag.Utterance
 ---@return fun(): integer makes a frame; how many its batch has made
@@ -42,16 +67,16 @@ local function frames(tts, opts)
   return u, M.endless(u)
 end
 
---- The two parts of a frame as plans of their own, for a batch of one row that has made one: the
+--- The two parts of a frame as plans of their own, for all rows of a batch that has made one: the
 --- talker's step with its logits, and the predictor's G - 1 steps with their draws, from what the
 --- last frame has left. What a frame has besides is the draw of group 0 and a handful of small ops.
 ---@param batch ag.Batch
 ---@return {talker: ag.Plan, predictor: ag.Plan}
 function M.parts(batch)
-  local sum = tensor.zeros(batch.backend, {1, batch.input.shape[2]})
+  local n, sum = batch.rows, tensor.zeros(batch.backend, batch.input.shape)
   return {
-    talker = plan.capture(batch.backend, function() batch:step_ops(1) end),
-    predictor = plan.capture(batch.backend, function() batch:predictor_ops(1, sum) end),
+    talker = plan.capture(batch.backend, function() batch:step_ops(n) end),
+    predictor = plan.capture(batch.backend, function() batch:predictor_ops(n, sum) end),
   }
 end
 
@@ -63,6 +88,38 @@ local function part_runs(batch)
     parts.talker:run()
     batch.session:advanced(1)
   end, function() parts.predictor:run() end
+end
+
+-- Milliseconds of each part for so many rows at once, which nobody rides.
+local function rows_times(tts, rows, rounds)
+  local batch = Batch.new(tts.talker, tts.predictor, tts:pad_vector(), rows)
+  local slots = {}
+  for i = 1, rows do
+    slots[i] = i - 1
+    batch.predictor_params:select(1, i):set {0.9, 50, 1, 1}
+  end
+  batch.slots:set(slots)
+  batch.input:fill(0.1)
+  local step, steps = part_runs(batch)
+  step(); steps()
+  local talker, predictor = bench.times(tts.backend, rounds, {step, steps})
+  batch.session:release()
+  batch.state.session:release()
+  return talker, predictor
+end
+
+--- Times of the parts for several rows at once, which share each pass through the weights.
+---@param tts ag.Synthesizer
+---@param counts integer[] of rows
+---@param rounds integer
+---@return {rows: integer, talker_ms: number, predictor_ms: number}[]
+function M.rows(tts, counts, rounds)
+  local list = {}
+  for i, n in ipairs(counts) do
+    local talker, predictor = rows_times(tts, n, rounds)
+    list[i] = {rows = n, talker_ms = talker, predictor_ms = predictor}
+  end
+  return list
 end
 
 --- Seconds of sound a second of work, over whole utterances: text in, samples on the host, until
@@ -110,6 +167,17 @@ end
 ---@field first_audio number from the call to the first sample
 ---@field codec_1 number one frame through the codec
 ---@field codec_8 number eight frames
+---@field codec_limit number what the multiply-adds of a frame take at the peak of f32
+---@field codec_ratio number codec_ms / codec_limit
+---@field peaks table<string, number> operations a second of this CPU, see argent.bench.peaks
+---@field talker_ms number as talker
+---@field predictor_ms number as predictor
+---@field codec_ms number a frame's share of codec_8
+---@field limit_ms number what the three must take: talker_limit + predictor_limit + codec_limit
+---@field ratio_to_limit number what they take / limit_ms
+---@field first_audio_ms number as first_audio
+---@field peak_memory_mb number the most memory of the process until all of this was measured
+---@field rows {rows: integer, talker_ms: number, predictor_ms: number}[] as asked for
 ---@field rtf number seconds of work for a second of speech, chunks of eight frames: computed
 ---@field speed number seconds of speech for a second of work: measured over whole utterances
 ---@field speed_frames integer of those utterances, together
@@ -129,8 +197,9 @@ end
 ---@param tts ag.Synthesizer
 ---@param opts? ag.Speech what to say and with which voice; all of it has defaults
 ---@param rounds integer frames of each kind; four times as many for `speed`
+---@param rows? integer[] numbers of rows, for M.rows
 ---@return ag.BenchResult
-function M.run(tts, opts, rounds)
+function M.run(tts, opts, rounds, rows)
   local be = tts.backend
   local o = {text = 'The quick brown fox jumps over the lazy dog.', seed = 1}
   for k, v in pairs(opts or default_speech(tts)) do o[k] = v end
@@ -138,7 +207,7 @@ function M.run(tts, opts, rounds)
   for k, v in pairs(o) do hooked[k] = v end
   hooked.hooks = {logits = function() end}
 
-  local r = {bandwidth = bench.bandwidth(be), op_cost = bench.op_cost(be)}
+  local r = {op_cost = bench.op_cost(be)}
   local chunk, speech = assert(tts:stream(o))
   chunk().samples:release()
   local first = speech:stats()
@@ -172,6 +241,10 @@ function M.run(tts, opts, rounds)
   r.speed_frames = 4 * rounds
   r.speed = M.speed(tts, o, r.speed_frames)
 
+  r.peak_memory_mb = bench.peak_memory() -- before memory is taken to be read
+  r.rows = M.rows(tts, rows or {}, rounds)
+  r.bandwidth, r.peaks = bench.bandwidth(be), bench.peaks(be)
+
   local part = M.part_bytes(tts)
   r.frame_bytes = part.talker + part.predictor
   r.talker_limit = part.talker / r.bandwidth * 1e3
@@ -179,9 +252,26 @@ function M.run(tts, opts, rounds)
   r.limit = r.talker_limit + r.predictor_limit
   r.talker_ratio, r.predictor_ratio = r.talker / r.talker_limit, r.predictor / r.predictor_limit
   r.ratio, r.hook_cost = r.frame / r.limit, r.hooked / r.frame - 1
-  r.rtf = (r.frame + r.codec_8 / 8) / (tts.codec.samples_per_frame / tts.codec.rate * 1e3)
+  r.talker_ms, r.predictor_ms, r.codec_ms = r.talker, r.predictor, r.codec_8 / 8
+  r.first_audio_ms = r.first_audio
+  if r.peaks.f32 then
+    r.codec_limit = 2 * M.codec_work(tts.cfg.codec) / r.peaks.f32 * 1e3
+    r.codec_ratio = r.codec_ms / r.codec_limit
+    r.limit_ms = r.limit + r.codec_limit
+    r.ratio_to_limit = (r.talker_ms + r.predictor_ms + r.codec_ms) / r.limit_ms
+  end
+  r.rtf = (r.frame + r.codec_ms) / (tts.codec.samples_per_frame / tts.codec.rate * 1e3)
   r.dtype, r.size = tts.dtype, tts.cfg.size
   return r
+end
+
+local function peaks_line(peaks)
+  local list = {}
+  for name, rate in pairs(peaks) do
+    list[#list + 1] = ('%s %.0f'):format(name:gsub('_', ' '), rate / 1e9)
+  end
+  table.sort(list)
+  return 'peaks            ' .. table.concat(list, ', ') .. ' Gop/s, measured'
 end
 
 --- The figures for people.
@@ -189,7 +279,7 @@ end
 ---@param r ag.BenchResult
 ---@return string[]
 function M.lines(tts, r)
-  return {
+  local lines = {
     ('bandwidth        %8.1f GB/s, measured'):format(r.bandwidth / 1e9),
     ('bytes a frame    %8.2f GB of weights: at that bandwidth %.3g ms'):format(
       r.frame_bytes / 1e9, r.limit),
@@ -201,12 +291,25 @@ function M.lines(tts, r)
     ('with a hook      %8.2f ms, %+.1f %%'):format(r.hooked, r.hook_cost * 100),
     ('a tiny op        %8.2f us in a plan'):format(r.op_cost),
     ('codec            %8.2f ms for one frame, %.2f ms for eight'):format(r.codec_1, r.codec_8),
+    r.codec_limit and ('  of eight       %8.2f ms each, %.2f x the %.3g ms of its f32 arithmetic')
+      :format(r.codec_ms, r.codec_ratio, r.codec_limit) or false,
     ('prefill          %8.2f ms for %d rows'):format(r.prefill, r.prompt_rows),
     ('first audio      %8.2f ms'):format(r.first_audio),
     ('real time factor %8.3f (%.2f x real time), of frame and codec'):format(r.rtf, 1 / r.rtf),
     ('end to end       %8.2f x real time, measured over %d frames'):format(r.speed,
       r.speed_frames),
+    r.ratio_to_limit and ('all parts        %8.2f x their limits, which are %.3g ms a frame')
+      :format(r.ratio_to_limit, r.limit_ms) or false,
+    ('memory           %8.0f MB at most'):format(r.peak_memory_mb),
   }
+  for _, x in ipairs(r.rows) do
+    lines[#lines + 1] = ('%3d rows at once %8.2f ms talker, %.2f ms predictor'):format(x.rows,
+      x.talker_ms, x.predictor_ms)
+  end
+  if next(r.peaks) then table.insert(lines, 2, peaks_line(r.peaks)) end
+  local shown = {}
+  for _, line in ipairs(lines) do shown[#shown + 1] = line or nil end
+  return shown
 end
 
 return M

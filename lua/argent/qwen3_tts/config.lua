@@ -252,12 +252,13 @@ local function open(dir, file)
   return json.open(dir .. '/' .. file, file)
 end
 
-local function read(dir)
-  local cfg = read_model(open(dir, CONFIG))
-  local codec = open(dir, CODEC)
+-- open_file gives the object of a file by its name.
+local function read(open_file)
+  local cfg = read_model(open_file(CONFIG))
+  local codec = open_file(CODEC)
   check_codec(codec, cfg.talker, cfg.predictor)
   cfg.codec = read_codec(codec)
-  cfg.generation = strict(read_generation(open(dir, GENERATION)), 'cfg.generation')
+  cfg.generation = strict(read_generation(open_file(GENERATION)), 'cfg.generation')
   strict(cfg.talker, 'cfg.talker')
   strict(cfg.predictor, 'cfg.predictor')
   return strict(cfg, 'cfg')
@@ -270,7 +271,15 @@ end
 ---@return string? err one line: file, field, what was expected, what was found
 function M.read(dir)
   check.type(dir, 'dir', 'string')
-  return json.checked(read, dir)
+  return json.checked(read, function(file) return open(dir, file) end)
+end
+
+--- The configuration of files that are not on a disk.
+---@param files table<string, table> parsed objects by the names that `read` knows
+---@return argent.Config? cfg
+---@return string? err
+function M.of(files)
+  return json.checked(read, function(file) return json.object(files[file], file) end)
 end
 
 --- Reads and checks the config.json of a codec in a directory of its own.

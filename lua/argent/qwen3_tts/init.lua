@@ -2,14 +2,10 @@
 -- networks and returns what speaks; `codec` opens the codec alone.
 
 local Backend = require 'argent.backend'
-local Batch = require 'argent.qwen3_tts.batch'
-local CodePredictor = require 'argent.qwen3_tts.code_predictor'
 local CodecDecoder = require 'argent.qwen3_tts.codec_decoder'
-local Pool = require 'argent.pool'
-local Synthesizer = require 'argent.qwen3_tts.synthesizer'
-local Talker = require 'argent.qwen3_tts.talker'
 local Tokenizer = require 'argent.text.tokenizer'
 local analysis = require 'argent.qwen3_tts.analysis'
+local assemble = require 'argent.qwen3_tts.assemble'
 local check = require 'argent.check'
 local config = require 'argent.qwen3_tts.config'
 local dtypes = require 'argent.dtype'
@@ -28,12 +24,10 @@ local function backend_of(opts)
   return backend, err, code
 end
 
--- The codec's networks, from weights that are open; its encoder is loaded when it is needed.
-local function load_codec(backend, cfg, w)
-  local codec = CodecDecoder.load(backend, cfg, w:scope 'decoder.')
+-- Gives a codec its encoder, which is loaded when it is needed.
+local function can_listen(codec, backend, cfg, w)
   codec.open_encoder = analysis.codec_encoder(backend, cfg, w)
   codec.weights = w
-  return codec
 end
 
 --- Opens the codec alone, for codes of recordings and sound of codes: codec:encode, codec:decode,
@@ -59,8 +53,11 @@ function M.codec(name, opts)
   if not cfg then return nil, ('%s/%s'):format(dir, err), 'format' end
   w, err, code = weights.open(dir, {backend = backend})
   if not w then return nil, err, code or 'format' end
-  codec, err, code = weights.build(function() return load_codec(backend, cfg, w) end)
+  codec, err, code = weights.build(function()
+    return CodecDecoder.load(backend, cfg, w:scope 'decoder.')
+  end)
   if not codec then return nil, err, code or 'format' end
+  can_listen(codec, backend, cfg, w)
   codec.dir = dir
   return codec
 end
@@ -95,20 +92,12 @@ function M.open(name, opts)
 
   local tts
   tts, err, code = weights.build(function()
-    local talker = Talker.load(backend, cfg.talker, w:scope 'talker.', dtype)
-    local predictor = CodePredictor.load(backend, cfg.predictor, cfg.talker.hidden_size,
-      w:scope 'talker.code_predictor.', dtype)
-    local codec = load_codec(backend, cfg.codec, cw)
-    return setmetatable({
-      dir = dir, cfg = cfg, backend = backend, dtype = dtype, tokenizer = tokenizer,
-      weights = w, codec_weights = cw,
-      talker = talker, predictor = predictor, codec = codec,
-      speaker = analysis.speaker(backend, cfg, w),
-      batches = Pool.new(function() return Batch.new(talker, predictor, tts:pad_vector()) end),
-      streams = Pool.new(function() return codec:stream() end),
-    }, Synthesizer)
+    return assemble(cfg, tokenizer, w:scope '', cw:scope '', {backend = backend, dtype = dtype})
   end)
   if not tts then return nil, err, code or 'format' end
+  tts.dir, tts.weights, tts.codec_weights = dir, w, cw
+  tts.speaker = analysis.speaker(backend, cfg, w)
+  can_listen(tts.codec, backend, cfg.codec, cw)
   if hub.is_demo(dir) then cfg.default_voice = tts:voices()[1] end
   return tts
 end

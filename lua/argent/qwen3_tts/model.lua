@@ -4,6 +4,7 @@
 local config = require 'argent.qwen3_tts.config'
 local json = require 'argent.json'
 local languages = require 'argent.qwen3_tts.languages'
+local released = require 'argent.qwen3_tts.released'
 local weights = require 'argent.weights'
 
 ---@type argent.Model
@@ -109,6 +110,13 @@ end
 
 function M.bench()
   return require 'argent.qwen3_tts.bench'
+end
+
+M.sizes = released.sizes
+
+function M.random(size, opts)
+  local tts = require('argent.qwen3_tts.random').open(size, opts)
+  return tts
 end
 
 function M.record()
