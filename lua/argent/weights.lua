@@ -282,7 +282,8 @@ function Weights:tensor(name, dtype)
   end
   local t, err, code = status.check(rc, out[0])
   if not t then return nil, err, code end
-  return tensor.own(t)
+  t = tensor.own(t)
+  return e.order and e.order(t) or t
 end
 
 local function damage(e, name, count)
@@ -321,6 +322,22 @@ function Weights:damaged()
     local count = self:count_nonfinite(name)
     if count and count > 0 then return damage(self.entries[name], name, count) end
   end
+end
+
+--- The same tensors under other names, for networks that know them by those.
+---@param name fun(name: string): string? the new name; nil: the tensor is left out
+---@param order fun(name: string): (fun(t: ag.Tensor): ag.Tensor)? by the new name, what a tensor
+---that has been read still needs
+---@return ag.Weights
+function Weights:renamed(name, order)
+  local w = setmetatable({}, Weights)
+  for k, v in pairs(self) do w[k] = v end
+  w.entries, w.used, w.absent = {}, {}, {}
+  for old, e in pairs(self.entries) do
+    local new = name(old)
+    if new then w.entries[new] = {file = e.file, index = e.index, order = order(new)} end
+  end
+  return w
 end
 
 --- The part of the names that begins with a prefix: `w:scope 'talker.'`.

@@ -43,6 +43,7 @@ M.MAX_LAYERS = 1024
 ---@field derives boolean? num_key_value_heads and head_dim may be absent: they are
 ---num_attention_heads and hidden_size / num_attention_heads then
 ---@field ties boolean? tie_word_embeddings may be true
+---@field theta number? rope_theta where the file does not say
 
 --- A size of a network: an integer from 1 to MAX_SIZE.
 ---@param s argent.json.Object
@@ -60,13 +61,14 @@ end
 ---@return argent.LMConfig
 function M.transformer(s, family)
   local size, derives = M.size, family.derives
+  local rotary = s:get 'rope_parameters' ~= nil and s:object 'rope_parameters' or s
   local t = {
     hidden_size = size(s, 'hidden_size'),
     intermediate_size = size(s, 'intermediate_size'),
     num_hidden_layers = s:int('num_hidden_layers', 1, M.MAX_LAYERS),
     num_attention_heads = s:int('num_attention_heads', 1, 1024),
     rms_norm_eps = s:number(family.eps or 'rms_norm_eps', 1e-12, 0.1),
-    rope_theta = s:number('rope_theta', 1, 1e12),
+    rope_theta = rotary:number('rope_theta', 1, 1e12, family.theta),
     max_position_embeddings = family.positions or size(s, 'max_position_embeddings'),
     attention_bias = s:boolean('attention_bias', false),
     norm = family.norm, final_norm = family.final_norm, mlp = family.mlp,

@@ -28,15 +28,17 @@ local SCALINGS = {
 ---@field high_freq_factor number? llama3
 ---@field original_max_position_embeddings integer? llama3: what the model was first trained on
 
---- The rope_scaling of a transformer's object in a config.json, checked.
+--- The rope_scaling of a transformer's object in a config.json, checked, or its rope_parameters,
+--- which hold rope_theta too: transformers 5 writes these.
 ---@param s argent.json.Object
 ---@param types string[] which of 'default', 'linear', 'llama3' the caller takes
 ---@return argent.RopeScaling? scaling nil where there is none
 function M.read(s, types)
-  if s:get 'rope_scaling' == nil then return nil end
-  local r, kind = s:object 'rope_scaling', 'default'
-  for _, key in ipairs {'type', 'rope_type'} do -- the first is the older name
-    if r:get(key) ~= nil then kind = r:one_of(key, types) end
+  local key = s:get 'rope_parameters' ~= nil and 'rope_parameters' or 'rope_scaling'
+  if s:get(key) == nil then return nil end
+  local r, kind = s:object(key), 'default'
+  for _, name in ipairs {'type', 'rope_type'} do -- the first is the older name
+    if r:get(name) ~= nil then kind = r:one_of(name, types) end
   end
   local scaling = SCALINGS[kind](r)
   if scaling then scaling.rope_type = kind end

@@ -1,9 +1,10 @@
--- The byte-level BPE tokenizer of Qwen2: text to ids and back. The steps are those of the released
--- tokenizer: added tokens, NFC, a regular expression that cuts the text into pieces, merges inside
--- each piece. No template is put around the text (argent.qwen3_tts.prompt does that).
+-- Byte-level BPE tokenizers: text to ids and back. The steps are those of the released tokenizers:
+-- added tokens, NFC where the tokenizer has it, a regular expression that cuts the text into
+-- pieces, merges inside each piece. No template is put around the text.
 
 local ffi = require 'ffi'
 local check = require 'argent.check'
+local pieces = require 'argent.text.pieces'
 local regex = require 'argent.text.regex'
 local unicode = require 'argent.text.unicode'
 local vocabulary = require 'argent.text.vocabulary'
@@ -16,32 +17,12 @@ Tokenizer.__index = Tokenizer
 local MAX_TEXT = 4 * 2 ^ 20 -- bytes; the merges of one piece take up to 28 times its size
 local CACHED_PIECES, CACHED_LENGTH = 20000, 64
 
--- White space is spelt out, because PCRE2's \s has U+180E, which Unicode took out of white space.
-local SPACE = [[\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}]]
-  .. [[\x{3000}]]
-local REST = [=[\p{N}| ?[^{s}\p{L}\p{N}]+[\r\n{/}]*|[{s}]*[\r\n]+|[{s}]+(?![^{s}])|[{s}]+]=]
-local UPPER, LOWER = [=[[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]]=], [=[[\p{Ll}\p{Lm}\p{Lo}\p{M}]]=]
-local LEAD = [=[[^\r\n\p{L}\p{N}]?]=]
-
-local PATTERNS = {
-  native = [=[(?i:'s|'t|'re|'ve|'m|'ll|'d)|]=] .. LEAD .. [=[\p{L}+|]=] .. REST:gsub('{/}', ''),
-  -- What the official package uses when it loads a local directory: it takes the model for one
-  -- with a faulty Mistral pattern and replaces the pattern.
-  local_directory = LEAD .. UPPER .. '*' .. LOWER .. '+|' .. LEAD .. UPPER .. '+' .. LOWER .. '*|'
-    .. REST:gsub('{/}', '/'),
-}
-
-local function pattern_of(name)
-  -- \G: the pattern covers every character, so the next piece starts where the last one ended.
-  return [[\G(?:]] .. PATTERNS[name]:gsub('{s}', SPACE) .. ')'
-end
-
 --- A set of added tokens as a regular expression that prefers the longest, or nil for none.
-local function token_set(added, normalized)
+local function token_set(added, normalized, normal)
   local ids, contents = {}, {}
   for _, token in ipairs(added) do
     if token.normalized == normalized then
-      local content = normalized and unicode.nfc(token.content) or token.content
+      local content = normalized and normal(token.content) or token.content
       if not ids[content] then contents[#contents + 1] = content end
       ids[content] = token.id
     end
@@ -53,7 +34,39 @@ local function token_set(added, normalized)
   return compiled and {regex = compiled, ids = ids}, err
 end
 
---- Reads vocab.json, merges.txt and tokenizer_config.json of a model directory.
+---@class ag.TokenizerKind what tokenizers differ in beside their vocabulary
+---@field pieces table<string, string> names of argent.text.pieces by the names that `encode` takes;
+---'native' is the default
+---@field nfc boolean texts are put into NFC first
+
+--- A tokenizer.
+---@param v ag.Vocabulary
+---@param kind ag.TokenizerKind
+---@return ag.Tokenizer?
+---@return string? err what is wrong with the added tokens
+function Tokenizer.new(v, kind)
+  local self = setmetatable({
+    size = v.size, words = v.words, byte_ids = v.byte_ids, rank = v.rank, product = v.product,
+    halves = v.halves, whole = v.whole, added = {}, contents = {}, patterns = {}, names = {},
+    normal = kind.nfc and unicode.nfc or function(text) return text end, cache = {}, cached = 0,
+  }, Tokenizer)
+  for _, token in ipairs(v.added) do
+    self.added[token.content], self.contents[token.id] = token.id, token.content
+  end
+  for name, of in pairs(kind.pieces) do
+    self.patterns[name], self.names[#self.names + 1] = pieces.compile(of), name
+  end
+  table.sort(self.names, function(a, b) return a == 'native' or b ~= 'native' and a < b end)
+  for _, normalized in ipairs{false, true} do
+    local set, err = token_set(v.added, normalized, self.normal)
+    if err then return nil, 'added tokens: ' .. err end
+    self[normalized and 'normalized_tokens' or 'raw_tokens'] = set
+  end
+  return self
+end
+
+--- Reads the tokenizer of Qwen2 from vocab.json, merges.txt and tokenizer_config.json of a model
+--- directory.
 ---@param dir string
 ---@return ag.Tokenizer?
 ---@return string? err one line that names the file, the line or field, and the fact
@@ -61,21 +74,11 @@ function Tokenizer.open(dir)
   check.type(dir, 'dir', 'string')
   local v, err = vocabulary.read(dir)
   if not v then return nil, err end
-  local self = setmetatable({
-    size = v.size, words = v.words, byte_ids = v.byte_ids, rank = v.rank, product = v.product,
-    halves = v.halves, added = {}, contents = {}, patterns = {}, cache = {}, cached = 0,
-  }, Tokenizer)
-  for _, token in ipairs(v.added) do
-    self.added[token.content], self.contents[token.id] = token.id, token.content
-  end
-  for name in pairs(PATTERNS) do self.patterns[name] = assert(regex.compile(pattern_of(name))) end
-  for _, normalized in ipairs{false, true} do
-    local set, set_err = token_set(v.added, normalized)
-    if set_err then
-      return nil, ('%s/tokenizer_config.json: added tokens: %s'):format(dir, set_err)
-    end
-    self[normalized and 'normalized_tokens' or 'raw_tokens'] = set
-  end
+  local self
+  self, err = Tokenizer.new(v, {
+    nfc = true, pieces = {native = 'qwen2', local_directory = 'qwen2_replaced'},
+  })
+  if not self then return nil, ('%s/tokenizer_config.json: %s'):format(dir, err) end
   return self
 end
 
@@ -169,7 +172,8 @@ end
 local function ids_of(self, piece)
   local found = self.cache[piece]
   if found then return found end
-  found = merge(self, piece)
+  local word = self.whole and self.whole[piece]
+  found = word and {word} or merge(self, piece)
   if #piece <= CACHED_LENGTH then
     if self.cached == CACHED_PIECES then self.cache, self.cached = {}, 0 end
     self.cache[piece], self.cached = found, self.cached + 1
@@ -209,8 +213,9 @@ end
 --- Text to ids.
 ---@param text string UTF-8, at most 4 MB; NUL bytes are characters like others
 ---@param opts? {special: boolean?, pattern: string?} special: the added tokens in the text, such as
---- <|im_start|>, become their ids (default false: they are plain text). pattern: 'native' (default)
---- or 'local_directory', the way the official package splits when it loads from a directory.
+---<|im_start|>, become their ids (default false: they are plain text). pattern: 'native' (default);
+---that of Qwen3-TTS has 'local_directory', the way the official package splits when it loads from
+---a directory.
 ---@return integer[]? ids
 ---@return string? err one line: the text is not valid UTF-8 (bytes count from 1), or too long
 function Tokenizer:encode(text, opts)
@@ -219,7 +224,7 @@ function Tokenizer:encode(text, opts)
   if opts.special ~= nil then check.type(opts.special, 'opts.special', 'boolean') end
   local name = opts.pattern
   if name == nil then name = 'native' end
-  local pattern = self.patterns[check.one_of(name, 'opts.pattern', {'native', 'local_directory'})]
+  local pattern = self.patterns[check.one_of(name, 'opts.pattern', self.names)]
   if #text > MAX_TEXT then
     return nil, ('text has %d bytes, more than the limit of %d'):format(#text, MAX_TEXT)
   end
@@ -228,12 +233,12 @@ function Tokenizer:encode(text, opts)
   local out, err = {}
   if opts.special then
     err = split(self.raw_tokens, text, out, function(part)
-      return split(self.normalized_tokens, unicode.nfc(part), out, function(plain)
+      return split(self.normalized_tokens, self.normal(part), out, function(plain)
         return encode_plain(self, plain, pattern, out)
       end)
     end)
   else
-    err = encode_plain(self, unicode.nfc(text), pattern, out)
+    err = encode_plain(self, self.normal(text), pattern, out)
   end
   if err then return nil, err end
   return out
@@ -242,7 +247,7 @@ end
 --- Ids to text. An id may hold part of a character: ids cut off anywhere give bytes that are no
 --- valid UTF-8 at the ends.
 ---@param ids integer[] an id that no token has is an error
----@return string text in NFC
+---@return string text
 function Tokenizer:decode(ids)
   check.type(ids, 'ids', 'table')
   local out = {}
@@ -250,7 +255,7 @@ function Tokenizer:decode(ids)
     local id = check.int(ids[i], ('ids[%d]'):format(i), 0, self.size - 1)
     local content, word = self.contents[id], self.words[id]
     if not content and not word then error(('ids[%d]: no token has the id %d'):format(i, id), 2) end
-    out[i] = content or word:gsub('[%z\1-\127\194-\244][\128-\191]*', vocabulary.byte_of)
+    out[i] = content or vocabulary.bytes(word)
   end
   return table.concat(out)
 end

@@ -26,7 +26,9 @@ M.SPAN = MAX_ID + 1
 ---@field byte_ids table<integer, integer> byte -> id
 ---@field rank table<number, integer> left * SPAN + right -> rank, from 1
 ---@field product integer[] rank -> id
----@field halves table<integer, integer[]> ids of products that are not words -> their two parts
+---@field halves table<integer, integer[]> ids of products that are not words -> their two parts, or
+---none
+---@field whole table<string, integer>? words by their bytes: pieces that are words are not merged
 ---@field added ag.AddedToken[] in the order of their ids
 
 -- GPT-2's alphabet, in which bytes are printable characters: those of Latin-1 stand for
@@ -57,9 +59,28 @@ local function fail(path, fmt, ...)
   return nil, path:gsub('%c', '?') .. ': ' .. fmt:format(...)
 end
 
-local function read_words(path)
-  local ids, err = json.read(path, MAX_BYTES)
-  if not ids then return nil, err end
+-- A vocabulary of words without merges. `ids` are the words' ids, all of them checked. Where it may
+-- be `partial` bytes without a symbol get an id that falls into no parts: they vanish from texts.
+local function of_words(path, ids, words, largest, partial)
+  local byte_ids, halves, absent = {}, {}, nil
+  for byte = 0, 255 do
+    byte_ids[byte] = ids[symbols[byte]]
+    if not byte_ids[byte] and not partial then
+      return fail(path, 'the symbol %s of byte %d is missing', quote(symbols[byte]), byte)
+    elseif not byte_ids[byte] then
+      absent = absent or MAX_ID
+      while words[absent] do absent = absent - 1 end
+      byte_ids[byte], halves[absent] = absent, {}
+    end
+  end
+  return {
+    size = largest + 1, words = words, byte_ids = byte_ids, rank = {}, product = {}, added = {},
+    halves = halves,
+  }, ids
+end
+
+-- Words by their ids, from the ids of words.
+local function invert(path, ids)
   local words, largest = {}, -1
   for word, id in pairs(ids) do
     if type(word) ~= 'string' then return fail(path, 'expected an object, found a list') end
@@ -76,17 +97,39 @@ local function read_words(path)
     words[id] = word
     if id > largest then largest = id end
   end
-  local byte_ids = {}
-  for byte = 0, 255 do
-    byte_ids[byte] = ids[symbols[byte]]
-    if not byte_ids[byte] then
-      return fail(path, 'the symbol %s of byte %d is missing', quote(symbols[byte]), byte)
+  return words, largest
+end
+
+local function read_words(path)
+  local ids, err = json.read(path, MAX_BYTES)
+  if not ids then return nil, err end
+  local words, largest = invert(path, ids)
+  if not words then return nil, largest end
+  return of_words(path, ids, words, largest)
+end
+
+-- What takes merges in their order: nil, or the symbol that is no word, or the rank of the same
+-- merge before.
+local function merger(v, ids)
+  local rank, product = v.rank, v.product
+  -- A product need not be a word: a step on the way to a longer one gets an id that no word has.
+  -- These stay apart from `ids`, because an added token may well be spelt like one of them.
+  local steps, spare = {}, MAX_ID
+  return function(left, right)
+    local whole = left .. right
+    local a, b = ids[left] or steps[left], ids[right] or steps[right]
+    if not (a and b) then return not a and left or right end
+    local id = ids[whole] or steps[whole]
+    if not id then
+      while v.words[spare] or v.halves[spare] do spare = spare - 1 end
+      id, spare = spare, spare - 1
+      steps[whole], v.halves[id] = id, {a, b}
     end
+    local pair = a * M.SPAN + b
+    if rank[pair] then return nil, rank[pair] end
+    product[#product + 1] = id
+    rank[pair] = #product
   end
-  return {
-    size = largest + 1, words = words, byte_ids = byte_ids, rank = {}, product = {}, added = {},
-    halves = {},
-  }, ids
 end
 
 local function read_merges(path, v, ids)
@@ -97,10 +140,7 @@ local function read_merges(path, v, ids)
   if text:sub(1, 8) == '#version' then
     at, line, skipped = (text:find('\n', 1, true) or #text) + 1, 1, 1
   end
-  local rank, product, count, size = v.rank, v.product, 0, #text
-  -- A product need not be a word: a step on the way to a longer one gets an id that no word has.
-  -- These stay apart from `ids`, because an added token may well be spelt like one of them.
-  local steps, spare = {}, MAX_ID
+  local add, size = merger(v, ids), #text
   while at <= size do
     line = line + 1
     local _, last, left, right, newline = text:find('^([^ \r\n]+) ([^ \r\n]+)\r?(\n?)', at)
@@ -109,24 +149,12 @@ local function read_merges(path, v, ids)
       return fail(path .. ':' .. line, 'expected two symbols with one space between them, got %s',
         quote(found))
     end
-    local whole = left .. right
-    local a, b = ids[left] or steps[left], ids[right] or steps[right]
-    local id = ids[whole] or steps[whole]
-    if not (a and b) then
-      return fail(path .. ':' .. line, '%s is not in vocab.json', quote(not a and left or right))
-    end
-    if not id then
-      while v.words[spare] do spare = spare - 1 end
-      id, spare = spare, spare - 1
-      steps[whole], v.halves[id] = id, {a, b}
-    end
-    local pair = a * M.SPAN + b
-    if rank[pair] then
+    local unknown, before = add(left, right)
+    if unknown then return fail(path .. ':' .. line, '%s is not in vocab.json', quote(unknown)) end
+    if before then
       return fail(path .. ':' .. line, 'repeats the merge %s of line %d',
-        quote(left .. ' ' .. right), rank[pair] + skipped)
+        quote(left .. ' ' .. right), before + skipped)
     end
-    count = count + 1
-    rank[pair], product[count] = count, id
     at = last + 1
   end
   return true
@@ -206,6 +234,54 @@ function M.read(dir)
   if not ok then return nil, err end
   ok, err = check_whole(dir .. '/merges.txt', v, ids)
   if not ok then return nil, err end
+  return v
+end
+
+--- The bytes of a word.
+---@param word string in the alphabet of `byte_of`
+---@return string
+function M.bytes(word)
+  return (word:gsub('[%z\1-\127\194-\244][\128-\191]*', M.byte_of))
+end
+
+--- A vocabulary from lists that another kind of file holds. A byte may lack its symbol, as in
+--- vocabularies that were cut to a size: it vanishes from texts, as it does with the tokenizers of
+--- Hugging Face and llama.cpp.
+---@param where string how messages call that file
+---@param ids table<string, integer> the ids of all words, added tokens too
+---@param merges (string|string[])[] 'left right' or {left, right}, in the order of their ranks
+---@param added ag.AddedToken[]
+---@return ag.Vocabulary?
+---@return string? err one line
+function M.of(where, ids, merges, added)
+  local words, largest = invert(where, ids)
+  if not words then return nil, largest end
+  local v, err = of_words(where, ids, words, largest, true)
+  if not v then return nil, err end
+  local add = merger(v, ids)
+  for i, merge in ipairs(merges) do
+    local left, right
+    if type(merge) == 'table' then left, right = merge[1], merge[2]
+    elseif type(merge) == 'string' then left, right = merge:match '^([^ ]+) ([^ ]+)$' end
+    local place = ('%s: merge %d'):format(where, i)
+    if type(left) ~= 'string' or type(right) ~= 'string' then
+      return fail(place, 'expected two symbols, got %s', quote(check.show(merge)))
+    end
+    local unknown, before = add(left, right)
+    if unknown then return fail(place, '%s is no word', quote(unknown)) end
+    if before then
+      return fail(place, 'repeats the merge %s of %d', quote(left .. ' ' .. right), before)
+    end
+  end
+  local seen = {}
+  for _, token in ipairs(added) do
+    if token.content == '' or unicode.fault(token.content) or seen[token.content] then
+      return fail(where, 'the added token %s is empty, not UTF-8, or there twice',
+        quote(token.content))
+    end
+    seen[token.content] = true
+    v.added[#v.added + 1], v.size = token, math.max(v.size, token.id + 1)
+  end
   return v
 end
 

@@ -1,0 +1,48 @@
+-- Language models in GGUF files: the names of their tensors, and the order of the rows of queries
+-- and keys, as Hugging Face folders have them.
+
+local M = {}
+
+local LAYER = {
+  ['attn_norm'] = 'input_layernorm', ['ffn_norm'] = 'post_attention_layernorm',
+  ['attn_q'] = 'self_attn.q_proj', ['attn_k'] = 'self_attn.k_proj',
+  ['attn_v'] = 'self_attn.v_proj', ['attn_output'] = 'self_attn.o_proj',
+  ['attn_q_norm'] = 'self_attn.q_norm', ['attn_k_norm'] = 'self_attn.k_norm',
+  ['ffn_gate'] = 'mlp.gate_proj', ['ffn_up'] = 'mlp.up_proj', ['ffn_down'] = 'mlp.down_proj',
+}
+local WHOLE = {
+  ['token_embd.weight'] = 'model.embed_tokens.weight', ['output_norm.weight'] = 'model.norm.weight',
+  ['output.weight'] = 'lm_head.weight',
+}
+
+--- The name that a tensor has in Hugging Face folders; nil for one that has none.
+---@param name string
+---@return string?
+function M.name(name)
+  if WHOLE[name] then return WHOLE[name] end
+  local layer, part, kind = name:match '^blk%.(%d+)%.([%w_]+)%.(%w+)$'
+  return LAYER[part] and ('model.layers.%s.%s.%s'):format(layer, LAYER[part], kind)
+end
+
+-- GGUF has LLaMA's rotary pairs side by side, where Hugging Face has all first halves before all
+-- second ones.
+local function halves_apart(heads)
+  return function(t)
+    local rows = t.shape[1]
+    local pairs_of = rows / heads / 2
+    local rest = t:count() / rows
+    return t:view(heads, pairs_of, 2, rest):transpose(2, 3):contiguous():view(unpack(t.shape))
+  end
+end
+
+--- What puts the rows of a tensor into their order; nil where they are.
+---@param name string of the Hugging Face folder
+---@param cfg ag.DecoderConfig
+---@return (fun(t: ag.Tensor): ag.Tensor)?
+function M.order(name, cfg)
+  if cfg.model_type ~= 'llama' then return nil end
+  if name:find '%.q_proj%.' then return halves_apart(cfg.num_attention_heads) end
+  if name:find '%.k_proj%.' then return halves_apart(cfg.num_key_value_heads) end
+end
+
+return M
