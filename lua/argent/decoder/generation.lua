@@ -136,7 +136,7 @@ end
 function Generation.start(lm, opts, what)
   check.type(opts, what .. ': options', 'table', 1)
   check.options(opts, what, OPTIONS, 1)
-  check_hooks(opts.hooks, 2)
+  check_hooks(opts.hooks, 1)
   local self = setmetatable({
     lm = lm, opts = opts, ids = {}, seed = seed_of(opts, 2), hooks = opts.hooks or {},
     max_tokens = check.int(opts.max_tokens or 256, 'max_tokens', 1, MOST_TOKENS, 1),
@@ -323,7 +323,7 @@ function Generation:fork(changes)
   changes = check.options(changes, 'fork', FORK)
   if not self.state then error('fork: the generation has been finished', 2) end
   if self.state.making then error('fork: not in a hook', 2) end
-  check_hooks(changes.hooks, 1)
+  check_hooks(changes.hooks, 0)
   local g = setmetatable({}, Generation)
   for k, v in pairs(self) do g[k] = v end
   g.opts, g.ids, g.ended, g.stopping = {}, {unpack(self.ids)}, nil, nil
