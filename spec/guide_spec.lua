@@ -140,8 +140,9 @@ describe('GUIDE.md', function()
     backend tensor plan io weights audio/sound text/tokenizer text/sentences nn/session nn/watch
     nn/backbone qwen3_tts/init qwen3_tts/synthesizer qwen3_tts/utterance qwen3_tts/speech
     qwen3_tts/feed qwen3_tts/voice qwen3_tts/scheduler qwen3_tts/ticket qwen3_tts/talker
-    qwen3_tts/code_predictor qwen3_tts/codec_decoder qwen3_tts/analysis plot/waveform plot/curves plot/grids plot/matrix
-    plot/histogram plot/image plot/record
+    qwen3_tts/code_predictor qwen3_tts/codec_decoder qwen3_tts/analysis plot/waveform plot/curves
+    plot/grids plot/matrix
+    plot/alignment plot/histogram plot/image plot/record
   ]]):gmatch '%S+' do PUBLIC[#PUBLIC + 1] = name end
   -- Documented for those who work on Argent.
   local INTERNAL = {}
@@ -149,7 +150,7 @@ describe('GUIDE.md', function()
     check own dtype is new prime start load step advanced state frame frame_embeddings pad_vector
     diagnose runaway_message next ready append prompt_rows rest from add tap check_codes
     codec_encoder lacks of check_path look_later unusable pending wanted conclude board active
-    settle measure parts enqueue left
+    input_of of_codes is settle measure parts enqueue left
   ]]):gmatch '%S+' do INTERNAL[name] = true end
 
   local code = {}

@@ -87,6 +87,11 @@ describe('argent plot', function()
     assert.are_not.equal(mean.data, linear.data)
   end)
 
+  it('draws when each word was spoken, and says that it is estimated', function()
+    local r = select(2, draws(speech('attention', {}), dir .. '/w.png'))
+    assert.is_truthy(r.err:find('12 frames, seed 1', 1, true))
+  end)
+
   it('draws the probability of the end token', function()
     draws(speech('eos', {}), dir .. '/e.png')
   end)
@@ -122,7 +127,7 @@ describe('argent plot', function()
     local out = dir .. '/x.png'
     fails(2, "must be one of 'waveform'", {'spectrum', dir .. '/said.wav'})
     fails(2, "unknown picture format '.jpg'; pictures are .png", speech('eos', {'-o', 'x.jpg'}))
-    fails(2, 'which layer? give --layer N', speech('attention', {'-o', out}))
+    fails(2, 'belong to a layer: give --layer N', speech('attention', {'-o', out, '--head', '1'}))
     fails(2, '--layer 99: this talker has layers 0 to',
       speech('attention', {'-o', out, '--layer', '99'}))
     fails(2, '--head 99: this talker has heads 1 to',

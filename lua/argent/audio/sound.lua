@@ -80,6 +80,7 @@ end
 ---@field rate integer samples a second
 ---@field codes ag.Tensor i32 [frames, G]
 ---@field stats table see ag.SpeechSoFar.stats
+---@field utterance ag.Utterance? what has been spoken, see ag.Synthesizer.align
 local Sound = {}
 Sound.__index = Sound
 

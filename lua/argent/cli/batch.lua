@@ -2,6 +2,7 @@
 -- or would come out otherwise; a line that fails is reported, and the rest is done. Several lines
 -- may be spoken side by side, which reads the weights once for all; their sounds are the same.
 
+local captions = require 'argent.cli.captions'
 local common = require 'argent.cli.common'
 local lfs = require 'lfs'
 local lib = require 'argent.ffi'
@@ -14,6 +15,9 @@ local speech = require 'argent.cli.speech'
 local status = require 'argent.status'
 
 local M = {}
+
+-- What may be written beside each sound.
+M.BESIDE = {'codes', unpack(captions.KINDS)}
 
 --- Refuses a template that does not hold exactly one number or id, in the file's name:
 --- 'out/%03d.wav', 'out/%s.wav'.
@@ -96,15 +100,24 @@ local function prepare(self, line)
   return opts, manifest.hash(parts)
 end
 
+-- Whether what is asked for beside the sound is there.
+local function all_exist(args)
+  for _, kind in ipairs(M.BESIDE) do
+    if args[kind] and not exists(args[kind]) then return false end
+  end
+  return true
+end
+
 -- Begins to speak a line, unless its sound is there. Returns what is known of it: skipped, a fault,
 -- or a ticket.
 local function begin(self, line, label)
   local args, job = self.args, {line = line}
   job.args = {
-    output = fill(args.output, line), codes = fill(args.codes, line), bits = args.bits,
+    output = fill(args.output, line), bits = args.bits,
     play = args.play, verbose = args.verbose, json = args.json, label = label,
     about = {line = line.number, id = line.id},
   }
+  for _, kind in ipairs(M.BESIDE) do job.args[kind] = fill(args[kind], line) end
   local function fault(err, code)
     job.err, job.code = err, code
     return job
@@ -112,9 +125,9 @@ local function begin(self, line, label)
   if line.err then return fault(line.err, 'value') end
   local opts, sum, code = prepare(self, line)
   if not opts then return fault(sum, code) end
-  local file, codes = job.args.output, job.args.codes
+  local file = job.args.output
   job.file, job.hash = select(2, split(file)), sum
-  if self.manifest:has(job.file, sum) and exists(file) and (not codes or exists(codes)) then
+  if self.manifest:has(job.file, sum) and exists(file) and all_exist(job.args) then
     job.skipped = true
     return job
   end
@@ -173,7 +186,7 @@ end
 --- Speaks every line.
 ---@param tts ag.Synthesizer
 ---@param text string
----@param args table of the command: output and codes are templates; line n has seed + n - 1
+---@param args table of the command: its files' names are templates; line n has seed + n - 1
 ---@return integer? exit_code of the first line that failed, else 0
 ---@return string? err
 ---@return string? code
@@ -186,9 +199,13 @@ function M.run(tts, text, args)
       :format(seed, last, 2 ^ 53 - (last - 1)), 'usage'
   end
   local ok, err, code = make_folder(args.output:format(1))
-  if ok and args.codes then ok, err, code = make_folder(args.codes:format(1)) end
+  local by_id = takes_id(args.output)
+  for _, kind in ipairs(M.BESIDE) do
+    if ok and args[kind] then ok, err, code = make_folder(args[kind]:format(1)) end
+    by_id = by_id or takes_id(args[kind] or '')
+  end
   if not ok then return nil, err, code end
-  check_ids(list, takes_id(args.output) or takes_id(args.codes or ''))
+  check_ids(list, by_id)
   local self = {
     tts = tts, args = args, seed = seed, voices = {}, model = manifest.fingerprint(tts.dir),
     list = list, jobs = {},

@@ -1,5 +1,6 @@
 -- Speech on its way to a file or a pipe: what `say` does for one text.
 
+local captions = require 'argent.cli.captions'
 local common = require 'argent.cli.common'
 local json = require 'argent.json'
 local paths = require 'argent.cli.paths'
@@ -96,8 +97,8 @@ end
 ---@param tts ag.Synthesizer
 ---@param next_chunk fun(): ag.Chunk?
 ---@param speech ag.SpeechSoFar|ag.Feed
----@param args table output?, bits, play?, codes?, verbose?, json?; label: in front of the progress
----line; about: more for --json
+---@param args table output?, bits, play?, codes?, srt?, vtt?, words?, verbose?, json?; label: in
+---front of the progress line; about: more for --json
 ---@return table? stats of the speech
 ---@return string? err
 ---@return string? code
@@ -117,9 +118,12 @@ function M.save(tts, next_chunk, speech, args)
   local stats = speech:stats()
   local runaway = stats.ended == 'runaway'
   local name, codes_name = args.output, args.codes
+  local times = {}
+  for _, kind in ipairs(captions.KINDS) do times[kind] = args[kind] end
   if runaway then
     name = name and name ~= '-' and partial_name(name) or name
     codes_name = codes_name and partial_name(codes_name)
+    for kind, path in pairs(times) do times[kind] = partial_name(path) end
   end
   ok, err, code = writer:finish {as = name ~= args.output and name or nil}
   if not ok then return nil, err, code end
@@ -128,6 +132,8 @@ function M.save(tts, next_chunk, speech, args)
     ok, err, code = common.write_file(codes_name, text)
     if not ok then return nil, err, code end
   end
+  ok, err, code = captions.write(tts, speech, times)
+  if not ok then return nil, err, code end
   common.note(summary(sound.name(name), stats))
   if runaway then
     local kept = name and name ~= '-' and '; kept as ' .. paths.shown(name) or ''

@@ -14,8 +14,9 @@ local KINDS = {'waveform', 'mel', 'codes', 'attention', 'eos'}
 local ONLY = {layer = 'attention', head = 'attention', linear = 'attention'}
 
 function M.parser(p)
-  p:argument('kind', 'waveform, mel: of a sound file; codes: of a JSON file; attention: who looks '
-    .. 'where in a layer; eos: how probable the end token is, over time.'):choices(KINDS)
+  p:argument('kind', 'waveform, mel: of a sound file; codes: of a JSON file; attention: which part '
+    .. 'of the text is spoken when, or with --layer who looks where in a layer; eos: how probable '
+    .. 'the end token is, over time.'):choices(KINDS)
   p:argument('input', 'Sound or JSON file, or the text to say.'):args '*'
   p:option('-o --output', 'PNG file, or - for standard output (default: KIND.png).')
     :argname '<file>'
@@ -33,6 +34,7 @@ The text of an attention map is spoken in one prompt, however long it is.
 
 Examples:
   argent plot mel morning.wav -o morning.png
+  argent plot attention 'Good morning.' --voice ryan
   argent plot attention 'Good morning.' --voice ryan --layer 12 -o layer12.png]]
 end
 
@@ -122,10 +124,29 @@ function DRAW.codes(args, plot)
   return plot.codes(frames, options(args, base(path)))
 end
 
+-- What was spoken when: the attention to the text of the heads that follow it, and their way.
+local function alignment(args, plot)
+  local a
+  local r, text, code = spoken(args, function(tts, opts)
+    opts.split = 'off'
+    local next_frame, u, kind = tts:frames(opts)
+    if not next_frame then return nil, u, kind end
+    for _ in next_frame do end -- luacheck: ignore 542
+    local err
+    a, err, kind = tts:align(u)
+    return a and {utterance = u}, err, kind
+  end)
+  if not r then return nil, text, code end
+  local title = a.estimated and 'Estimated: ' or 'Spoken: '
+  return plot.alignment(a.paths[1], options(args, title .. quoted(text)))
+end
+
 function DRAW.attention(args, plot)
   if not args.layer then
-    return nil, 'attention: which layer? give --layer N, from 0; argent inspect says how many the '
-      .. 'talker has', 'usage'
+    if args.head or args.linear then
+      return nil, '--head and --linear belong to a layer: give --layer N, from 0', 'usage'
+    end
+    return alignment(args, plot)
   end
   local r, text, code = spoken(args, function(tts, opts)
     return plot.record.attention(tts, opts, args.layer, args.head or 'mean')

@@ -1,6 +1,7 @@
 -- argent say: text to a sound file, or to standard output as it is made.
 
 local batch = require 'argent.cli.batch'
+local captions = require 'argent.cli.captions'
 local common = require 'argent.cli.common'
 local output = require 'argent.cli.output'
 local parallel = require 'argent.qwen3_tts.parallel'
@@ -10,14 +11,18 @@ local speech = require 'argent.cli.speech'
 
 local M = {summary = 'speak a text'}
 
+-- The files that it writes; of --each their names are templates.
+local FILES = {'output', 'codes', unpack(captions.KINDS)}
+
 function M.parser(p)
   p:argument('text', 'What to say.'):args '*'
   common.text_options(p)
   common.model_options(p)
   sound.options(p)
   p:option('--codes', 'Also write the codes, as JSON.'):argname '<file>'
+  captions.options(p)
   speech.options(p)
-  p:flag('--each', "Every line its own sound; -o and --codes are then names like 'out/%03d.wav' "
+  p:flag('--each', "Every line its own sound; -o, --codes and so on are names like 'out/%03d.wav' "
     .. "(the line's number) or 'out/%s.wav' (its id). What is there already, made of the same, is "
     .. 'skipped.')
   speech.batch_options(p, 'How many lines of --each, or parts of --split parallel, are spoken side '
@@ -53,12 +58,14 @@ end
 
 -- The options as the checks see them: of --each the names of the first sound.
 local function first(args)
-  local ok, err, code = batch.check_template(args.output, '--output')
-  if ok and args.codes then ok, err, code = batch.check_template(args.codes, '--codes') end
-  if not ok then return nil, err, code end
-  return setmetatable({
-    output = args.output:format(1), codes = args.codes and args.codes:format(1), json = false,
-  }, {__index = args})
+  local one = {json = false}
+  for _, name in ipairs(FILES) do
+    local ok, err, code = true, nil, nil
+    if args[name] then ok, err, code = batch.check_template(args[name], '--' .. name) end
+    if not ok then return nil, err, code end
+    one[name] = args[name] and args[name]:format(1)
+  end
+  return setmetatable(one, {__index = args})
 end
 
 -- Refuses what cannot work, before a model is loaded.
@@ -75,10 +82,16 @@ local function check(args)
     if not args then return nil, err, code end
   end
   ok, err, code = sound.check(args)
-  if ok and args.codes then ok, err, code = paths.check_output(args.codes, args.each) end
+  local made = {}
+  for i, name in ipairs(FILES) do
+    made[i] = {'--' .. name, args[name]}
+    if ok and name ~= 'output' and args[name] then
+      ok, err, code = paths.check_output(args[name], args.each)
+    end
+  end
   if not ok then return nil, err, code end
   local voice = args.voice and args.voice:find '%.voice$' and args.voice
-  return paths.check_apart({{'--output', args.output}, {'--codes', args.codes}},
+  return paths.check_apart(made,
     {{'--file', args.file}, {'--ref-audio', args.ref_audio}, {'--voice', voice or nil}})
 end
 

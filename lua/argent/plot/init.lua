@@ -10,6 +10,7 @@ return {
   eos = curves.eos,
   mel = grids.mel,
   attention = grids.attention,
+  alignment = require('argent.plot.alignment').alignment,
   codes = grids.codes,
   heat = require('argent.plot.matrix').heat,
   histogram = require('argent.plot.histogram').histogram,

@@ -16,6 +16,7 @@ local AHEAD = 4
 ---@field parts string[]
 ---@field tickets table<integer, ag.Ticket>
 ---@field utterance ag.Utterance? of the part that is heard
+---@field utterances ag.Utterance[] of the parts that have been heard
 local Parallel = {}
 Parallel.__index = Parallel
 
@@ -30,6 +31,7 @@ local function stream(scheduler, opts)
   local self = setmetatable({
     scheduler = scheduler, opts = opts, parts = utterance.parts(scheduler.tts, opts),
     seed = sampling.seed(opts, 0), tickets = {}, at = 1, asked = 0, list = {},
+    utterances = {},
     frames = 0, seconds = 0, prompt_rows = 0, notes = {},
   }, Parallel)
   return function() return self:next() end, self
@@ -53,6 +55,7 @@ end
 local function done(self, ticket)
   local stats = ticket:stats()
   self.list[#self.list + 1] = ticket:codes()
+  self.utterances[self.at] = ticket.utterance
   self.tickets[self.at] = nil
   self.frames, self.seconds = self.frames + stats.frames, self.seconds + stats.seconds
   self.prompt_rows, self.notes = self.prompt_rows + stats.prompt_rows, stats.notes

@@ -23,6 +23,8 @@ local M = {}
 ---@field rows {text: integer?, codec: argent.CodecSpec?}[]
 ---@field trailing integer[] text ids to add, one a frame; when they are used up, tts_pad for ever
 ---@field ids integer[] the whole template around the text
+---@field text_at integer the position, from 0, of the first text id; the others follow it, in the
+---layout `stream` those that trail at the frames
 ---@field text_ids integer[] the text alone
 ---@field instruct_ids integer[]? the whole template around the instruct
 ---@field ref_ids integer[]? the whole template around the reference text
@@ -310,7 +312,9 @@ function M.build(cfg, tok, opts)
     row(i < #prefix - 1 and cfg.tokens.tts_pad or cfg.tokens.tts_bos, prefix[i])
   end
   local trailing
+  local text_at = #rows
   if frames then
+    text_at = text_at + #t.ref_text_ids
     local ids = concat(t.ref_text_ids, t.text_ids)
     if opts.open and #ids <= frames then
       local short = 'the text is too short to begin: %d tokens with the reference, of %d frames'
@@ -321,8 +325,9 @@ function M.build(cfg, tok, opts)
     trailing = plain_body(cfg, t.text_ids, layout, row, opts.open)
   end
   return {
-    rows = rows, trailing = trailing, ids = t.ids, text_ids = t.text_ids, ref_ids = t.ref_ids,
-    instruct_ids = t.instruct_ids, language_id = language_id or nil, layout = layout, notes = notes,
+    rows = rows, trailing = trailing, text_at = text_at, ids = t.ids, text_ids = t.text_ids,
+    ref_ids = t.ref_ids, instruct_ids = t.instruct_ids, language_id = language_id or nil,
+    layout = layout, notes = notes,
   }
 end
 

@@ -5,14 +5,17 @@ local Feed = require 'argent.qwen3_tts.feed'
 local Sound = require 'argent.audio.sound'
 local Speech = require 'argent.qwen3_tts.speech'
 local Voice = require 'argent.qwen3_tts.voice'
+local align = require 'argent.qwen3_tts.align'
 local check = require 'argent.check'
 local Scheduler = require 'argent.qwen3_tts.scheduler'
 local languages = require 'argent.qwen3_tts.languages'
 local status = require 'argent.status'
+local tensor = require 'argent.tensor'
 local together = require 'argent.qwen3_tts.together'
 local utterance = require 'argent.qwen3_tts.utterance'
 
 local LIST_OPTIONS = {'rows', unpack(utterance.OPTIONS)}
+local ALIGN_OPTIONS = {'codes', unpack(utterance.OPTIONS)}
 
 ---@class ag.Synthesizer
 ---@field model_type string see argent.models
@@ -162,6 +165,7 @@ local function finish(self, u)
   end
   local sound = Sound.new {
     samples = samples, rate = speech.rate, codes = speech:codes(), stats = speech:stats(),
+    utterance = u,
   }
   if sound.stats.ended == 'runaway' then
     return nil, self.runaway_message(sound.stats), 'runaway', sound
@@ -194,6 +198,38 @@ function Synthesizer:say(opts)
   local sound, fault, kind, partial = finish(self, u)
   if sound then return sound end -- no nils behind it, as a prompt shows all that is returned
   return nil, fault, kind, partial
+end
+
+--- When each word and each sentence was said, in seconds from the beginning of the sound: of what
+--- say, stream, feed or frames have spoken, or of codes from elsewhere and their text, with the
+--- options that they were made with. The talker reads the codes again and its attention tells the
+--- times. Where the model does not say which of its heads follow the text (alignment.json), they
+--- are guessed, and the result is `estimated`.
+---@param said ag.Sound|ag.SpeechSoFar|ag.Parallel|ag.Ticket|ag.Utterance|ag.Speech the last with
+---codes: i32 [F, G]
+---@return ag.Alignment?
+---@return string? err
+---@return string? code
+function Synthesizer:align(said)
+  check.type(said, 'align', 'table')
+  local speech = said.speech or said -- of a feed or a ticket
+  if speech.utterances then return align.of(speech.utterances) end
+  local u = speech.utterance or utterance.is(said) and said or nil
+  if not u then
+    check.options(said, 'align', ALIGN_OPTIONS)
+    local codes = said.codes
+    if not tensor.is(codes) then
+      codes = tensor.from(self.backend, check.type(codes, 'align: codes', 'table'), 'i32')
+    end
+    local ok, err, code = self.codec:check_codes(codes)
+    if not ok then return nil, err, code end
+    local opts = {}
+    for k, v in pairs(said) do opts[k] = v end
+    opts.codes = nil
+    u, err, code = utterance.of_codes(self, opts, codes)
+    if not u then return nil, err, code end
+  end
+  return align.of {u}
 end
 
 --- What to tell a person about speech that did not end.

@@ -182,6 +182,7 @@ function Ticket:sound()
   local sound = Sound.new {
     samples = #parts > 0 and join(parts).samples or tensor.zeros(self.tts.backend, {0}),
     rate = self.speech.rate, codes = self:codes(), stats = self:stats(),
+    utterance = self.utterance,
   }
   for _, part in ipairs(parts) do part:release() end
   if self.ended == 'runaway' then

@@ -103,6 +103,7 @@ end
 ---@field prompt argent.Prompt of the part that is being spoken
 ---@field parts string[] the text, as it is spoken
 ---@field part integer which of them is being spoken
+---@field starts integer[] the frame, from 0, at which each of them begins
 ---@field replaced table<integer, ag.Tensor> input rows [D] that a hook has changed, by frame
 local Utterance = {}
 Utterance.__index = Utterance
@@ -200,7 +201,7 @@ function M.start(tts, opts, how)
   local u = setmetatable({
     tts = tts, depth = depth, opts = {}, open = how.open, frames = 0, index = 1, began = began,
     eos = tts.cfg.talker.codec.eos, log = CodeLog.new(tts.cfg.talker.num_code_groups),
-    seed = seed, max_frames = max_frames, part = 1, part_first = 0, context = 0,
+    seed = seed, max_frames = max_frames, part = 1, starts = {0},
     parts = split_text(tts, opts, 3), stale = true, replaced = {},
   }, Utterance)
   for k, v in pairs(opts) do u.opts[k] = v end
@@ -224,12 +225,41 @@ function M.start(tts, opts, how)
   return nil, err, code
 end
 
+--- An utterance of codes that are there already: nothing can be made of it, but what the talker
+--- would have read can be read.
+---@param tts ag.Synthesizer
+---@param opts ag.Speech its text is one part
+---@param codes ag.Tensor i32 [F, G], checked
+---@return ag.Utterance? utterance
+---@return string? err
+---@return string? code
+function M.of_codes(tts, opts, codes)
+  check.type(opts.text, 'text', 'string', 1)
+  local u = setmetatable({
+    tts = tts, opts = opts, frames = #codes, log = CodeLog.new(tts.cfg.talker.num_code_groups),
+    part = 1, starts = {0}, parts = {opts.text}, replaced = {}, ended = 'stopped',
+  }, Utterance)
+  if opts.reference then
+    local err, code
+    u.reference, err, code = reference_of(tts, opts.reference, 2)
+    if not u.reference then return nil, err, code end
+  end
+  local host = codes:contiguous():host()
+  for f = 0, u.frames - 1 do u.log:add(host + f * u.log.groups) end
+  return u
+end
+
 function Utterance:attach(user_hooks)
   self.row.hooks = hooks.bind(self, user_hooks)
 end
 
+-- The first frame that the talker still knows, from 0.
+function Utterance:context()
+  return self.starts[math.max(self.part - 1, 1)]
+end
+
 function Utterance:has_drawn(id)
-  for i = self.context, self.frames - 1 do
+  for i = self:context(), self.frames - 1 do
     if self.log:first(i) == id then return true end
   end
   return false
@@ -257,17 +287,24 @@ function Utterance:rows_of(first, n, trailing)
   return rows
 end
 
--- Gives the row the part that is being spoken to read and the one before it, with the frames of
--- both that are there already.
-function Utterance:read_prompt()
-  local tts, opts, ref, row = self.tts, self.opts, self.reference, self.row
-  local text = (self.parts[self.part - 1] or '') .. self.parts[self.part]
+--- What the talker reads for a part of the text: the prompt of it and of the part before it, then
+--- the frames of both, up to `last`.
+---@param part integer from 1
+---@param last integer how many frames of the utterance have been made by then
+---@return argent.Prompt? prompt
+---@return ag.Tensor|string rows_or_err [R + F, D], R rows of the prompt
+---@return ag.Tensor|string trailing_or_code [L, D] text vectors that are added to frames
+---@return integer? frames F
+function Utterance:input_of(part, last)
+  local tts, opts, ref = self.tts, self.opts, self.reference
+  local text = (self.parts[part - 1] or '') .. self.parts[part]
   local p, err = prompt_of(tts, opts, ref, text, self.open)
   if not p then return nil, err, 'value' end
   local rows, trailing = tts.talker:prompt_rows(p, ref), tts.talker:text_vectors(p.trailing)
-  local made = self.frames - self.context
+  local first = self.starts[math.max(part - 1, 1)]
+  local made = last - first
   if made > 0 then
-    local past = self:rows_of(self.context, made, trailing)
+    local past = self:rows_of(first, made, trailing)
     local both = tensor.zeros(tts.backend, {#rows + made, rows.shape[2]})
     both:narrow(1, 1, #rows):copy(rows)
     both:narrow(1, #rows + 1, made):copy(past)
@@ -275,12 +312,21 @@ function Utterance:read_prompt()
     past:release()
     rows = both
   end
+  return p, rows, trailing, made
+end
+
+-- Gives the row the part that is being spoken to read and the one before it, with the frames of
+-- both that are there already.
+function Utterance:read_prompt()
+  local tts, row = self.tts, self.row
+  local p, rows, trailing, made = self:input_of(self.part, self.frames)
+  if not p then return nil, rows, trailing end
   self.prompt, self.prompt_rows, self.stale = p, #rows, false
   row:begin(rows, trailing, made)
   row:set_sampling(self:sampling())
   -- The repetition penalty knows the frames that the talker knows.
   local seen = {}
-  for i = self.context, self.frames - 1 do seen[#seen + 1] = self.log:first(i) end
+  for i = self:context(), self.frames - 1 do seen[#seen + 1] = self.log:first(i) end
   if #seen > 0 then row:mark_seen(seen) end
   self.available = #p.trailing
   self:set_guard(self.part > 1 and #tts.tokenizer:encode(self.parts[self.part]) or #p.text_ids)
@@ -288,21 +334,21 @@ function Utterance:read_prompt()
 end
 
 function Utterance:set_guard(tokens)
-  self.guard = self.part_first + budget(self.tts, tokens)
+  self.guard = self.starts[self.part] + budget(self.tts, tokens)
 end
 
 function Utterance:sampling()
   local s = sampling.of(self.tts.cfg.generation, self.opts, self.seed, 0)
   s.stream = s.stream + STREAM_PER_PART * (self.part - 1)
-  s.draws = self.frames - self.part_first
+  s.draws = self.frames - self.starts[self.part]
   return s
 end
 
 -- The part that follows, or nil.
 function Utterance:next_part()
   if self.part == #self.parts then return nil end
-  self.context, self.part_first = self.part_first, self.frames
   self.part, self.stale = self.part + 1, true
+  self.starts[self.part] = self.frames
   return true
 end
 
@@ -438,7 +484,7 @@ function Utterance:fork(changes)
   if self.at then -- in the middle of a frame, which the fork makes anew from where this hook stands
     v.resume = {hidden = self.row:state 'hidden':clone(), logits = self.row:state 'logits':clone()}
   end
-  v.replaced = {}
+  v.starts, v.replaced = {unpack(self.starts)}, {}
   for i, row in pairs(self.replaced) do v.replaced[i] = row end
   v:attach(v.opts.hooks)
   if changes.max_frames then
@@ -472,6 +518,11 @@ end
 function Utterance:finish(how)
   if not self.ended then self.ended = how or 'stopped' end
   self.row:leave()
+end
+
+--- Whether v is an utterance.
+function M.is(v)
+  return getmetatable(v) == Utterance
 end
 
 check.methods(Utterance, 'utterance')
