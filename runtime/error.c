@@ -33,15 +33,14 @@ int ag_abi(void) { return AG_ABI; }
 
 const char *ag_version(void) { return AGI_VERSION; }
 
-/* Whether a file is there that Lua's `require` says it did not find: it asks by opening, for which
- * there must be memory. Its message lists them: "\n\tno file 'PATH'". */
-static int is_there(const char *error)
+/* Whether a file is there of which an error says that it was not found: who asks by opening it
+ * needs memory for that. Its path stands between `before` and `after`. */
+static int is_there(const char *error, const char *before, const char *after)
 {
-    static const char listed[] = "no file '";
     char path[4096];
-    for (const char *p = error; (p = strstr(p, listed)) != NULL;) {
-        p += sizeof listed - 1;
-        size_t n = strcspn(p, "'");
+    for (const char *p = error; (p = strstr(p, before)) != NULL;) {
+        p += strlen(before);
+        size_t n = strcspn(p, after);
         if (n >= sizeof path) continue;
         memcpy(path, p, n);
         path[n] = '\0';
@@ -52,9 +51,15 @@ static int is_there(const char *error)
 
 int ag_out_of_memory(const char *error)
 {
-    static const char *const texts[] = {"not enough memory", "out of memory",
-                                        "annot allocate memory"};
+    static const char *const texts[] = {
+        "not enough memory", "out of memory", "annot allocate memory",
+        /* What the loader says without the system's word for it. */
+        "cannot create shared object descriptor", "cannot create scope list",
+        "cannot create search path array", "cannot create cache for search path",
+        "cannot allocate name record", "cannot allocate dependency",
+        "cannot allocate symbol search"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strstr(error, texts[i])) return 1;
-    return is_there(error);
+    if (strstr(error, "cannot open shared object file") && is_there(error, "\n\t", ":")) return 1;
+    return is_there(error, "no file '", "'"); /* Lua's `require` lists what it has tried */
 }

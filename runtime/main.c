@@ -5,6 +5,7 @@
 #include "argent.h"
 #include "signals.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -12,10 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <luajit.h>
 #include <lualib.h>
 
 enum { EXIT_INTERNAL = 1, EXIT_NO_MEMORY = 5, EXIT_IO = 6, EXIT_INTERRUPTED = 130 };
@@ -132,14 +135,50 @@ static int traceback(lua_State *L)
     return 1;
 }
 
+/* Whether the system lets a process make machine code; where a policy forbids it, as systemd's
+ * MemoryDenyWriteExecute does, LuaJIT would end the process at its first compiled loop. */
+static bool may_make_code(void)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return true;
+    bool may = mprotect(p, page, PROT_READ | PROT_EXEC) == 0 || errno == ENOMEM;
+    munmap(p, page);
+    return may;
+}
+
+/* os.exit: the code as the shell sees it, so that -1 is left to those who end without memory. */
+static int os_exit(lua_State *L)
+{
+    if (lua_isnumber(L, 1)) {
+        lua_pushinteger(L, lua_tointeger(L, 1) & 0xff);
+        lua_replace(L, 1);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 0);
+    return 0;
+}
+
+static void open_libraries(lua_State *L)
+{
+    lua_gc(L, LUA_GCSTOP, 0);
+    luaL_openlibs(L);
+    lua_gc(L, LUA_GCRESTART, 0);
+    if (!may_make_code()) luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    lua_getglobal(L, "os");
+    lua_getfield(L, -1, "exit");
+    lua_pushcclosure(L, os_exit, 1);
+    lua_setfield(L, -2, "exit");
+    lua_pop(L, 1);
+}
+
 /* Runs argent.cli.main(argv) in protected mode; its result is the exit code. */
 static int run(lua_State *L)
 {
     char **argv = lua_touserdata(L, 1);
     char root[PATH_MAX];
-    lua_gc(L, LUA_GCSTOP, 0);
-    luaL_openlibs(L);
-    lua_gc(L, LUA_GCRESTART, 0);
+    open_libraries(L);
     if (lua_root(root, sizeof root) != 0)
         return luaL_error(L, "the path of the executable is too long");
     if (*root) {
@@ -172,6 +211,27 @@ static void report(const char *message)
 {
     size_t n = getenv("ARGENT_TRACE") ? strlen(message) : strcspn(message, "\n");
     fprintf(stderr, "argent: %.*s\n", (int)n, message);
+}
+
+/* LuaJIT calls this, and then exit, where it cannot go on: when the system has no memory to make a
+ * page of machine code writable or executable. */
+static int panic(lua_State *L)
+{
+    const bool memory = errno == ENOMEM;
+    const char *message = lua_tostring(L, -1);
+    report(memory ? "out of memory" : message ? message : "LuaJIT cannot go on");
+    exit(memory ? EXIT_NO_MEMORY : EXIT_INTERNAL);
+}
+
+/* Runs at any exit(), also one that a script or a library calls in the middle of something.
+ * lua-cjson calls exit(-1) where it has no memory, which nobody else does. */
+static void leave(int status, void *unused)
+{
+    (void)unused;
+    ag_partial_drop_all();
+    if (status != -1) return;
+    report("out of memory");
+    _exit(EXIT_NO_MEMORY);
 }
 
 static int finish(lua_State *L, int status)
@@ -215,6 +275,8 @@ int main(int argc, char **argv)
         report("out of memory");
         return EXIT_NO_MEMORY;
     }
+    lua_atpanic(L, panic);
+    on_exit(leave, NULL);
     signals_start(L);
     lua_pushcfunction(L, traceback);
     lua_pushcfunction(L, run);

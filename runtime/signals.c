@@ -1,7 +1,7 @@
 /*
  * signals.c: see signals.h. A handler only sets flags that ops, plans and Lua look at: the script
  * ends by an error, and what it holds is cleaned up on the way. Partial files go also where there
- * is no such way: at a second signal, and at SIGBUS.
+ * is no such way: at a second signal, at SIGBUS, and where a library crashes.
  */
 #include "signals.h"
 #include "argent.h"
@@ -101,6 +101,20 @@ static void on_bus_error(int signal_number, siginfo_t *info, void *context)
     _exit(EXIT_IO);
 }
 
+/* A crash is as it would be without this handler (what was there before, a sanitizer's or none, has
+ * it next), but that no partial file stays. */
+static const int crashes[] = {SIGSEGV, SIGFPE, SIGILL, SIGABRT};
+enum { CRASHES = sizeof crashes / sizeof *crashes };
+static struct sigaction before_crash[CRASHES];
+
+static void on_crash(int signal_number, siginfo_t *info, void *context)
+{
+    (void)context;
+    ag_partial_drop_all();
+    for (int i = 0; i < CRASHES; i++) sigaction(crashes[i], &before_crash[i], NULL);
+    if (info->si_code <= 0) raise(signal_number); /* sent; others come again by themselves */
+}
+
 void signals_start(lua_State *L)
 {
     running = L;
@@ -112,6 +126,8 @@ void signals_start(lua_State *L)
     if (before.sa_handler == SIG_IGN) sigaction(SIGHUP, &before, NULL); /* nohup(1) */
     struct sigaction bus = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
     sigaction(SIGBUS, &bus, NULL);
+    struct sigaction crash = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO};
+    for (int i = 0; i < CRASHES; i++) sigaction(crashes[i], &crash, &before_crash[i]);
 }
 
 int signals_finish(int code)

@@ -29,6 +29,7 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int mkdir(const char *path, unsigned mode);
     char *realpath(const char *path, char *resolved);
     char *strerror(int code);
+    void *malloc(size_t n);
     void free(void *p);
   ]]
 end
@@ -61,6 +62,17 @@ end
 local function result(rc)
   if rc < 0 then return failed() end
   return true
+end
+
+--- Whether malloc has that much memory to give now: to be asked before a library is called that
+--- does not look at what malloc gave it.
+---@param bytes integer
+---@return boolean
+function M.has_memory(bytes)
+  local p = C.malloc(bytes)
+  local has = p ~= nil
+  C.free(p)
+  return has
 end
 
 --- The bytes of a page of memory.
@@ -237,16 +249,16 @@ function M.fsync(fd) return result(C.fsync(fd)) end
 ---@return integer? errno
 function M.close(fd) return result(C.close(fd)) end
 
+local PATH_MAX = 4096
+local resolved = ffi.new('char[?]', PATH_MAX) -- so that nothing has to be allocated
+
 --- The path with links resolved; it must exist.
 ---@return string? path
 ---@return string? err
 ---@return integer? errno
 function M.realpath(path)
-  local p = C.realpath(path, nil)
-  if p == nil then return failed() end
-  local s = ffi.string(p)
-  C.free(p)
-  return s
+  if C.realpath(path, resolved) == nil then return failed() end
+  return ffi.string(resolved)
 end
 
 return M

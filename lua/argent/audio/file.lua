@@ -218,6 +218,7 @@ end
 
 -- How many samples a finished file gives when it is read; nil when it cannot be opened.
 local function count(path)
+  if not sndfile.load() then return nil end
   local f = library.sf_open(path, READ, ffi.new 'argent_sf_info')
   if f == nil then return nil end
   ffi.gc(f, library.sf_close)

@@ -2,6 +2,7 @@
 
 local ffi = require 'ffi'
 local library = require 'argent.library'
+local posix = require 'argent.posix'
 
 -- busted loads modules again while ffi.cdef is permanent.
 if not pcall(ffi.typeof, 'argent_sf_info') then
@@ -30,7 +31,11 @@ M.READ, M.WRITE = 0x10, 0x20
 
 local opened
 
---- The library.
+-- More than libsndfile allocates for a file in small pieces. It does not look whether it got those
+-- in which it lists the chunks of a wav file, and would crash.
+local ROOM = 2 ^ 17
+
+--- The library, to be asked for before a file is opened.
 ---@return ffi.namespace*?
 ---@return string? err
 ---@return string? code 'unsupported' where it is missing, 'memory'
@@ -40,6 +45,7 @@ function M.load()
     opened, err, code = library.open({'libsndfile.so.1'},
       'libsndfile is missing: apt install libsndfile1')
   end
+  if opened and not posix.has_memory(ROOM) then return nil, 'out of memory', 'memory' end
   return opened, err, code
 end
 
