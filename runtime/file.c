@@ -201,9 +201,10 @@ const char *ag_file_metadata_text(const ag_file *f, int i, double j, double *byt
         return m->value;
     }
     const char *p = m->listed[(int64_t)j];
+    const uint64_t most = (uint64_t)(f->map + f->size - p); /* the file may have changed */
     uint64_t n;
     memcpy(&n, p - sizeof n, sizeof n);
-    *bytes = (double)n;
+    *bytes = (double)(n < most ? n : most);
     return p;
 }
 

@@ -27,7 +27,8 @@ static const struct {
 typedef struct {
     ag_file *f;
     const char *p, *end;
-    char *text;    /* where the next name goes; NULL while they are counted */
+    char *text; /* where the next name goes; NULL while they are counted */
+    char *text_end;
     int64_t names; /* bytes of all names */
     int rc;
 } parser;
@@ -92,6 +93,7 @@ static bool name(parser *s, int64_t longest, const char **out)
     }
     s->names += n + 1;
     if (!s->text) return true;
+    if (n >= s->text_end - s->text) return bad(s, "the file has changed while it was read");
     *out = memcpy(s->text, p, (size_t)n);
     s->text[n] = '\0';
     s->text += n + 1;
@@ -257,6 +259,8 @@ int agi_gguf_parse(ag_file *f)
     if (!(f->text = malloc((size_t)s.names + 1)))
         return agi_file_fail(AG_ENOMEM, f->path, NULL, "out of memory");
     s.text = f->text;
+    s.text_end = f->text + s.names + 1;
+    s.names = 0;
     if (!walk(&s) || !find_align(&s)) return s.rc;
     const int64_t header = (s.p - f->map + f->align - 1) / f->align * f->align;
     f->data = f->map + (header < f->size ? header : f->size);
