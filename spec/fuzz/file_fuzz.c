@@ -1,13 +1,8 @@
 /*
- * safetensors_fuzz.c: a libFuzzer target for the safetensors reader and writer. A file of the
+ * file_fuzz.c: a libFuzzer target for files of tensors, safetensors and GGUF. A file of the
  * fuzzer's bytes is opened; where that succeeds, all of it is looked at, every tensor is made in
- * every dtype, and what can be is saved and must open again. Not part of the build; by hand:
- *
- *   CC=clang cmake -S . -B build-fuzz -DARGENT_SANITIZE=ON \
- *     -DCMAKE_C_FLAGS=-fsanitize=fuzzer-no-link && make -C build-fuzz libargent
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Iruntime -o build-fuzz/fuzz \
- *     spec/fuzz/safetensors_fuzz.c -Lbuild-fuzz -largent -Wl,-rpath,build-fuzz
- *   build-fuzz/fuzz -max_len=4096 -max_total_time=180 CORPUS
+ * every dtype, and what can be is saved as safetensors and must open again. scripts/fuzz builds and
+ * runs it.
  */
 #include "argent.h"
 
@@ -82,7 +77,7 @@ static void save_again(ag_file *f, ag_backend *be)
         names[at] = ag_file_name(f, i);
         tensors[at] = t;
     }
-    snprintf(path, sizeof path, "/dev/shm/safetensors_fuzz.%d", (int)getpid());
+    snprintf(path, sizeof path, "/dev/shm/file_fuzz.%d", (int)getpid());
     require(ag_file_save(path, n, names, tensors, 1, keys, values) == AG_OK, "save");
     ag_file *again;
     require(ag_file_open(&again, path) == AG_OK, "reopen");
