@@ -35,10 +35,13 @@ table.remove(M.VARIANTS, 1) -- plain, which the others are compared with
 
 -- ---- the CPU ----
 
--- Features that matter to kernels that are there or may come.
+-- Features that matter to kernels that are there or may come, by architecture.
 local FEATURES = {
-  'avx2', 'fma', 'f16c', 'avx512f', 'avx512bw', 'avx512vl', 'avx512dq', 'avx512_vnni', 'avx_vnni',
-  'avx512_bf16', 'avx512_fp16', 'amx_tile', 'amx_bf16', 'amx_int8',
+  x64 = {
+    'avx2', 'fma', 'f16c', 'avx512f', 'avx512bw', 'avx512vl', 'avx512dq', 'avx512_vnni', 'avx_vnni',
+    'avx512_bf16', 'avx512_fp16', 'amx_tile', 'amx_bf16', 'amx_int8',
+  },
+  arm64 = {'asimd', 'asimdhp', 'asimddp', 'i8mm', 'bf16', 'sve', 'sve2', 'sme'},
 }
 
 local function slurp(path)
@@ -65,8 +68,16 @@ local function count(info)
   return processors, cores
 end
 
+local function cpu_name(info)
+  local function said(key) return info:match(key .. '%s*:%s*([^\n]*)') end
+  if said 'CPU part' then
+    return ('ARM, implementer %s, part %s'):format(said 'CPU implementer', said 'CPU part')
+  end
+  return said 'model name' or 'unknown'
+end
+
 ---@class argent.doctor.CPU
----@field name string
+---@field name string as /proc/cpuinfo has it; on ARM, which has none, the numbers of maker and part
 ---@field processors integer as the system counts them
 ---@field cores integer
 ---@field threads integer that a backend has by default: the processors this process may use
@@ -81,17 +92,18 @@ end
 ---@return argent.doctor.CPU
 function M.cpu()
   local info, memory = slurp '/proc/cpuinfo', slurp '/proc/meminfo'
-  local flags = ' ' .. (info:match 'flags%s*:%s*([^\n]*)' or '') .. ' '
+  local flags = ' ' .. (info:match 'flags%s*:%s*([^\n]*)' or info:match 'Features%s*:%s*([^\n]*)'
+    or '') .. ' '
   local features = {}
-  for _, f in ipairs(FEATURES) do
+  for _, f in ipairs(FEATURES[jit.arch] or {}) do
     if flags:find(' ' .. f .. ' ', 1, true) then features[#features + 1] = f end
   end
   local be, err = Backend.open 'cpu'
   local processors, cores = count(info)
   local function bytes(key) return (tonumber(memory:match(key .. ':%s*(%d+)')) or 0) * 1024 end
   return {
-    name = info:match 'model name%s*:%s*([^\n]*)' or 'unknown', processors = processors,
-    cores = cores, threads = (be or assert(Backend.open('cpu', {isa = 'plain'}))).threads,
+    name = cpu_name(info), processors = processors, cores = cores,
+    threads = (be or assert(Backend.open('cpu', {isa = 'plain'}))).threads,
     features = features, isa = be and be.isa, fault = err,
     memory = bytes 'MemTotal', available = bytes 'MemAvailable', page = posix.page_size(),
   }

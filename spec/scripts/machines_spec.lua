@@ -17,7 +17,9 @@ describe('configuring', function()
   -- Pending where the compiler does not take these flags.
   local function compiles(compiler, flags)
     local test = 'echo "int x;" | %s %s -c -x c - -o /dev/null 2>/dev/null'
-    if os.execute(test:format(compiler, flags)) ~= 0 then pending(('%s %s is not here'):format(compiler, flags)) end
+    if os.execute(test:format(compiler, flags)) ~= 0 then
+      pending(('%s %s is not here'):format(compiler, flags))
+    end
   end
 
   local function refuses(compiler, flags)
