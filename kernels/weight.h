@@ -21,10 +21,18 @@ AGI_BOTH int64_t agi_weight_bytes(enum agi_weight_kind kind, int64_t n)
     return 0;
 }
 
-/* Weight i of the matrix: i = row * stride + column. */
+/* Weight i of those in memory. */
 AGI_BOTH const void *agi_weight_at(const agi_weight *w, enum agi_weight_kind kind, int64_t i)
 {
     return (const char *)w->p + agi_weight_bytes(kind, i);
+}
+
+/* Where the weight of row o and column c is. */
+AGI_BOTH int64_t agi_weight_index(const agi_weight *w, int64_t o, int64_t c)
+{
+    if (!w->chunks) return o * w->stride + c;
+    const int64_t chunk = o / AGI_PANEL * w->chunks + c / AGI_CHUNK;
+    return (chunk * AGI_PANEL + o % AGI_PANEL) * AGI_CHUNK + c % AGI_CHUNK;
 }
 
 AGI_BOTH float agi_weight_value(const agi_weight *w, enum agi_weight_kind kind, int64_t i)

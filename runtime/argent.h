@@ -88,6 +88,7 @@ void ag_backend_free(ag_backend *be);
 const char *ag_backend_kind(const ag_backend *be);
 const char *ag_backend_isa(const ag_backend *be);
 int ag_backend_threads(const ag_backend *be);
+int ag_backend_packed(const ag_backend *be); /* 1 when `linear` reads packed weights there */
 /* Bytes that are allocated or committed; mapped files do not count. */
 double ag_backend_live_bytes(const ag_backend *be);
 int ag_backend_sync(ag_backend *be);
@@ -123,6 +124,9 @@ int ag_tensor_read(const ag_tensor *t, void *dst, int64_t bytes);
 /* Replaces every NaN by the one that LuaJIT takes for a number: others, which a file may hold, are
  * tagged values to it, and reading them from Lua ends in a crash. */
 void ag_canonical_nan(float *x, int64_t n);
+/* Lets go of the pages of a mapped file that a tensor lies in: they leave this process's memory,
+ * and come back when they are read. Nothing happens to other tensors. */
+void ag_tensor_forget(const ag_tensor *t);
 /* Host address of a CPU tensor's first element, NULL elsewhere. For specs and for writing sound;
  * not for kernels. */
 const void *ag_tensor_host(const ag_tensor *t);

@@ -12,6 +12,8 @@ const char *ag_backend_isa(const ag_backend *be) { return be->isa; }
 
 int ag_backend_threads(const ag_backend *be) { return be->threads; }
 
+int ag_backend_packed(const ag_backend *be) { return be->slots->packed; }
+
 void ag_backend_retain(ag_backend *be) { be->refs++; }
 
 void ag_backend_free(ag_backend *be)

@@ -44,7 +44,8 @@ typedef struct {
 } agi_call;
 
 typedef struct {
-    bool far; /* kernels do not see the host's memory */
+    bool far;    /* kernels do not see the host's memory */
+    bool packed; /* products read packed weights */
     int (*alloc)(ag_backend *be, int64_t bytes, char **out); /* zeroed, 64-byte aligned */
     void (*free)(ag_backend *be, char *data, int64_t bytes);
     int64_t (*page)(const ag_backend *be); /* what commit works in */

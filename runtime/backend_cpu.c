@@ -12,17 +12,28 @@
 #include <unistd.h>
 
 /* From here on memory comes from mmap, which gives zero pages without touching them and may use
- * huge ones. */
-enum { MAP_THRESHOLD = 4 << 20 };
+ * huge ones where it begins with one. */
+enum { MAP_THRESHOLD = 4 << 20, HUGE_PAGE = 2 << 20 };
+
+static void *map_huge(size_t bytes)
+{
+    char *p =
+        mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    const size_t before = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), end = (bytes + page - 1) / page * page;
+    if (before) munmap(p, before);
+    munmap(p + before + end, HUGE_PAGE - before);
+    madvise(p + before, bytes, MADV_HUGEPAGE);
+    return p + before;
+}
 
 static int cpu_alloc(ag_backend *be, int64_t bytes, char **out)
 {
     (void)be;
     void *p = NULL;
     if (bytes >= MAP_THRESHOLD) {
-        p = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED) p = NULL;
-        else madvise(p, (size_t)bytes, MADV_HUGEPAGE);
+        p = map_huge((size_t)bytes);
     } else if (posix_memalign(&p, 64, (size_t)bytes) == 0) {
         memset(p, 0, (size_t)bytes);
     } else {
@@ -110,6 +121,7 @@ static void cpu_destroy(ag_backend *be)
 }
 
 static const agi_backend_slots cpu_slots = {
+    .packed = true,
     .alloc = cpu_alloc,
     .free = cpu_free,
     .page = cpu_page,

@@ -223,20 +223,10 @@ typedef struct {
     int64_t n;
 } mapped;
 
-/* The pages wholly inside [p, p + n) leave this process's memory; they stay in the page cache, and
- * a later access maps them again. So weights that were repacked do not count twice. */
-static void forget_pages(const char *p, int64_t n)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t lo = ((uintptr_t)p + page - 1) / page * page,
-              hi = ((uintptr_t)p + (uintptr_t)n) / page * page;
-    if (hi > lo) madvise((void *)lo, hi - lo, MADV_DONTNEED);
-}
-
 static void drop_mapped(void *owner)
 {
     mapped *m = owner;
-    forget_pages(m->p, m->n);
+    agi_mapped_drop(m->p, m->n);
     ag_file_free(m->f);
     free(m);
 }
@@ -264,9 +254,9 @@ static int copied(ag_tensor **out, const ag_file *f, const agi_file_entry *e, co
         if (stage) agi_convert(stage, to, 1, src + i * in, from, 1, m);
         rc = direct ? be->slots->convert(be, dst, to, src + i * in, from, m)
                     : be->slots->upload(be, dst, stage ? stage : src + i * in, m * size);
-        forget_pages(src + i * in, m * in); /* so that memory never holds both in full */
+        agi_mapped_drop(src + i * in, m * in); /* so that memory never holds both in full */
     }
-    forget_pages(src, n * in); /* and the pages that two chunks shared */
+    agi_mapped_drop(src, n * in); /* and the pages that two chunks shared */
     free(stage);
     if (rc && *out) {
         ag_tensor_free(*out);

@@ -109,7 +109,20 @@ agi_weight agi_weight_of(const ag_tensor *t, int64_t stride)
 {
     return (agi_weight){.p = agi_tensor_data(t),
                         .kind = (enum agi_weight_kind)agi_weight_kind_of(t->dtype),
-                        .stride = stride};
+                        .stride = stride,
+                        .chunks = t->ndim == 4 ? t->shape[1] : 0};
+}
+
+bool agi_packed(agi_front *f, const char *name, const ag_tensor *t, int64_t outs, int64_t k)
+{
+    const int64_t want[] = {(outs + AGI_PANEL - 1) / AGI_PANEL, (k + AGI_CHUNK - 1) / AGI_CHUNK,
+                            AGI_PANEL, AGI_CHUNK};
+    char s[AGI_SHAPE_TEXT];
+    bool same = t->ndim == 4 && ag_tensor_contiguous(t);
+    for (int i = 0; same && i < 4; i++) same = t->shape[i] == want[i];
+    return same ||
+           agi_bad(f, "%s %s: expected a contiguous [%lld,%lld,%d,%d]", name, agi_shape_text(t, s),
+                   (long long)want[0], (long long)want[1], AGI_PANEL, AGI_CHUNK);
 }
 
 bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out)

@@ -27,9 +27,11 @@ bool agi_in(agi_front *f, const char *name, ag_tensor *t, int dtype);
 bool agi_out(agi_front *f, const char *name, ag_tensor *t, int dtype);
 /* Like agi_in, but NULL is fine. */
 bool agi_opt(agi_front *f, const char *name, ag_tensor *t, int dtype);
-/* What kernels read of a tensor that agi_in has taken as AGI_WEIGHT; `stride` elements from row to
- * row. */
+/* What kernels read of a tensor that agi_in has taken as AGI_WEIGHT: `stride` elements from row to
+ * row, or packed, which has four dimensions. */
 agi_weight agi_weight_of(const ag_tensor *t, int64_t stride);
+/* Whether t has the shape of packed weights for outs x k, contiguous. */
+bool agi_packed(agi_front *f, const char *name, const ag_tensor *t, int64_t outs, int64_t k);
 /* An attention cache: the kernel checks what is committed when it runs. written: the op appends
  * to it. */
 bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out);

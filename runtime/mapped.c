@@ -6,6 +6,8 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { MAPS = 256 }; /* more are mapped all the same, but not known by name */
 
@@ -33,6 +35,14 @@ void agi_mapped_forget(const void *map)
         atomic_store(&maps[i].lo, 0);
         return;
     }
+}
+
+void agi_mapped_drop(const char *p, int64_t n)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t lo = ((uintptr_t)p + page - 1) / page * page,
+                    hi = ((uintptr_t)p + (uintptr_t)n) / page * page;
+    if (hi > lo) madvise((void *)lo, hi - lo, MADV_DONTNEED);
 }
 
 const char *ag_mapped_path(const void *address)

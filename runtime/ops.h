@@ -12,13 +12,19 @@ typedef struct {
     int64_t rows, stride;
 } agi_rows;
 
-/* A matrix of weights: rows of numbers of a kind, `stride` of them from row to row. A kind that is
- * quantised in blocks has the blocks' scales in a plane of their own; the others have none. */
+/* Packed weights are panels of AGI_PANEL rows, each panel its chunks of AGI_CHUNK columns one after
+ * the other, so that a product reads memory in one line (see the op pack). */
+enum { AGI_PANEL = 16, AGI_CHUNK = 32 };
+
+/* A matrix of weights: rows of numbers of a kind, `stride` of them from row to row, or packed. A
+ * kind that is quantised in blocks has the blocks' scales in a plane of their own; the others have
+ * none. */
 typedef struct {
     const void *p;
     const uint16_t *scale; /* f16; NULL: none */
     enum agi_weight_kind kind;
     int64_t stride;
+    int64_t chunks; /* of a panel; 0: not packed */
 } agi_weight;
 
 /* ---- elementwise and movement ---- */
@@ -93,6 +99,14 @@ typedef struct {
     float *out, *x, *w, *bias;
     int64_t rows, n, taps, out_stride, x_stride;
 } agi_depthwise_conv1d_args;
+
+/* w [outs, k], rows `stride` elements apart, as packed weights. */
+typedef struct {
+    char *out;
+    const char *w;
+    int out_dtype, w_dtype;
+    int64_t outs, k, stride;
+} agi_pack_args;
 
 /* ---- norms ---- */
 typedef struct {

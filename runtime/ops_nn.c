@@ -10,14 +10,17 @@ static int32_t *i32(const ag_tensor *t) { return t ? (int32_t *)(void *)agi_tens
 int ag_linear(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias)
 {
     agi_front f = agi_front_begin(AGI_OP_linear);
-    agi_rows rx, ro, rw;
+    agi_rows rx, ro, rw = {0};
     int64_t in, outs, wn;
     if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AGI_WEIGHT) &&
           agi_opt(&f, "bias", opt_bias, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
-          agi_ndim(&f, "w", w, 2) && agi_fold(&f, "x", x, &rx, &in) &&
-          agi_fold(&f, "w", w, &rw, &wn) && agi_fold(&f, "out", out, &ro, &outs) &&
-          agi_equal(&f, "x", x, "w", w, in, w->shape[1]) &&
-          agi_equal(&f, "out", out, "w", w, outs, w->shape[0]) &&
+          agi_fold(&f, "x", x, &rx, &in) && agi_fold(&f, "out", out, &ro, &outs)))
+        return f.rc;
+    const bool packed = w->ndim == 4 && f.be->slots->packed;
+    if (!((packed ? agi_packed(&f, "w", w, outs, in)
+                  : agi_ndim(&f, "w", w, 2) && agi_fold(&f, "w", w, &rw, &wn) &&
+                        agi_equal(&f, "x", x, "w", w, in, w->shape[1]) &&
+                        agi_equal(&f, "out", out, "w", w, outs, w->shape[0])) &&
           agi_equal(&f, "out", out, "x", x, ro.rows, rx.rows) &&
           agi_vector(&f, "bias", opt_bias, outs) && agi_apart(&f, out, false)))
         return f.rc;

@@ -2,6 +2,7 @@
 #include "tensor.h"
 #include "backend.h"
 #include "error.h"
+#include "mapped.h"
 #include "size.h"
 
 #include <math.h>
@@ -342,6 +343,14 @@ const void *ag_tensor_host(const ag_tensor *t)
 {
     if (!t || !t->buf || t->buf->be->slots->far) return NULL;
     return agi_tensor_data(t);
+}
+
+void ag_tensor_forget(const ag_tensor *t)
+{
+    int64_t lo, hi;
+    if (!t || !t->buf || t->buf->kind != AGI_MAPPED) return;
+    agi_tensor_extent(t, &lo, &hi);
+    agi_mapped_drop(t->buf->data + lo, hi - lo);
 }
 
 int ag_tensor_scan(const ag_tensor *t, int streams, int ahead, uint32_t *seen)

@@ -124,9 +124,10 @@ describe('misuse', function()
     image = function() return ag.plot.waveform(ag.zeros(be, {100})) end,
   }
 
-  local function methods_of(object)
+  local function methods_of(kind, object)
     if tensor.is(object) then return functions(tensor.methods) end
     if type(object) == 'cdata' then return functions(require('argent.backend').methods) end
+    if kind == 'linear' then return functions(getmetatable(object)) end
     local index = getmetatable(object).__index
     return functions(type(index) == 'table' and index or require('argent.nn.session').methods)
   end
@@ -139,7 +140,7 @@ describe('misuse', function()
   for kind, make in pairs(OBJECTS) do
     it(('of a %s without its self is an error of the caller'):format(kind), function()
       local object, seen = make(), 0
-      for _, m in ipairs(methods_of(object)) do
+      for _, m in ipairs(methods_of(kind, object)) do
         for _, v in ipairs(is_method(m[2]) and FOREIGN or {}) do
           local args = v == nothing and {n = 0} or v == 'nil' and {n = 1} or {n = 1, v}
           local what = show(kind .. '.' .. m[1], args)
@@ -166,7 +167,7 @@ describe('misuse', function()
   for kind, make in pairs(OBJECTS) do
     it(('of a %s with other arguments is an error of the caller, or a value'):format(kind),
       function()
-        for _, m in ipairs(methods_of(make())) do
+        for _, m in ipairs(methods_of(kind, make())) do
           local name = kind .. '.' .. m[1]
           for _, v in ipairs(is_method(m[2]) and FOREIGN or {}) do
             local object = make()

@@ -20,9 +20,10 @@ static void dot(const agi_linear_args *a, int64_t r0, int64_t r1, int64_t o0, in
             float sum = 0;
             for (int64_t j = 0; j < a->taps; j++) {
                 const float *x = a->x + r * a->x_stride + j * a->x_tap;
-                const int64_t w = o * a->w.stride + j * a->k;
-                for (int64_t c = 0; c < a->k; c++)
-                    sum += x[c] * agi_weight_value(&a->w, a->w.kind, w + c);
+                for (int64_t c = 0; c < a->k; c++) {
+                    const int64_t w = agi_weight_index(&a->w, o, j * a->k + c);
+                    sum += x[c] * agi_weight_value(&a->w, a->w.kind, w);
+                }
             }
             a->out[r * a->out_stride + o] = a->bias ? sum + a->bias[o] : sum;
         }

@@ -7,8 +7,8 @@
 #include "../../runtime/backend_cpu.h"
 #include "../../runtime/ops.h"
 
-/* Outputs are cut into eights, the tile of one-row products. */
-enum { OUTS = 8 };
+/* Outputs are cut into panels; rows of weights go in eights, which divide them. */
+enum { OUTS = AGI_PANEL };
 
 /*
  * By outputs, so that each weight is read in one part, unless they are too few for all parts and

@@ -186,7 +186,7 @@ DEVICE void dot_scalars(const product_args *a, const job *j, int R, enum agi_wei
             float w[STREAMS];
             UNROLL for (int s = 0; s < STREAMS; s++)
             {
-                const agi_weight row = {j->row[s], NULL, kind, 0};
+                const agi_weight row = {j->row[s], NULL, kind, 0, 0};
                 w[s] = agi_weight_value(&row, kind, e);
             }
             UNROLL for (int i = 0; i < R; i++)

@@ -47,6 +47,7 @@ end
 ---@field kind string 'cpu', 'cuda', 'cuda-emulated'
 ---@field isa string the instruction set its kernels use; of a card 'sm_90' and its like
 ---@field threads integer
+---@field packed boolean whether products read packed weights (ops.pack) here
 ---@field live_bytes number memory of its tensors now; mapped files do not count
 local Backend = {}
 
@@ -59,6 +60,7 @@ local fields = {
   kind = function(be) return ffi.string(lib.ag_backend_kind(be)) end,
   isa = function(be) return ffi.string(lib.ag_backend_isa(be)) end,
   threads = function(be) return lib.ag_backend_threads(be) end,
+  packed = function(be) return lib.ag_backend_packed(be) ~= 0 end,
   live_bytes = function(be) return lib.ag_backend_live_bytes(be) end,
 }
 

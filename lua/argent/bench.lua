@@ -1,7 +1,6 @@
 -- What this machine can do, and the tools to measure what a model costs on it: bandwidth, the cost
 -- of an op, median times. The figures of a model are its own module's (argent.qwen3_tts.bench).
 
-local dtypes = require 'argent.dtype'
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
 local models = require 'argent.models'
@@ -13,15 +12,11 @@ local tensor = require 'argent.tensor'
 
 local M = {}
 
-local function bytes(t)
-  return t and t:count() * dtypes.size[t.dtype] or 0
-end
-
 --- Bytes of the weight of a linear layer; 0 for nil.
 ---@param layer nn.Linear?
 ---@return number
 function M.linear_bytes(layer)
-  return layer and bytes(layer.weight) or 0
+  return layer and layer:bytes() or 0
 end
 
 --- Bytes of the linear weights that one pass through a backbone reads.

@@ -10,6 +10,7 @@ local check = require 'argent.check'
 local dtypes = require 'argent.dtype'
 local lib = require 'argent.ffi'
 local posix = require 'argent.posix'
+local room = require 'argent.room'
 local status = require 'argent.status'
 local tensor = require 'argent.tensor'
 
@@ -24,6 +25,7 @@ local Weights = {}
 Weights.__index = Weights
 
 ---@class ag.Scope
+---@field backend ag.Backend where its tensors are
 local Scope = {}
 Scope.__index = Scope
 
@@ -246,6 +248,10 @@ function M.by_headers(fn)
   if not ok then error(err, 0) end
 end
 
+--- Whether by_headers is running.
+---@return boolean
+function M.only_headers() return headers_only end
+
 -- Zeros of this shape. All share memory, which is large enough never to be touched.
 local function blank(w, shape, dtype)
   local n = 1
@@ -344,7 +350,8 @@ end
 ---@return ag.Scope
 function Weights:scope(prefix)
   check.type(prefix, 'scope: prefix', 'string')
-  return setmetatable({weights = self, prefix = prefix, later = false}, Scope)
+  return setmetatable({weights = self, backend = self.backend, prefix = prefix, later = false},
+    Scope)
 end
 
 -- ---- scopes ----
@@ -442,7 +449,7 @@ end
 ---@return string? code 'format', 'memory'
 function M.build(fn)
   check.type(fn, 'build', 'function')
-  local ok, result = pcall(fn)
+  local ok, result = pcall(room.share, fn)
   if ok then return result end
   if getmetatable(result) == Missing then return nil, result.message, result.code end
   error(result, 0)

@@ -63,6 +63,29 @@ for _, k in ipairs(kernels.all()) do
         end
       end)
 
+      it('gives the same bits with packed weights, in ' .. dtype, function()
+        if not be.packed then return pending 'packed weights are for the CPU' end
+        for i, s in ipairs {{1, 1, 1}, {1, 33, 31}, {2, 16, 32}, {3, 50, 33}, {4, 45, 100},
+          {5, 17, 64}, {6, 40, 65}, {7, 48, 95}, {8, 31, 64}, {13, 130, 50}, {1, 40, 1000}} do
+          local R, O, K = unpack(s)
+          local rnd = kernels.random(i)
+          local bias = i % 2 == 0
+          local rows
+          local out = kernels.agree(k, function(b)
+            rnd = kernels.random(i)
+            local x, w = kernels.tensor(b, {R, K}, rnd), kernels.tensor(b, {O, K}, rnd, dtype)
+            local packed = ag.zeros(b, {math.ceil(O / 16), math.ceil(K / 32), 16, 32}, dtype)
+            local added = bias and kernels.tensor(b, {O}, rnd) or nil
+            local o = ag.zeros(b, {R, O})
+            rows = ag.zeros(b, {R, O})
+            ops.pack(packed, w)
+            ops.linear(rows, x, w, added)
+            return function() ops.linear(o, x, packed, added) end, o
+          end)
+          assert.same_bits(rows, out)
+        end
+      end)
+
       it('gives a row the same bits alone and among others, in ' .. dtype, function()
         local rnd = kernels.random(5)
         local x, w = kernels.tensor(be, {37, 50}, rnd), kernels.tensor(be, {45, 50}, rnd, dtype)
@@ -123,6 +146,60 @@ for _, k in ipairs(kernels.all()) do
     end)
   end)
 end
+
+describe('pack', function()
+  for _, k in ipairs(kernels.all()) do
+    it('puts 16 rows of 32 columns side by side, and zeros beyond them, on ' .. k.isa, function()
+      if k.missing then return pending(k.missing) end
+      if not k.be[1].packed then return pending 'packed weights are for the CPU' end
+      for _, from in ipairs {'f32', 'bf16', 'f16'} do
+        for _, to in ipairs {'f32', 'bf16'} do
+          local w, n
+          local out = kernels.agree(k, function(b)
+            n = 0
+            w = kernels.tensor(b, {18, 40}, function() n = (n + 1) % 64 return n end, from)
+            local o = ag.zeros(b, {2, 2, 16, 32}, to):fill(7)
+            return function() ops.pack(o, w:narrow(2, 2, 37)) end, o
+          end)
+          local rows = w:totable()
+          for p, panel in ipairs(out:totable()) do
+            for c, chunk in ipairs(panel) do
+              for i, row in ipairs(chunk) do
+                for j, v in ipairs(row) do
+                  local o, column = 16 * (p - 1) + i, 32 * (c - 1) + j
+                  assert.equal(column <= 37 and (rows[o] or {})[column + 1] or 0, v)
+                end
+              end
+            end
+          end
+        end
+      end
+    end)
+  end
+
+  local be = ag.backend('cpu', {threads = 1})
+
+  it('refuses another shape, what is no weight, and a device', function()
+    local w = ag.zeros(be, {18, 40})
+    kernels.refuses('pack: out [2,2,16,16]: expected a contiguous [2,2,16,32]', function()
+      ops.pack(ag.zeros(be, {2, 2, 16, 16}), w)
+    end)
+    kernels.refuses('pack: out is f16, expected f32 or bf16', function()
+      ops.pack(ag.zeros(be, {2, 2, 16, 32}, 'f16'), w)
+    end)
+    kernels.refuses('pack: i32 cannot become f32', function()
+      ops.pack(ag.zeros(be, {2, 2, 16, 32}), ag.zeros(be, {18, 40}, 'i32'))
+    end)
+    kernels.refuses('linear: w [1,2,16,32]: expected a contiguous [2,2,16,32]', function()
+      ops.linear(ag.zeros(be, {1, 18}), ag.zeros(be, {1, 40}), ag.zeros(be, {1, 2, 16, 32}), nil)
+    end)
+    local card = ag.backend 'cuda-emulated'
+    kernels.refuses('linear: w [2,2,16,32]: expected 2 dimensions', function()
+      ops.linear(ag.zeros(card, {1, 18}), ag.zeros(card, {1, 40}), ag.zeros(card, {2, 2, 16, 32}),
+        nil)
+    end)
+  end)
+end)
 
 describe('linear refuses', function()
   local be = ag.backend('cpu', {threads = 1})

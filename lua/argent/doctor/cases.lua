@@ -165,6 +165,21 @@ function CASES.linear(m)
   end)
 end
 
+-- Packed weights, from which the product of each number of rows reads panels in its own way.
+function CASES.pack(m)
+  local made = {}
+  for _, dtype in ipairs {'f32', 'bf16'} do
+    local w = m:zeros(3, 5, 16, 32):to(dtype)
+    ops.pack(w, m:values(45, 131))
+    for _, rows in ipairs {1, 2, 3, 4, 13} do
+      local out = m:zeros(rows, 45)
+      ops.linear(out, m:values(rows, 131), w, nil)
+      made[#made + 1] = out
+    end
+  end
+  return made
+end
+
 function CASES.conv1d(m)
   local x = m:values(31, 33)
   return product(m, {19, 7, 33}, 19, function(made, w, bias)

@@ -85,9 +85,11 @@ end
 local Scope = {}
 Scope.__index = Scope
 
-local function scope(make, prefix) return setmetatable({make = make, prefix = prefix}, Scope) end
+local function scope(backend, make, prefix)
+  return setmetatable({backend = backend, make = make, prefix = prefix}, Scope)
+end
 
-function Scope:scope(prefix) return scope(self.make, self.prefix .. prefix) end
+function Scope:scope(prefix) return scope(self.backend, self.make, self.prefix .. prefix) end
 function Scope:look_later() return self end
 function Scope.unusable() end -- what is made here is sound
 function Scope.has() return false end
@@ -125,7 +127,9 @@ function M.scopes(backend, cfg, seed, kept)
     return out
   end
   return function(prefix, stored)
-    return scope(function(name, shape, dtype) return make(name, shape, stored, dtype) end, prefix)
+    return scope(backend, function(name, shape, dtype)
+      return make(name, shape, stored, dtype)
+    end, prefix)
   end
 end
 

@@ -1,0 +1,125 @@
+/*
+ * blocks_simd.h: products of weights that are quantised in blocks (q8, q4), packed, over the words
+ * of simd_*.h for bytes. Lanes are outputs, so nothing is ever summed across them: the sum of a
+ * block is a whole number, and blocks are added in their order. Every instruction set, tile and
+ * number of rows gives the bits of plain C.
+ */
+#include "../weight.h"
+#include "blocks.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    VECTORS = AGI_PANEL / LANES, /* of outputs in a panel */
+    BLOCK_AHEAD = 4096,          /* bytes between the codes that are read and those asked for */
+    BLOCK_ROWS = LANES == 16 ? 8 : 2
+};
+
+static void quantize_row(int8_t *code, float *scale, const float *x, int64_t n)
+{
+    for (int64_t c = 0; c < n; c += AGI_CHUNK) {
+        const int64_t left = n - c < AGI_CHUNK ? n - c : AGI_CHUNK;
+        vf v[AGI_CHUNK / LANES], most = v_zero(), bad = v_zero();
+        for (int i = 0; i < AGI_CHUNK / LANES; i++) {
+            const int64_t here = left - i * LANES;
+            v[i] = here >= LANES ? v_load(x + c + i * LANES)
+                   : here > 0    ? v_load_part(x + c + i * LANES, here)
+                                 : v_zero();
+            most = v_max(most, v_abs(v[i]));
+            bad = v_add(bad, v_sub(v[i], v[i])); /* NaN where one is NaN or infinite */
+        }
+        const float largest = v_hmax(most);
+        const vf inverse = v_set(largest < AGI_BLOCK_LEAST ? 0 : 127 / largest);
+        for (int i = 0; i < AGI_CHUNK / LANES; i++)
+            v_store_i8(code + c + i * LANES, v_mul(v[i], inverse));
+        scale[c / AGI_CHUNK] =
+            (largest < AGI_BLOCK_LEAST ? 0 : largest / 127) + v4_first(v_sum4(bad, bad, bad, bad));
+    }
+}
+
+/* R rows from r and the panel of outputs from o. R, kind, ahead are constants. */
+INLINE void block_tile(const agi_linear_args *a, const agi_block_rows *x, int64_t r, int64_t o,
+                       const int R, const enum agi_weight_kind kind, const int ahead)
+{
+    enum { MOST = 8 };
+    const int64_t chunks = a->w.chunks, first = o / AGI_PANEL * chunks;
+    const int bytes = (int)agi_weight_bytes(kind, AGI_PANEL * AGI_CHUNK);
+    const char *w = (const char *)a->w.p + first * bytes;
+    const uint16_t *scale = a->w.scale + first * AGI_PANEL;
+    vf acc[MOST][VECTORS];
+    for (int i = 0; i < R; i++)
+        for (int v = 0; v < VECTORS; v++) acc[i][v] = v_zero();
+    for (int64_t c = 0; c < chunks; c++, w += bytes, scale += AGI_PANEL) {
+        vi sum[MOST][VECTORS];
+        const int bias = kind == AGI_WEIGHT_Q8 ? V_BIAS : AGI_Q4_BIAS;
+        for (int i = 0; i < R; i++)
+            for (int v = 0; v < VECTORS; v++)
+                sum[i][v] = vi_set(-bias * x->sum[(r + i) * chunks + c]);
+        for (int j = 0; ahead && j < bytes; j += 64) __builtin_prefetch(w + BLOCK_AHEAD + j);
+        if (ahead) __builtin_prefetch(scale + BLOCK_AHEAD / 16);
+        const int8_t *code = x->code + r * chunks * AGI_CHUNK + c * AGI_CHUNK;
+        if (kind == AGI_WEIGHT_Q8)
+            for (int j = 0; j < AGI_CHUNK / 4; j++)
+                for (int v = 0; v < VECTORS; v++) {
+                    const vi wv = vi_load(w + (j * VECTORS + v) * LANES * 4);
+                    for (int i = 0; i < R; i++)
+                        sum[i][v] =
+                            v_dot8(sum[i][v], wv, vi_four(code + i * chunks * AGI_CHUNK + 4 * j));
+                }
+        else
+            for (int j = 0; j < AGI_CHUNK / 8; j++)
+                for (int v = 0; v < VECTORS; v++) {
+                    const vi wv = vi_load(w + (j * VECTORS + v) * LANES * 4);
+                    const vi low = vi_low4(wv), high = vi_high4(wv);
+                    for (int i = 0; i < R; i++) {
+                        const int8_t *four = code + i * chunks * AGI_CHUNK + 4 * j;
+                        sum[i][v] = v_dot4(sum[i][v], low, vi_four(four));
+                        sum[i][v] = v_dot4(sum[i][v], high, vi_four(four + AGI_CHUNK / 2));
+                    }
+                }
+        for (int v = 0; v < VECTORS; v++) {
+            const vf ws = v_load_f16(scale + v * LANES);
+            for (int i = 0; i < R; i++)
+                acc[i][v] = v_fma(v_mul(ws, v_set(x->scale[(r + i) * chunks + c])),
+                                  v_of_int(sum[i][v]), acc[i][v]);
+        }
+    }
+    for (int i = 0; i < R; i++)
+        for (int v = 0; v < VECTORS; v++) {
+            const int64_t at = o + v * LANES, left = a->outs - at;
+            float *out = a->out + (r + i) * a->out_stride + at;
+            if (left >= LANES)
+                v_store(out, a->bias ? v_add(acc[i][v], v_load(a->bias + at)) : acc[i][v]);
+            else if (left > 0)
+                v_store_part(
+                    out, a->bias ? v_add(acc[i][v], v_load_part(a->bias + at, left)) : acc[i][v],
+                    left);
+        }
+}
+
+/* The rows go by eights, then by what is left in halves, while the panel is near. */
+INLINE void block_kind(const agi_linear_args *a, const agi_block_rows *x, int64_t o0, int64_t o1,
+                       const enum agi_weight_kind kind)
+{
+    for (int64_t o = o0; o < o1; o += AGI_PANEL) {
+        int64_t r = 0;
+#if LANES_16
+        if (a->rows >= 8) {
+            block_tile(a, x, 0, o, 8, kind, 1);
+            for (r = 8; r + 8 <= a->rows; r += 8) block_tile(a, x, r, o, 8, kind, 0);
+        }
+        if (a->rows - r >= 4) {
+            block_tile(a, x, r, o, 4, kind, 1);
+            r += 4;
+        }
+#endif
+        for (; a->rows - r >= 2; r += 2) block_tile(a, x, r, o, 2, kind, 1);
+        if (r < a->rows) block_tile(a, x, r, o, 1, kind, 1);
+    }
+}
+
+static void dot_blocks(const agi_linear_args *a, const agi_block_rows *x, int64_t o0, int64_t o1)
+{
+    if (a->w.kind == AGI_WEIGHT_Q8) block_kind(a, x, o0, o1, AGI_WEIGHT_Q8);
+    else block_kind(a, x, o0, o1, AGI_WEIGHT_Q4);
+}
