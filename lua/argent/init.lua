@@ -23,6 +23,7 @@ local lazy = {
   open = function() return require('argent.models').open end,
   nn = function() return strict.table(require 'argent.nn', 'ag.nn') end,
   qwen3_tts = function() return require 'argent.qwen3_tts' end,
+  encoder = function() return strict.table(require 'argent.encoder', 'ag.encoder') end,
   decoder = function() return strict.table(require 'argent.decoder', 'ag.decoder') end,
   load = function() return require('argent.io').load end,
   save = function() return require('argent.io').save end,

@@ -54,7 +54,10 @@ local function pieces_of(s)
   return found
 end
 
-local function added_of(s)
+--- The added tokens of a tokenizer.json.
+---@param s argent.json.Object
+---@return ag.AddedToken[]
+function M.added(s)
   local added = {}
   local list = s:get 'added_tokens' or {}
   s:expect(type(list) == 'table', 'added_tokens', 'a list')
@@ -77,7 +80,10 @@ local function whole_words(v, ids)
   for word, id in pairs(ids) do v.whole[vocabulary.bytes(word)] = id end
 end
 
-local function of_json(path)
+--- Reads a tokenizer.json of byte-level BPE; what is wrong is a fault of json.checked.
+---@param path string
+---@return ag.Tokenizer
+function M.of_json(path)
   local s = json.object(assert(json.read(path, LIMIT)), path)
   local model = s:object 'model'
   model:one_of('type', {'BPE'})
@@ -86,7 +92,7 @@ local function of_json(path)
   local ids, merges = model:get 'vocab', model:get 'merges'
   model:expect(type(ids) == 'table', 'vocab', 'an object')
   model:expect(type(merges) == 'table', 'merges', 'a list')
-  local v, err = vocabulary.of(path, ids, merges, added_of(s))
+  local v, err = vocabulary.of(path, ids, merges, M.added(s))
   if not v then s:fault('model', '%s', err) end
   if model:boolean('ignore_merges', false) then whole_words(v, ids) end
   local tokenizer
@@ -107,7 +113,7 @@ function M.open(dir)
   end
   local values, err = json.read(path, LIMIT)
   if not values then return nil, err end
-  return json.checked(of_json, path)
+  return json.checked(M.of_json, path)
 end
 
 -- GGUF's kinds of tokens that are matched in texts as they are spelt.

@@ -14,6 +14,7 @@ ptrdiff_t utf8proc_decompose_char(int32_t point, int32_t *out, ptrdiff_t room, i
                                   int *boundary);
 ptrdiff_t utf8proc_reencode(int32_t *points, ptrdiff_t count, int options);
 const ag_utf8proc_property *utf8proc_get_property(int32_t point);
+int32_t utf8proc_tolower(int32_t point);
 ]]
 
 -- The runtime packages carry only a versioned name: 2 on Debian 12, 3 on Ubuntu 24.04.
@@ -143,6 +144,48 @@ function M.nfc(text)
     parts[#parts + 1] = O_YAE
     first = at + #O_YAE
   end
+end
+
+local NONSPACING_MARK = 6 -- as utf8proc numbers categories
+
+--- A text in small letters (each code point by itself), without accents (decomposed, and without
+--- its nonspacing marks), or both: the accents go first.
+---@param text string valid UTF-8
+---@param how {lower: boolean?, accents: boolean?} accents: false takes them away
+---@return string
+function M.fold(text, how)
+  check.type(text, 'text', 'string')
+  check.options(how, 'how', {'lower', 'accents'})
+  if not text:find '[\128-\255]' then return how.lower and text:lower() or text end
+  local strip, size = how.accents == false, #text
+  -- A letter may become longer: two bytes for one at most, as U+0130 does.
+  local room = 2 * size + 4
+  local bytes, points = ffi.cast('const uint8_t *', text), ffi.new('int32_t[?]', room + 1)
+  local at, count = 0, 0
+  while at < size do
+    at = at + tonumber(lib.utf8proc_iterate(bytes + at, size - at, point))
+    local n = 1
+    if strip then
+      n = tonumber(lib.utf8proc_decompose_char(point[0], points + count, room - count,
+        DECOMPOSE + STABLE, nil))
+    else
+      points[count] = point[0]
+    end
+    local first = count
+    for i = first, first + n - 1 do
+      local c = points[i]
+      if not strip or lib.utf8proc_get_property(c).category ~= NONSPACING_MARK then
+        points[count], count = how.lower and lib.utf8proc_tolower(c) or c, count + 1
+        if how.lower and c == 0x130 then -- the one letter whose small form is two code points
+          points[count - 1], points[count], count = 0x69, 0x307, count + 1
+        end
+      end
+    end
+  end
+  if strip then order(points, count) end
+  local length = tonumber(lib.utf8proc_reencode(points, count, STABLE))
+  assert(length >= 0, 'utf8proc: cannot encode what it decoded')
+  return ffi.string(points, length)
 end
 
 return M
