@@ -1,4 +1,5 @@
--- Real weights that scripts/fetch_weights has fetched; specs of them are pending where they are not.
+-- Real weights that scripts/fetch_weights has fetched; specs of them are pending where they are
+-- not.
 
 local lfs = require 'lfs'
 

@@ -40,14 +40,15 @@ function M.open(dir, opts)
   check.type(dir, 'open: model', 'string')
   opts = check.options(opts, 'open', {'backend', 'dtype'})
   local dtype = check.one_of(opts.dtype or 'f32', 'open: dtype', dtypes.weights)
-  local backend, err, code = opts.backend, nil, nil
+  local backend = opts.backend
   if not backend then
+    local err, code
     backend, err, code = Backend.open 'cpu'
     if not backend then return nil, err, code end
   end
-  local cfg, tokenizer, w
-  cfg, err = config.read(dir)
+  local cfg, err = config.read(dir)
   if not cfg then return nil, err, 'format' end
+  local tokenizer, w, code
   tokenizer, err = tokenizers.open(dir)
   if not tokenizer then return nil, err, 'format' end
   w, err, code = weights.open(dir, {backend = backend})
