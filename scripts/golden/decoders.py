@@ -96,7 +96,8 @@ NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.
 
 def pairs_together(w, heads):
     """The rows of queries or keys in the order that GGUF has for LLaMA."""
-    return w.reshape(heads, 2, w.shape[0] // heads // 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
+    split = w.reshape(heads, 2, w.shape[0] // heads // 2, *w.shape[1:])
+    return split.swapaxes(1, 2).reshape(w.shape)
 
 
 def write_gguf(path, model, tokenizer, template):
