@@ -150,7 +150,8 @@ describe('GUIDE.md', function()
     check own dtype is new prime start load step advanced state frame frame_embeddings pad_vector
     diagnose runaway_message next ready append prompt_rows rest from add tap check_codes
     codec_encoder lacks of check_path look_later unusable pending wanted conclude board active
-    input_of of_codes is settle measure parts enqueue left
+    input_of of_codes is settle measure parts enqueue left read_prompt pieces renamed
+    only_headers
   ]]):gmatch '%S+' do INTERNAL[name] = true end
 
   local code = {}

@@ -16,10 +16,13 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoModel, AutoTokenizer, BertConfig, DistilBertConfig, RobertaConfig
 
 TEXTS = [
-    "Hello, World!", "na\u00efve CAF\u00c9 e\u0301", "\u4f60\u597d world\u4e16", "a\u0000b\ufffdc\u200bd\u00ade",
+    "Hello, World!", "na\u00efve CAF\u00c9 e\u0301", "\u4f60\u597d world\u4e16",
+    "a\u0000b\ufffdc\u200bd\u00ade",
     "tab\tand\nline\r\n  end ", "$5+3=8 <x> ^~`|", "x" * 101 + " y", "don't; can't. won't?!",
-    "[CLS] x[SEP]y [MASK].", "", " ", "\u0130stanbul \u00df \u03a3\u03a3 \u01c5", "\U0001f600 ok \u00bd",
-    "\u00a0nbsp\u3000wide\u2028sep", "re-read co\u00f6perate \u1e9b\u0323", "UNKNOWNWORDS qqq\u0b95\u0bbf",
+    "[CLS] x[SEP]y [MASK].", "", " ", "\u0130stanbul \u00df \u03a3\u03a3 \u01c5",
+    "\U0001f600 ok \u00bd",
+    "\u00a0nbsp\u3000wide\u2028sep", "re-read co\u00f6perate \u1e9b\u0323",
+    "UNKNOWNWORDS qqq\u0b95\u0bbf",
 ]
 SIZES = dict(vocab_size=320, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
              intermediate_size=24, max_position_embeddings=48)
@@ -33,7 +36,8 @@ FAMILIES = {
 SAMPLE = ["the cat sat on the mat, hello world: don't re read naive cafe ok x y 5 3 8 [a] (b)",
           "unknown words and more words in a world of text; sums = 1 + 2"] * 3
 WORDS = ("a cat dog runs across the old bridge while rain falls on quiet streets and people talk "
-         "about prices music science cooking travel caf\u00e9 2024 don't New-York \u4f60\u597d").split(" ")
+         "about prices music science cooking travel caf\u00e9 2024 don't New-York "
+         "\u4f60\u597d").split(" ")
 
 
 def wordpiece(lower):
@@ -102,9 +106,12 @@ def write(folder, name):
 
 def minilm(out, folder):
     rng = random.Random(16)
-    texts = [" ".join(rng.choice(WORDS) for _ in range(rng.randint(1, 40))) + rng.choice([".", "?", ""])
-             for _ in range(100)]
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    texts = []
+    for _ in range(100):
+        words = [rng.choice(WORDS) for _ in range(rng.randint(1, 40))]
+        texts.append(" ".join(words) + rng.choice([".", "?", ""]))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModel.from_pretrained(folder).eval()
     vectors = []
     for text in texts:
         ids = tokenizer(text, return_tensors="pt", padding=False)

@@ -20,8 +20,9 @@ PROMPTS = [
     "The capital of France is", "def fibonacci(n):\n", "Once upon a time, in a small village,",
     "<|im_start|>user\nWhat is gravity?<|im_end|>\n<|im_start|>assistant\n", "1, 2, 3, 4,",
 ]
-WORDS = ("the quick brown fox isn't here, we'll see 42 or 1999; na\u00efve \u4f60\u597d \u00bd \u0664 "
-         "x_1=f(y) \U0001f600 <|im_start|> I'M don't http://a.b/c?d=e \u00a0 \t \n \n\n  ...").split(" ")
+WORDS = ("the quick brown fox isn't here, we'll see 42 or 1999; na\u00efve \u4f60\u597d "
+         "\u00bd \u0664 x_1=f(y) \U0001f600 <|im_start|> I'M don't http://a.b/c?d=e \u00a0 "
+         "\t \n \n\n  ...").split(" ")
 
 
 def tokenizer_of(path):
@@ -59,8 +60,9 @@ def main(path, out):
             # By how much the choice of each id was certain.
             logits = model(made).logits[0, ids.shape[1] - 1:-1]
             two = logits.topk(2).values
+            margin = [round(x, 5) for x in (two[:, 0] - two[:, 1]).tolist()]
             golden["greedy"].append({"prompt": prompt, "ids": made[0, ids.shape[1]:].tolist(),
-                                     "margin": [round(x, 5) for x in (two[:, 0] - two[:, 1]).tolist()]})
+                                     "margin": margin})
         ids = torch.tensor([tokenizer.encode(PROMPTS[2] + " there lived a baker.").ids])
         result = model(ids, output_hidden_states=True)
         chosen = sorted(rng.sample(range(49152), 48))
