@@ -51,8 +51,8 @@ install_missing() {
     apt-get install -y -qq --no-install-recommends "${names[@]}" >/dev/null
 }
 
-# build DIR [CMAKE OPTIONS]: the compiler is silent unless it fails. With ARGENT_WERROR=ON, as in CI,
-# warnings fail, too.
+# build DIR [CMAKE OPTIONS]: the compiler is silent unless it fails. With ARGENT_WERROR=ON, as in
+# CI, warnings fail, too.
 build() {
   local dir=$1
   shift
