@@ -41,6 +41,6 @@ void __deregister_frame(void *begin)
 {
     if (is_empty(begin)) return;
     char *object = __deregister_frame_info(begin);
-    if (object < objects[0] || object >= objects[PIECES]) free(object);
+    if (object < objects[0] || object >= objects[0] + sizeof objects) free(object);
     else atomic_store(&taken[(object - objects[0]) / OBJECT], false);
 }
