@@ -52,38 +52,77 @@ local function write(path, samples)
   f:close()
 end
 
---- What is heard in sounds by one who knows that each is one of these sentences.
----@param sentences string[]
----@param sounds number[][] samples at 24 kHz
----@return string[] heard words, '' for a sound that is none of the sentences
-function M.hear(sentences, sounds)
-  local dir = os.tmpname()
+local function spit(path, text)
+  local f = assert(io.open(path, 'w'))
+  f:write(text)
+  f:close()
+end
+
+-- Runs the recogniser over sounds; `search` says what it may hear, as options, in a folder where
+-- files() has put what they name.
+local function listen(sounds, search, files)
+  local dir, names = os.tmpname(), {}
   os.remove(dir)
-  local choices, names = {}, {}
-  for i, s in ipairs(sentences) do choices[i] = M.words(s) end
   os.execute('mkdir ' .. dir)
   for i, samples in ipairs(sounds) do
     names[i] = tostring(i)
     write(('%s/%d.raw'):format(dir, i), samples)
   end
-  local function spit(name, text)
-    local f = assert(io.open(dir .. '/' .. name, 'w'))
-    f:write(text)
-    f:close()
-  end
-  spit('ids', table.concat(names, '\n') .. '\n')
-  spit('grammar', ('#JSGF V1.0;\ngrammar said;\npublic <said> = %s;\n'):format(
-    table.concat(choices, ' | ')))
+  spit(dir .. '/ids', table.concat(names, '\n') .. '\n')
+  if files then files(dir) end
   local r = command.run({'-c', ([[
     cd %s && pocketsphinx_batch -logfn /dev/null -hmm %s/en-us -dict %s/cmudict-en-us.dict \
-      -jsgf grammar -adcin yes -cepdir . -cepext .raw -ctl ids -hyp heard && cat heard
-  ]]):format(dir, MODEL, MODEL)}, {exe = 'sh'})
+      %s -adcin yes -cepdir . -cepext .raw -ctl ids -hyp heard && cat heard
+  ]]):format(dir, MODEL, MODEL, search)}, {exe = 'sh'})
   os.execute('rm -r ' .. dir)
   assert(r.code == 0, r.err)
   local heard = {}
   for text in r.out:gmatch '([^\n]*) %(%d+ %-?%d+%)\n' do heard[#heard + 1] = text end
   assert(#heard == #sounds, r.out)
   return heard
+end
+
+--- What is heard in sounds by one who knows that each is one of these sentences.
+---@param sentences string[]
+---@param sounds number[][] samples at 24 kHz
+---@return string[] heard words, '' for a sound that is none of the sentences
+function M.hear(sentences, sounds)
+  local choices = {}
+  for i, s in ipairs(sentences) do choices[i] = M.words(s) end
+  return listen(sounds, '-jsgf grammar', function(dir)
+    spit(dir .. '/grammar', ('#JSGF V1.0;\ngrammar said;\npublic <said> = %s;\n'):format(
+      table.concat(choices, ' | ')))
+  end)
+end
+
+--- What is heard by one who knows nothing but English.
+---@param sounds number[][] samples at 24 kHz
+---@return string[] heard words
+function M.hear_anything(sounds)
+  return listen(sounds, ('-lm %s/en-us.lm.bin'):format(MODEL))
+end
+
+--- How many words have to be put in, left out or replaced to make one text the other; and how many
+--- words the first has.
+---@param said string
+---@param heard string words in lower case
+---@return integer errors
+---@return integer words
+function M.word_errors(said, heard)
+  local a, b, row = {}, {}, {}
+  for w in M.words(said):gmatch '%S+' do a[#a + 1] = w end
+  for w in heard:gmatch '%S+' do b[#b + 1] = w end
+  for j = 0, #b do row[j] = j end
+  for i, word in ipairs(a) do
+    local diagonal = row[0]
+    row[0] = i
+    for j, other in ipairs(b) do
+      local kept = diagonal + (word == other and 0 or 1)
+      diagonal = row[j]
+      row[j] = math.min(kept, row[j] + 1, row[j - 1] + 1)
+    end
+  end
+  return row[#b], #a
 end
 
 return M
