@@ -20,6 +20,7 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int poll(struct argent_pollfd *fds, unsigned long n, int timeout);
     int fsync(int fd);
     int memfd_create(const char *name, unsigned flags);
+    int pipe2(int *fds, int flags);
     int access(const char *path, int how);
     int getpid(void);
     int getpagesize(void);
@@ -39,7 +40,7 @@ local M = {}
 local C = ffi.C
 local MONOTONIC, POLLOUT = 1, 4
 local X_OK, W_OK = 1, 2
-local O_WRONLY, O_CREAT, O_APPEND, O_CLOEXEC = 1, 64, 1024, 524288
+local O_WRONLY, O_CREAT, O_APPEND, O_NONBLOCK, O_CLOEXEC = 1, 64, 1024, 2048, 524288
 
 M.ENOENT, M.EINTR, M.EIO, M.EAGAIN, M.ENOMEM = 2, 4, 5, 11, 12
 M.EFBIG, M.ENOSPC, M.EPIPE, M.EDQUOT = 27, 28, 32, 122
@@ -155,6 +156,16 @@ function M.memory_file(bytes)
   if ok then return fd end
   M.close(fd)
   return nil, err, code
+end
+
+--- A pipe; reading from it does not wait.
+---@return integer? fd to read from
+---@return integer|string fd_or_err to write to
+---@return integer? errno
+function M.pipe()
+  local fds = ffi.new 'int[2]'
+  if C.pipe2(fds, O_CLOEXEC + O_NONBLOCK) < 0 then return failed() end
+  return fds[0], fds[1]
 end
 
 --- Makes a folder for its user alone (mode 0700).

@@ -90,7 +90,7 @@ local function prepare(self, line)
   opts, err, code = speech.of(self.tts, args, self.voices)
   if not opts then return nil, err, code end
   opts.text = line.text
-  local parts = {model = self.model, dtype = self.tts.dtype, bits = args.bits}
+  local parts = {model = self.model, dtype = self.tts.dtype, bits = args.bits, speed = args.speed}
   for k, v in pairs(opts) do parts[k] = v end
   parts.reference = opts.reference and opts.reference:checksum()
   if not line.given.seed then
@@ -114,7 +114,7 @@ local function begin(self, line, label)
   local args, job = self.args, {line = line}
   job.args = {
     output = fill(args.output, line), bits = args.bits,
-    play = args.play, verbose = args.verbose, json = args.json, label = label,
+    play = args.play, speed = args.speed, verbose = args.verbose, json = args.json, label = label,
     about = {line = line.number, id = line.id},
   }
   for _, kind in ipairs(M.BESIDE) do job.args[kind] = fill(args[kind], line) end

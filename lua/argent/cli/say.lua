@@ -19,6 +19,7 @@ function M.parser(p)
   common.text_options(p)
   common.model_options(p)
   sound.options(p)
+  sound.speed_option(p)
   p:option('--codes', 'Also write the codes, as JSON.'):argname '<file>'
   captions.options(p)
   speech.options(p)

@@ -7,6 +7,7 @@ local paths = require 'argent.cli.paths'
 local pcm = require 'argent.audio.pcm'
 local player = require 'argent.audio.player'
 local posix = require 'argent.posix'
+local speed = require 'argent.audio.speed'
 
 local M = {}
 
@@ -20,6 +21,13 @@ function M.options(p)
   p:option('--bits', 'Sample format of wav and flac: 16, 24 or float.', '16')
     :choices {'16', '24', 'float'}
   p:flag('--play', 'Let it be heard while it is made: by paplay, pw-play, aplay, ffplay or play.')
+end
+
+--- The option of verbs that speak: how fast.
+function M.speed_option(p)
+  common.number_option(p, '--speed', speed.SLOWEST, speed.FASTEST, ('%g to %g: slower or faster at '
+    .. 'the same pitch (default: 1). It is a change to the sound that was made, by libsonic.')
+    :format(speed.SLOWEST, speed.FASTEST))
 end
 
 --- Refuses an output that cannot be written, and fills in its default.
@@ -81,10 +89,29 @@ function Both:abort()
   if self.heard then self.heard:abort() end
 end
 
---- A writer for the output options, with write, finish and abort as audio.file has them.
----@param args table output?, bits, play?
----@param rate integer
-function M.create(args, rate)
+-- A writer that gets its samples at another speed.
+local Paced = {}
+Paced.__index = Paced
+
+function Paced:write(ptr, n)
+  local out, count = self.speed:write(ptr, n)
+  if count == 0 then return true end
+  return self.writer:write(out, count)
+end
+
+function Paced:finish(opts)
+  local ok, err, code = self.writer:write(self.speed:finish())
+  if not ok then
+    self.writer:abort()
+    return nil, err, code
+  end
+  return self.writer:finish(opts)
+end
+
+function Paced:abort() self.writer:abort() end
+
+-- A writer without regard to speed.
+local function plain(args, rate)
   local writer, err, code
   if args.output then
     if args.output == '-' then writer = pcm.sink(1)
@@ -99,6 +126,19 @@ function M.create(args, rate)
     return nil, err, code
   end
   return writer and setmetatable({kept = writer, heard = heard}, Both) or heard
+end
+
+--- A writer for the output options, with write, finish and abort as audio.file has them.
+---@param args table output?, bits, play?, speed?
+---@param rate integer
+function M.create(args, rate)
+  if not args.speed or args.speed == 1 then return plain(args, rate) end
+  local pace, err, code = speed.new(rate, args.speed)
+  if not pace then return nil, err, code end
+  local writer
+  writer, err, code = plain(args, rate)
+  if not writer then return nil, err, code end
+  return setmetatable({speed = pace, writer = writer}, Paced)
 end
 
 return M
