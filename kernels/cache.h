@@ -19,7 +19,7 @@ AGI_BOTH int64_t agi_slot_of(const agi_slots *s, int64_t row)
     return slot >= 0 && slot < s->count ? slot : -1;
 }
 
-AGI_BOTH float *agi_cache_at(const agi_cache *c, int64_t slot, int64_t place, int64_t head)
+AGI_BOTH char *agi_cache_at(const agi_cache *c, int64_t slot, int64_t place, int64_t head)
 {
     const int64_t block = place >> c->shift, inside = place - (block << c->shift);
     return c->p + slot * c->slot + block * c->block + inside * c->place + head * c->head;
@@ -29,7 +29,7 @@ AGI_BOTH float *agi_cache_at(const agi_cache *c, int64_t slot, int64_t place, in
 AGI_BOTH bool agi_cache_has(const agi_cache *c, int64_t slot, int64_t place, int64_t head,
                             int64_t d)
 {
-    const char *end = (const char *)(agi_cache_at(c, slot, place, head) + d);
+    const char *end = agi_cache_at(c, slot, place, head) + d * agi_dtype_size(c->dtype);
     return !c->committed || end - (c->base + slot * c->slot_bytes) <= c->committed[slot];
 }
 

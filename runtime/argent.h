@@ -83,6 +83,10 @@ int ag_cores(const char *root);
  * device: which card, from 0; the one that is current for the calling thread stays so. One
  * reference is returned. */
 int ag_backend_new(ag_backend **out, const char *kind, int threads, const char *isa, int device);
+/* Ties each thread of a CPU backend to a core of its own, of those that the calling thread may use,
+ * and that thread to the first of them until it frees the backend. For machines on which nothing
+ * else is busy, or where what else is busy is kept away from those cores. */
+int ag_backend_pin(ag_backend *be);
 void ag_backend_retain(ag_backend *be); /* one more reference, for ag_backend_free to drop */
 void ag_backend_free(ag_backend *be);
 const char *ag_backend_kind(const ag_backend *be);

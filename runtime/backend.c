@@ -27,6 +27,12 @@ double ag_backend_live_bytes(const ag_backend *be) { return (double)be->live; }
 
 int ag_backend_sync(ag_backend *be) { return be->slots->sync(be); }
 
+int ag_backend_pin(ag_backend *be)
+{
+    if (!be->slots->pin) return agi_fail(AG_EUNSUPPORTED, "pin: not on backend '%s'", be->kind);
+    return be->slots->pin(be);
+}
+
 int ag_peak_run(ag_backend *be, int i, int64_t rounds, double *done)
 {
     if (!be->slots->peak) return agi_fail(AG_EUNSUPPORTED, "peak: not on backend '%s'", be->kind);

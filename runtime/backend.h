@@ -61,6 +61,7 @@ typedef struct {
     int (*sync)(ag_backend *be);
     int (*scan)(ag_backend *be, const char *data, int64_t bytes, int streams, int ahead,
                 uint32_t *seen); /* ag_tensor_scan; may be NULL */
+    int (*pin)(ag_backend *be); /* ag_backend_pin; may be NULL */
     int (*peak)(ag_backend *be, int i, int64_t rounds, double *done); /* ag_peak_run; may be NULL */
     int (*run)(ag_backend *be, const agi_call *call);
     int (*record)(ag_backend *be, ag_plan *plan, const agi_call *call);

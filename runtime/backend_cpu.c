@@ -64,6 +64,7 @@ static int cpu_reserve(ag_backend *be, int64_t bytes, char **out)
         mmap(NULL, (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return agi_fail(AG_ENOMEM, "cannot reserve %lld bytes of addresses", (long long)bytes);
+    madvise(p, (size_t)bytes, MADV_HUGEPAGE); /* where whole ones are committed */
     *out = p;
     return AG_OK;
 }
@@ -120,6 +121,8 @@ static void cpu_destroy(ag_backend *be)
     free(be);
 }
 
+static int cpu_pin(ag_backend *be) { return agi_team_pin(agi_cpu_team(be)); }
+
 static const agi_backend_slots cpu_slots = {
     .packed = true,
     .alloc = cpu_alloc,
@@ -133,6 +136,7 @@ static const agi_backend_slots cpu_slots = {
     .download = cpu_download,
     .convert = agi_cpu_convert,
     .sync = cpu_sync,
+    .pin = cpu_pin,
     .scan = agi_cpu_scan,
     .peak = agi_cpu_peak,
     .run = agi_cpu_run,

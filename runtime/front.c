@@ -26,6 +26,7 @@ static bool dtype_fits(int dtype, int wanted)
     switch (wanted) {
     case AGI_ANY: return true;
     case AGI_WEIGHT: return agi_weight_kind_of(dtype) >= 0;
+    case AGI_CACHE: return dtype == AG_F32 || dtype == AG_BF16;
     default: return dtype == wanted;
     }
 }
@@ -33,6 +34,7 @@ static bool dtype_fits(int dtype, int wanted)
 /* "f32", or "f32, bf16 or q8". */
 static const char *dtype_text(int wanted, char buf[64])
 {
+    if (wanted == AGI_CACHE) return "f32 or bf16";
     if (wanted != AGI_WEIGHT) return ag_dtype_name(wanted);
     int n = 0;
     for (int i = 0; i < AGI_WEIGHTS && n < 48; i++) {
@@ -127,18 +129,20 @@ bool agi_packed(agi_front *f, const char *name, const ag_tensor *t, int64_t outs
 
 bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out)
 {
-    if (!take(f, name, t, AG_F32, written, false) || !agi_ndim(f, name, t, 5)) return false;
+    if (!take(f, name, t, AGI_CACHE, written, false) || !agi_ndim(f, name, t, 5)) return false;
     if (t->shape[4] > 1 && t->stride[4] != 1)
         return agi_bad(f, "%s: its last dimension must be contiguous", name);
     const int64_t blocks = t->shape[1], size = t->shape[2];
     if (blocks > 1 && (size < 1 || (size & (size - 1)) || size > 1 << 30))
         return agi_bad(f, "%s: several blocks must each hold a power of two, not %lld", name,
                        (long long)size);
-    *out = (agi_cache){.p = (float *)(void *)agi_tensor_data(t),
-                       .slot = t->stride[0],
-                       .block = t->stride[1],
-                       .place = t->stride[2],
-                       .head = t->stride[3],
+    const int64_t element = agi_dtype_size(t->dtype);
+    *out = (agi_cache){.p = agi_tensor_data(t),
+                       .dtype = t->dtype,
+                       .slot = t->stride[0] * element,
+                       .block = t->stride[1] * element,
+                       .place = t->stride[2] * element,
+                       .head = t->stride[3] * element,
                        .shift = blocks > 1 ? __builtin_ctzll((unsigned long long)size) : 40};
     const agi_buffer *b = t->buf;
     if (b->kind != AGI_RESERVED) return true;
@@ -149,7 +153,7 @@ bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, a
         return agi_bad(f, "%s: of a reserved tensor all rows are wanted", name);
     /* Kernels check only that the highest place of a slot is committed. That covers the lower
      * places where they lie before it, in the slot's own row. */
-    if ((b->rows > 1 && t->stride[0] * agi_dtype_size(t->dtype) != b->row_bytes) ||
+    if ((b->rows > 1 && t->stride[0] * element != b->row_bytes) ||
         (blocks > 1 && t->stride[1] < (size - 1) * t->stride[2]))
         return agi_bad(f, "%s: slots and places of a reserved tensor must lie in their order",
                        name);

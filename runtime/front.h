@@ -18,7 +18,8 @@ typedef struct {
     int rc;
 } agi_front;
 
-enum { AGI_WEIGHT = -1, AGI_ANY = -2 }; /* instead of a dtype: one that is a kind of weights; all */
+/* Instead of a dtype: one that is a kind of weights; all; one that keys and values are kept in. */
+enum { AGI_WEIGHT = -1, AGI_ANY = -2, AGI_CACHE = -3 };
 
 agi_front agi_front_begin(enum agi_op op);
 /* A tensor the op reads, writes, or both: not NULL, not released, of the dtype, on the same

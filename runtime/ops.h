@@ -176,8 +176,9 @@ typedef struct {
 /* [slots, blocks, 2^shift, K, d], see kernels/cache.h; only the first committed[slot] bytes after
  * base + slot * slot_bytes exist. */
 typedef struct {
-    float *p;
-    int64_t slot, block, place, head; /* strides in elements */
+    char *p;
+    int dtype;                        /* AG_F32 or AG_BF16 */
+    int64_t slot, block, place, head; /* strides in bytes */
     int64_t slot_bytes;
     const int64_t *committed; /* NULL: all exists */
     const char *base;

@@ -50,6 +50,9 @@ int ag_rope_angles(ag_tensor *out, ag_tensor *pos, ag_tensor *inv_freq, ag_tenso
 static bool caches_fit(agi_front *f, const ag_tensor *kc, const ag_tensor *vc, const ag_tensor *pos,
                        const ag_tensor *q)
 {
+    if (kc->dtype != vc->dtype)
+        return agi_bad(f, "k_cache is %s and v_cache %s", ag_dtype_name(kc->dtype),
+                       ag_dtype_name(vc->dtype));
     return agi_same_shape(f, "k_cache", kc, "v_cache", vc) &&
            agi_equal(f, "k_cache", kc, "pos", pos, kc->shape[0], pos->shape[0]) &&
            agi_equal(f, "k_cache", kc, "q", q, kc->shape[4], q->shape[3]);

@@ -4,6 +4,7 @@
 #include "error.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -34,6 +35,10 @@ struct agi_team {
     seat *seats; /* the first is the caller's */
     pthread_t *handles;
     int started;
+
+    bool pinned;        /* the threads have a core each */
+    pthread_t caller;   /* whose was pinned with them, */
+    cpu_set_t free_set; /* and where it could run before */
 
     /* Written by the one that opens a stage, read by those that have claimed a part of it. */
     const agi_job *job;
@@ -230,9 +235,50 @@ int agi_team_parts(const agi_team *t, double work)
     return work < 2 * PART_WORK ? 1 : work / PART_WORK < most ? (int)(work / PART_WORK) : most;
 }
 
+/* The n-th core of a set. */
+static cpu_set_t core_of(const cpu_set_t *set, int n)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, set) && n-- == 0) CPU_SET(i, &one);
+    return one;
+}
+
+static void unpin(agi_team *t)
+{
+    if (t->pinned && pthread_equal(t->caller, pthread_self()))
+        pthread_setaffinity_np(t->caller, sizeof t->free_set, &t->free_set);
+    t->pinned = false;
+}
+
+int agi_team_pin(agi_team *t)
+{
+    unpin(t);
+    t->caller = pthread_self();
+    if (pthread_getaffinity_np(t->caller, sizeof t->free_set, &t->free_set) != 0)
+        return agi_fail(AG_EUNSUPPORTED, "pin: the system does not say where threads may run");
+    const int cores = CPU_COUNT(&t->free_set);
+    if (cores < t->threads)
+        return agi_fail(AG_EUNSUPPORTED, "pin: %d threads cannot have a core each: there %s %d",
+                        t->threads, cores == 1 ? "is" : "are", cores);
+    t->pinned = true;
+    for (int i = 0; i < t->threads; i++) {
+        const cpu_set_t core = core_of(&t->free_set, i);
+        const pthread_t thread = i == 0 ? t->caller : t->handles[i - 1];
+        if (pthread_setaffinity_np(thread, sizeof core, &core) != 0) {
+            unpin(t);
+            return agi_fail(AG_EUNSUPPORTED, "pin: the system refuses");
+        }
+    }
+    return AG_OK;
+}
+
 void agi_team_free(agi_team *t)
 {
-    if (!t || is_parents(t)) return; /* waiting for threads that are not here would be for ever */
+    if (!t) return;
+    unpin(t);
+    if (is_parents(t)) return; /* waiting for threads that are not here would be for ever */
     atomic_store(&t->quit, true);
     call_parked(t);
     for (int i = 0; i < t->started; i++) pthread_join(t->handles[i], NULL);

@@ -48,6 +48,9 @@ enum { AGI_MOST_PARTS = 1 << 20 };
 /* cores: how many the threads will find. With fewer than threads, waiting is parking at once. */
 int agi_team_new(agi_team **out, int threads, int cores, const struct agi_isa *isa);
 void agi_team_free(agi_team *team);
+/* Ties each thread to a core of its own, of those that the calling thread may use, and that thread
+ * to the first; it is let go when it frees the team. */
+int agi_team_pin(agi_team *team);
 int agi_team_threads(const agi_team *team);
 /* How many parts this much work (multiply-adds or bytes, roughly) is worth to the team. */
 int agi_team_parts(const agi_team *team, double work);

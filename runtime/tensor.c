@@ -64,6 +64,19 @@ static bool columns(const ag_tensor *t, int64_t stride, int64_t *first, int64_t 
     return *end <= stride;
 }
 
+/* The dimensions of more than one step, the widest steps first; returns how many. */
+static int by_width(const ag_tensor *t, int order[AG_MAX_DIMS])
+{
+    int n = 0;
+    for (int i = 0; i < t->ndim; i++) {
+        if (t->shape[i] == 1) continue;
+        int at = n++;
+        for (; at > 0 && t->stride[order[at - 1]] < t->stride[i]; at--) order[at] = order[at - 1];
+        order[at] = i;
+    }
+    return n;
+}
+
 /* Whether two tensors of one form lie in each other's gaps, as the layers of a session's cache do:
  * where some dimension's steps are so wide that what is inside both of them fits into one step. */
 static bool interleaved(const ag_tensor *a, const ag_tensor *b)
@@ -72,20 +85,22 @@ static bool interleaved(const ag_tensor *a, const ag_tensor *b)
     for (int i = 0; i < a->ndim; i++)
         if (a->shape[i] != b->shape[i] || a->stride[i] != b->stride[i]) return false;
     const int64_t apart = a->offset < b->offset ? b->offset - a->offset : a->offset - b->offset;
-    int64_t inside = 1; /* elements from the first to the last of the dimensions after i */
-    for (int i = a->ndim - 1; i >= 0; i--) {
-        if (a->shape[i] > 1 && a->stride[i] < inside) return false;
-        if (inside <= apart && apart + inside <= a->stride[i]) {
-            /* And the dimensions before i do not fold back into the step. */
-            int64_t span = (a->shape[i] - 1) * a->stride[i] + a->stride[i];
+    int64_t inside = 1; /* elements from the first to the last of the narrower dimensions */
+    int order[AG_MAX_DIMS];
+    for (int i = by_width(a, order) - 1; i >= 0; i--) {
+        const int64_t steps = a->shape[order[i]] - 1, stride = a->stride[order[i]];
+        if (stride < inside) return false;
+        if (inside <= apart && apart + inside <= stride) {
+            /* And the wider dimensions do not fold back into the step. */
+            int64_t span = steps * stride + stride;
             bool nested = true;
             for (int j = i - 1; nested && j >= 0; j--) {
-                nested = a->shape[j] == 1 || a->stride[j] >= span;
-                span = (a->shape[j] - 1) * a->stride[j] + span;
+                nested = a->stride[order[j]] >= span;
+                span = (a->shape[order[j]] - 1) * a->stride[order[j]] + span;
             }
             if (nested) return true;
         }
-        inside += (a->shape[i] - 1) * a->stride[i];
+        inside += steps * stride;
     }
     return false;
 }

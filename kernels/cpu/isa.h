@@ -12,6 +12,14 @@
 
 #include "../../runtime/ops.h"
 
+/* Keys or values of one head, as attention keeps them: n of d elements of AG_F32 or AG_BF16, each
+ * `stride` elements behind the one before; and how many query heads read them. */
+typedef struct {
+    const void *p;
+    int dtype, heads;
+    int64_t n, d, stride;
+} agi_kept;
+
 typedef struct agi_isa {
     const char *name;
     /* The outputs [o0, o1) of rows [r0, r1) of a product. */
@@ -22,14 +30,14 @@ typedef struct agi_isa {
     void (*layer_norm)(float *out, const float *x, const float *w, const float *b, int64_t n,
                        float eps);
 
-    /* s[i] = scale * q . (k + i * stride), i < n; d elements each. */
-    void (*scores)(float *s, const float *q, const float *k, int64_t stride, int64_t n, int64_t d,
+    /* Of each of k.heads query heads h: s[h * s_row + i] = scale * q[h * q_row ..] . k[i]. */
+    void (*scores)(float *s, int64_t s_row, const float *q, int64_t q_row, const agi_kept *k,
                    float scale);
     /* s = e^(s - max s), returns the sum; the division is left to mix's caller. */
     float (*softmax)(float *s, int64_t n);
-    /* out[c] += sum_i p[i] * v[i * stride + c], c < d, added in the order of i. */
-    void (*mix)(float *out, const float *p, const float *v, int64_t stride, int64_t n, int64_t d);
-
+    /* Of each of v.heads query heads h: out[h * out_row + c] += sum_i p[h * p_row + i] * v[i][c],
+     * added in the order of i. */
+    void (*mix)(float *out, int64_t out_row, const float *p, int64_t p_row, const agi_kept *v);
     /* s[i] = sum_c (x[c] - rows[i * stride + c])^2, i < n; d elements each. */
     void (*distances)(float *s, const float *x, const float *rows, int64_t stride, int64_t n,
                       int64_t d);

@@ -62,14 +62,23 @@ static void layer_norm(float *out, const float *x, const float *w, const float *
 
 /* ---- attention ---- */
 
-static void scores(float *s, const float *q, const float *k, int64_t stride, int64_t n, int64_t d,
+/* Element c of key or value i. */
+static float kept(const agi_kept *k, int64_t i, int64_t c)
+{
+    const int64_t at = i * k->stride + c;
+    return k->dtype == AG_BF16 ? agi_f32_from_bf16(((const uint16_t *)k->p)[at])
+                               : ((const float *)k->p)[at];
+}
+
+static void scores(float *s, int64_t s_row, const float *q, int64_t q_row, const agi_kept *k,
                    float scale)
 {
-    for (int64_t i = 0; i < n; i++) {
-        float sum = 0;
-        for (int64_t c = 0; c < d; c++) sum += q[c] * k[i * stride + c];
-        s[i] = scale * sum;
-    }
+    for (int h = 0; h < k->heads; h++)
+        for (int64_t i = 0; i < k->n; i++) {
+            float sum = 0;
+            for (int64_t c = 0; c < k->d; c++) sum += q[h * q_row + c] * kept(k, i, c);
+            s[h * s_row + i] = scale * sum;
+        }
 }
 
 static float softmax(float *s, int64_t n)
@@ -84,10 +93,12 @@ static float softmax(float *s, int64_t n)
     return sum;
 }
 
-static void mix(float *out, const float *p, const float *v, int64_t stride, int64_t n, int64_t d)
+static void mix(float *out, int64_t out_row, const float *p, int64_t p_row, const agi_kept *v)
 {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t c = 0; c < d; c++) out[c] += p[i] * v[i * stride + c];
+    for (int h = 0; h < v->heads; h++)
+        for (int64_t i = 0; i < v->n; i++)
+            for (int64_t c = 0; c < v->d; c++)
+                out[h * out_row + c] += p[h * p_row + i] * kept(v, i, c);
 }
 
 static void distances(float *s, const float *x, const float *rows, int64_t stride, int64_t n,

@@ -6,6 +6,7 @@
 #include "isa.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 /* ---- functions ---- */
 
@@ -175,26 +176,60 @@ static void layer_norm(float *out, const float *x, const float *w, const float *
 
 /* ---- attention ---- */
 
-INLINE void score4(float *s, const float *q, const float *k, int64_t stride, int64_t d, float scale,
-                   const int K)
+/* Elements i .. i + part of keys or values; dtype is a constant wherever this is inlined. */
+INLINE vf v_kept(const void *p, int64_t i, int64_t part, const int dtype)
 {
-    vf acc[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
-    for (int64_t i = 0; i < d; i += LANES) {
-        const int64_t part = d - i < LANES ? d - i : LANES;
-        vf qv = AT(q);
-        for (int j = 0; j < K; j++) acc[j] = v_fma(qv, AT(k + j * stride), acc[j]);
+    if (dtype == AG_BF16) {
+        const uint16_t *h = (const uint16_t *)p + i;
+        return part == LANES ? v_load_bf16(h) : v_load_bf16_part(h, part);
     }
-    float four[4];
-    v4_store(four, v_sum4(acc[0], acc[1], acc[2], acc[3]));
-    for (int j = 0; j < K; j++) s[j] = scale * four[j];
+    const float *f = (const float *)p + i;
+    return part == LANES ? v_load(f) : v_load_part(f, part);
 }
 
-static void scores(float *s, const float *q, const float *k, int64_t stride, int64_t n, int64_t d,
-                   float scale)
+/* H heads with K keys from the first-th on: memory gives a key once, however many heads read it. */
+INLINE void score4(float *s, int64_t s_row, const float *q, int64_t q_row, const agi_kept *k,
+                   int64_t first, float scale, const int H, const int K, const int dtype)
+{
+    vf acc[2][4];
+    for (int h = 0; h < H; h++)
+        for (int j = 0; j < 4; j++) acc[h][j] = v_zero();
+    for (int64_t i = 0; i < k->d; i += LANES) {
+        const int64_t part = k->d - i < LANES ? k->d - i : LANES;
+        vf qv[2];
+        for (int h = 0; h < H; h++) qv[h] = AT(q + h * q_row);
+        for (int j = 0; j < K; j++) {
+            const vf key = v_kept(k->p, (first + j) * k->stride + i, part, dtype);
+            for (int h = 0; h < H; h++) acc[h][j] = v_fma(qv[h], key, acc[h][j]);
+        }
+    }
+    for (int h = 0; h < H; h++) {
+        float four[4];
+        v4_store(four, v_sum4(acc[h][0], acc[h][1], acc[h][2], acc[h][3]));
+        for (int j = 0; j < K; j++) s[h * s_row + first + j] = scale * four[j];
+    }
+}
+
+INLINE void score(float *s, int64_t s_row, const float *q, int64_t q_row, const agi_kept *k,
+                  float scale, const int H, const int dtype)
 {
     int64_t i = 0;
-    for (; i + 4 <= n; i += 4) score4(s + i, q, k + i * stride, stride, d, scale, 4);
-    for (; i < n; i++) score4(s + i, q, k + i * stride, stride, d, scale, 1);
+    for (; i + 4 <= k->n; i += 4) score4(s, s_row, q, q_row, k, i, scale, H, 4, dtype);
+    for (; i < k->n; i++) score4(s, s_row, q, q_row, k, i, scale, H, 1, dtype);
+}
+
+static void scores(float *s, int64_t s_row, const float *q, int64_t q_row, const agi_kept *k,
+                   float scale)
+{
+    for (int h = 0; h < k->heads; h += 2) {
+        float *to = s + h * s_row;
+        const float *of = q + h * q_row;
+        const bool two = h + 1 < k->heads;
+        if (k->dtype == AG_BF16 && two) score(to, s_row, of, q_row, k, scale, 2, AG_BF16);
+        else if (k->dtype == AG_BF16) score(to, s_row, of, q_row, k, scale, 1, AG_BF16);
+        else if (two) score(to, s_row, of, q_row, k, scale, 2, AG_F32);
+        else score(to, s_row, of, q_row, k, scale, 1, AG_F32);
+    }
 }
 
 static float softmax(float *s, int64_t n)
@@ -221,35 +256,58 @@ static float softmax(float *s, int64_t n)
     return v_sum(sum);
 }
 
-/* V vectors of out from c on, the last of `part` lanes. */
-INLINE void mix_block(float *out, const float *p, const float *v, int64_t stride, int64_t n,
-                      const int V, int64_t part)
+/* V vectors of H heads' out from c on, the last of `part` lanes. */
+INLINE void mix_block(float *out, int64_t out_row, const float *p, int64_t p_row, const agi_kept *v,
+                      int64_t c, const int H, const int V, int64_t part, const int dtype)
 {
-    vf acc[8];
-    for (int j = 0; j < V; j++) {
-        const int64_t i = j * LANES;
-        acc[j] = AT(out);
-    }
-    for (int64_t r = 0; r < n; r++) {
-        const vf weight = v_set(p[r]);
+    vf acc[2][8];
+    for (int h = 0; h < H; h++)
         for (int j = 0; j < V; j++) {
-            const int64_t i = j * LANES;
-            acc[j] = v_fma(weight, AT(v + r * stride), acc[j]);
+            const int64_t i = c + j * LANES;
+            acc[h][j] = AT(out + h * out_row);
+        }
+    for (int64_t r = 0; r < v->n; r++) {
+        vf weight[2];
+        for (int h = 0; h < H; h++) weight[h] = v_set(p[h * p_row + r]);
+        for (int j = 0; j < V; j++) {
+            const vf value = v_kept(v->p, r * v->stride + c + j * LANES, part, dtype);
+            for (int h = 0; h < H; h++) acc[h][j] = v_fma(weight[h], value, acc[h][j]);
         }
     }
-    for (int j = 0; j < V; j++) {
-        if (part == LANES) v_store(out + j * LANES, acc[j]);
-        else v_store_part(out + j * LANES, acc[j], part);
-    }
+    for (int h = 0; h < H; h++)
+        for (int j = 0; j < V; j++) {
+            float *to = out + h * out_row + c + j * LANES;
+            if (part == LANES) v_store(to, acc[h][j]);
+            else v_store_part(to, acc[h][j], part);
+        }
 }
 
-static void mix(float *out, const float *p, const float *v, int64_t stride, int64_t n, int64_t d)
+/* As many vectors at a time as there are registers for their sums. */
+INLINE void mix_heads(float *out, int64_t out_row, const float *p, int64_t p_row, const agi_kept *v,
+                      const int H, const int dtype)
 {
+    const int most = 8 * LANES / H, half = 4 * LANES / H;
     int64_t c = 0;
-    for (; c + 8 * LANES <= d; c += 8 * LANES) mix_block(out + c, p, v + c, stride, n, 8, LANES);
-    for (; c + 4 * LANES <= d; c += 4 * LANES) mix_block(out + c, p, v + c, stride, n, 4, LANES);
-    for (; c + LANES <= d; c += LANES) mix_block(out + c, p, v + c, stride, n, 1, LANES);
-    if (c < d) mix_block(out + c, p, v + c, stride, n, 1, d - c);
+    for (; c + most <= v->d; c += most)
+        mix_block(out, out_row, p, p_row, v, c, H, most / LANES, LANES, dtype);
+    for (; c + half <= v->d; c += half)
+        mix_block(out, out_row, p, p_row, v, c, H, half / LANES, LANES, dtype);
+    for (; c + LANES <= v->d; c += LANES)
+        mix_block(out, out_row, p, p_row, v, c, H, 1, LANES, dtype);
+    if (c < v->d) mix_block(out, out_row, p, p_row, v, c, H, 1, v->d - c, dtype);
+}
+
+static void mix(float *out, int64_t out_row, const float *p, int64_t p_row, const agi_kept *v)
+{
+    for (int h = 0; h < v->heads; h += 2) {
+        float *to = out + h * out_row;
+        const float *of = p + h * p_row;
+        const bool two = h + 1 < v->heads;
+        if (v->dtype == AG_BF16 && two) mix_heads(to, out_row, of, p_row, v, 2, AG_BF16);
+        else if (v->dtype == AG_BF16) mix_heads(to, out_row, of, p_row, v, 1, AG_BF16);
+        else if (two) mix_heads(to, out_row, of, p_row, v, 2, AG_F32);
+        else mix_heads(to, out_row, of, p_row, v, 1, AG_F32);
+    }
 }
 
 /* ---- nearest ---- */

@@ -50,6 +50,14 @@ static void norm_rotate(float *out, const float *x, const float *norm, const flo
     rotate(out, angles, a->d);
 }
 
+/* d elements in the cache's dtype. */
+static void keep(const agi_cache *c, char *to, const float *x, int64_t d)
+{
+    if (c->dtype == AG_F32) memcpy(to, x, (size_t)d * sizeof *x);
+    else
+        for (int64_t i = 0; i < d; i++) ((uint16_t *)(void *)to)[i] = agi_bf16_from_f32(x[i]);
+}
+
 static int append(const agi_rope_append_args *a, const agi_worker *w, int64_t r, int64_t t,
                   int64_t h, int64_t slot, const float *angles)
 {
@@ -57,10 +65,12 @@ static int append(const agi_rope_append_args *a, const agi_worker *w, int64_t r,
     if (!agi_cache_has(&a->k_cache, slot, place, h, a->d) ||
         !agi_cache_has(&a->v_cache, slot, place, h, a->d))
         return agi_fault_fail(AGI_FAULT_APPEND_COMMIT, pos, 0, 0, 0);
-    norm_rotate(agi_cache_at(&a->k_cache, slot, place, h),
-                a->k.p + r * a->k.row + t * a->k.step + h * a->k.head, a->k_norm, angles, a, w);
-    memcpy(agi_cache_at(&a->v_cache, slot, place, h),
-           a->v.p + r * a->v.row + t * a->v.step + h * a->v.head, (size_t)a->d * sizeof *a->v.p);
+    float *rotated = w->scratch;
+    norm_rotate(rotated, a->k.p + r * a->k.row + t * a->k.step + h * a->k.head, a->k_norm, angles,
+                a, w);
+    keep(&a->k_cache, agi_cache_at(&a->k_cache, slot, place, h), rotated, a->d);
+    keep(&a->v_cache, agi_cache_at(&a->v_cache, slot, place, h),
+         a->v.p + r * a->v.row + t * a->v.step + h * a->v.head, a->d);
     return AG_OK;
 }
 

@@ -8,12 +8,25 @@
 #include "../../runtime/backend.h"
 #include "../../runtime/ops.h"
 
-/* The scores (f32) of one query with every key it can see: the window, or the capacity where there
- * is none. */
+/* How many query heads of those that share a key head one worker takes at once: all, but not more
+ * than AGI_ATTENTION_HEADS, so that scores of a long past stay in the nearer caches. */
+enum { AGI_ATTENTION_HEADS = 4 };
+static inline int64_t agi_attention_heads(const agi_attention_args *a)
+{
+    const int64_t group = a->q_heads / a->kv_heads;
+    return group < AGI_ATTENTION_HEADS ? group : AGI_ATTENTION_HEADS;
+}
+
+/* The scores (f32) of those heads with every key they can see: the window, or the capacity where
+ * there is none. */
 static inline int64_t agi_attention_scratch(const agi_attention_args *a)
 {
-    return (a->window > 0 && a->window < a->capacity ? a->window : a->capacity) * 4;
+    const int64_t keys = a->window > 0 && a->window < a->capacity ? a->window : a->capacity;
+    return agi_attention_heads(a) * keys * 4;
 }
+
+/* A key after its rotation (f32), before it is kept in another dtype. */
+static inline int64_t agi_rope_append_scratch(const agi_rope_append_args *a) { return a->d * 4; }
 
 /* One row of logits as they are changed (f32), and the ids that top-p sorts (i32). */
 static inline int64_t agi_sample_scratch(const agi_sample_args *a) { return a->vocab * 8; }
@@ -22,8 +35,7 @@ static inline int64_t agi_cpu_scratch(enum agi_op op, const void *args)
 {
     switch (op) {
     case AGI_OP_attention: return agi_attention_scratch(args);
-    case AGI_OP_attention_probs:
-        return agi_attention_scratch(&((const agi_attention_probs_args *)args)->of);
+    case AGI_OP_rope_append: return agi_rope_append_scratch(args);
     case AGI_OP_sample: return agi_sample_scratch(args);
     default: return 0;
     }

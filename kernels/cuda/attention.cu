@@ -9,6 +9,7 @@
  * has one order.
  */
 #include "rope.cuh"
+#include "small.cuh"
 
 enum {
     THREADS = 256,
@@ -88,7 +89,7 @@ DEVICE uint32_t place_of(const agi_attention_args *a, const query *v, uint32_t k
 typedef struct {
     agi_attend_args of;
     bool append;  /* with the rope_append */
-    bool vectors; /* keys and values begin on 16 bytes and are whole vectors */
+    bool vectors; /* keys and values begin on vectors of four and are whole ones */
     int splits;
     int *tickets;   /* of each query: how many of its blocks have ended; 0 between launches */
     float *partial; /* [query, split, 2 + d]: top, sum, mix */
@@ -100,11 +101,36 @@ typedef struct {
     float *q, *key, *value;
 } newest;
 
-DEVICE const float *row_of(const agi_attention_args *a, const agi_cache *cache, const query *v,
-                           uint32_t key, const float *fresh)
+/* A key or a value: d elements of the cache's dtype, or of f32 what the kernel itself appends. */
+typedef struct {
+    const char *p;
+    int dtype;
+} kept;
+
+DEVICE kept row_of(const agi_attention_args *a, const agi_cache *cache, const query *v,
+                   uint32_t key, const float *fresh)
 {
-    if (fresh && key == v->p) return fresh;
-    return agi_cache_at(cache, v->slot, place_of(a, v, key), v->g);
+    kept row;
+    const bool own = fresh && key == v->p;
+    row.p = own ? (const char *)fresh : agi_cache_at(cache, v->slot, place_of(a, v, key), v->g);
+    row.dtype = own ? AG_F32 : cache->dtype;
+    return row;
+}
+
+/* Elements c .. c + 3; zeros behind the last. */
+DEVICE void load_four(kept x, int64_t c, int64_t d, bool vectors, float out[4])
+{
+    if (!vectors) {
+        UNROLL for (int i = 0; i < 4; i++) out[i] = c + i < d ? load_as(x.p, x.dtype, c + i) : 0;
+    } else if (x.dtype == AG_F32) {
+        const float4 f = *(const float4 *)(const void *)((const float *)(const void *)x.p + c);
+        out[0] = f.x, out[1] = f.y, out[2] = f.z, out[3] = f.w;
+    } else {
+        const uint32_t *two = (const uint32_t *)(const void *)x.p + c / 2;
+        const uint32_t lo = two[0], hi = two[1];
+        out[0] = agi_f32_from_bits(lo << 16), out[1] = agi_f32_from_bits(lo & 0xffff0000u);
+        out[2] = agi_f32_from_bits(hi << 16), out[3] = agi_f32_from_bits(hi & 0xffff0000u);
+    }
 }
 
 /* Larger, NaN before all. */
@@ -114,20 +140,13 @@ DEVICE float larger(float a, float b) { return a != a || a > b ? a : b; }
 DEVICE float weight(float a, float b) { return a == -INFINITY ? 0.0f : expf(a - b); }
 
 /* What lane t of a key's four adds to its score. */
-DEVICE float score_part(const float *q, const float *k, int64_t d, int t, bool vectors)
+DEVICE float score_part(const float *q, kept k, int64_t d, int t, bool vectors)
 {
     float sum = 0;
     for (int64_t c = 4 * t; c < d; c += 16) {
-        if (!vectors) {
-            for (int64_t i = c; i < c + 4 && i < d; i++) sum = FMA(q[i], k[i], sum);
-            continue;
-        }
-        const float4 x = *(const float4 *)(const void *)(q + c);
-        const float4 y = *(const float4 *)(const void *)(k + c);
-        sum = FMA(x.x, y.x, sum);
-        sum = FMA(x.y, y.y, sum);
-        sum = FMA(x.z, y.z, sum);
-        sum = FMA(x.w, y.w, sum);
+        float y[4];
+        load_four(k, c, d, vectors, y);
+        for (int i = 0; i < 4 && c + i < d; i++) sum = FMA(q[c + i], y[i], sum);
     }
     return sum;
 }
@@ -137,22 +156,12 @@ typedef struct {
     float top, sum, mix[MOST][4];
 } state;
 
-DEVICE void load_value(const float *v, int64_t c, int64_t d, bool vectors, float out[4])
-{
-    if (vectors) {
-        const float4 x = *(const float4 *)(const void *)(v + c);
-        out[0] = x.x, out[1] = x.y, out[2] = x.z, out[3] = x.w;
-        return;
-    }
-    UNROLL for (int i = 0; i < 4; i++) out[i] = c + i < d ? v[c + i] : 0;
-}
-
 /* Takes in the keys first .. first + KEYS, of which those up to `last` are there. */
 DEVICE void take_keys(const agi_attention_args *a, const query *v, const newest *fresh,
                       uint32_t first, uint32_t last, int lane, bool vectors, state *s)
 {
     const uint32_t own = first + (uint32_t)lane / 4, mine = own <= last ? own : last;
-    const float *k = row_of(a, &a->k_cache, v, mine, fresh->key);
+    const kept k = row_of(a, &a->k_cache, v, mine, fresh->key);
     float score = score_part(fresh->q, k, a->d, lane % 4, vectors);
     score += shuffle(score, lane ^ 1);
     score += shuffle(score, lane ^ 2);
@@ -180,10 +189,16 @@ DEVICE void take_keys(const agi_attention_args *a, const query *v, const newest 
             float x[4];
             const uint32_t key = first + (uint32_t)u;
             if (key > last) continue;
-            load_value(row_of(a, &a->v_cache, v, key, fresh->value), c, a->d, vectors, x);
+            load_four(row_of(a, &a->v_cache, v, key, fresh->value), c, a->d, vectors, x);
             UNROLL for (int i = 0; i < 4; i++) s->mix[m][i] = FMA(w[u], x[i], s->mix[m][i]);
         }
     }
+}
+
+/* A number as the cache keeps it. */
+DEVICE float rounded(const agi_cache *c, float x)
+{
+    return c->dtype == AG_F32 ? x : agi_f32_from_bf16(agi_bf16_from_f32(x));
 }
 
 /* rope_append of the block's head, into `fresh` and, by the first query head of a group, into the
@@ -213,11 +228,16 @@ DEVICE bool append(const attend_args *a, const query *v, const newest *fresh, bo
         for (int64_t c = lane; c < r->d; c += AGI_WARP_LANES) fresh->value[c] = x[c];
     }
     __syncthreads();
-    if (writes && v->leads)
-        for (int64_t c = threadIdx.x; c < r->d; c += THREADS) {
-            agi_cache_at(&r->k_cache, v->slot, v->place, v->g)[c] = fresh->key[c];
-            agi_cache_at(&r->v_cache, v->slot, v->place, v->g)[c] = fresh->value[c];
-        }
+    char *key = agi_cache_at(&r->k_cache, v->slot, v->place, v->g),
+         *value = agi_cache_at(&r->v_cache, v->slot, v->place, v->g);
+    for (int64_t c = threadIdx.x; c < r->d; c += THREADS) {
+        fresh->key[c] = rounded(&r->k_cache, fresh->key[c]);
+        fresh->value[c] = rounded(&r->v_cache, fresh->value[c]);
+        if (!writes || !v->leads) continue;
+        store_as(key, r->k_cache.dtype, c, fresh->key[c]);
+        store_as(value, r->v_cache.dtype, c, fresh->value[c]);
+    }
+    __syncthreads();
     return true;
 }
 
@@ -332,16 +352,18 @@ int64_t agi_cuda_attention_scratch(const agi_attention_args *a)
     return splits_of(a) == 1 ? 0 : queries(a) * (4 + splits_of(a) * (2 + a->d) * 4);
 }
 
-static bool on_16_bytes(const agi_cache *c)
+/* Whether every row begins on four elements. */
+static bool on_vectors(const agi_cache *c)
 {
-    return (uintptr_t)c->p % 16 == 0 && c->slot % 4 == 0 && c->block % 4 == 0 &&
-           c->place % 4 == 0 && c->head % 4 == 0;
+    const int64_t four = 4 * agi_dtype_size(c->dtype);
+    return (uintptr_t)c->p % (uintptr_t)four == 0 && c->slot % four == 0 && c->block % four == 0 &&
+           c->place % four == 0 && c->head % four == 0;
 }
 
 static int start(attend_args *a, const agi_launch *l)
 {
     const agi_attention_args *p = &a->of.attention;
-    a->vectors = p->d % 4 == 0 && on_16_bytes(&p->k_cache) && on_16_bytes(&p->v_cache);
+    a->vectors = p->d % 4 == 0 && on_vectors(&p->k_cache) && on_vectors(&p->v_cache);
     a->splits = splits_of(p);
     a->fault = l->fault;
     a->tickets = (int *)l->scratch;
@@ -371,9 +393,9 @@ LAUNCHER(attend)
 /* The weights for whoever wants to look: a thread a query, in three walks over the keys. */
 DEVICE float whole_score(const agi_attention_args *a, const query *v, uint32_t key)
 {
-    const float *k = agi_cache_at(&a->k_cache, v->slot, place_of(a, v, key), v->g);
+    const char *k = agi_cache_at(&a->k_cache, v->slot, place_of(a, v, key), v->g);
     float sum = 0;
-    for (int64_t c = 0; c < a->d; c++) sum += v->q[c] * k[c];
+    for (int64_t c = 0; c < a->d; c++) sum += v->q[c] * load_as(k, a->k_cache.dtype, c);
     return sum * a->scale;
 }
 

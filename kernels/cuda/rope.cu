@@ -56,11 +56,15 @@ DEVICE void append_finish(const agi_rope_append_args *a, int64_t i, int lane, co
         if (lane == 0) agi_report(f, AGI_FAULT_APPEND_COMMIT, pos, 0, 0, 0);
         return;
     }
-    float *key = agi_cache_at(&a->k_cache, slot, place, h),
-          *value = agi_cache_at(&a->v_cache, slot, place, h);
-    for (int64_t j = lane; j < half; j += AGI_WARP_LANES)
-        rotate(a, k, a->k_norm, scale, angles, j, key);
-    for (int64_t c = lane; c < a->d; c += AGI_WARP_LANES) value[c] = v[c];
+    char *key = agi_cache_at(&a->k_cache, slot, place, h),
+         *value = agi_cache_at(&a->v_cache, slot, place, h);
+    for (int64_t j = lane; j < half; j += AGI_WARP_LANES) {
+        const rotated pair = rotate_pair(a, k, a->k_norm, scale, angles, j);
+        store_as(key, a->k_cache.dtype, j, pair.first);
+        store_as(key, a->k_cache.dtype, j + half, pair.second);
+    }
+    for (int64_t c = lane; c < a->d; c += AGI_WARP_LANES)
+        store_as(value, a->v_cache.dtype, c, v[c]);
 }
 WARP(rope_append, agi_rope_append_args, 1, append_phase, append_finish,
      a->rows * a->steps * (a->q_heads + a->kv_heads))

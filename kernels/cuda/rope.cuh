@@ -6,10 +6,14 @@
 #include "../cache.h"
 #include "norm.cuh"
 
-/* Rotates pair j of a head x of d elements, normalised where norm is there, into out; out may be x.
- */
-DEVICE void rotate(const agi_rope_append_args *a, const float *x, const float *norm, float scale,
-                   const float *angles, int64_t j, float *out)
+/* Pair j of a head x of d elements, normalised where norm is there and rotated: elements j and
+ * j + d / 2. */
+typedef struct {
+    float first, second;
+} rotated;
+
+DEVICE rotated rotate_pair(const agi_rope_append_args *a, const float *x, const float *norm,
+                           float scale, const float *angles, int64_t j)
 {
     const int64_t half = a->d / 2;
     float u = x[j], v = x[j + half];
@@ -18,8 +22,19 @@ DEVICE void rotate(const agi_rope_append_args *a, const float *x, const float *n
         u = u * scale * norm[j];
         v = v * scale * norm[j + half];
     }
-    out[j] = FMA(u, c, -(v * s));
-    out[j + half] = FMA(v, c, u * s);
+    rotated out;
+    out.first = FMA(u, c, -(v * s));
+    out.second = FMA(v, c, u * s);
+    return out;
+}
+
+/* The same into out, which may be x. */
+DEVICE void rotate(const agi_rope_append_args *a, const float *x, const float *norm, float scale,
+                   const float *angles, int64_t j, float *out)
+{
+    const rotated pair = rotate_pair(a, x, norm, scale, angles, j);
+    out[j] = pair.first;
+    out[j + a->d / 2] = pair.second;
 }
 
 /* The factor of a head's norm, in every lane of a warp. */

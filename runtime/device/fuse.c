@@ -233,7 +233,8 @@ static bool same_heads(const agi_heads *a, const agi_heads *b)
 static bool same_cache(const agi_cache *a, const agi_cache *b)
 {
     return a->p == b->p && a->slot == b->slot && a->block == b->block && a->place == b->place &&
-           a->head == b->head && a->shift == b->shift && a->committed == b->committed;
+           a->head == b->head && a->shift == b->shift && a->dtype == b->dtype &&
+           a->committed == b->committed;
 }
 
 static int emit_attend(fuser *f, int i)

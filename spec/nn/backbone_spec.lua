@@ -116,6 +116,31 @@ for _, isa in ipairs(isas) do
           assert.same({5, 12, 2}, s.pos)
         end)
 
+        it('keeps keys and values in bf16 where asked: half the memory, nearly the same states',
+          function()
+          local x, T = rows(be, {75, D}, 5), 75
+          local exact, half = bb:session {}, bb:session {dtype = 'bf16'}
+          collectgarbage()
+          collectgarbage()
+          local live = be.live_bytes
+          assert(exact:ensure(T))
+          local of_f32 = be.live_bytes - live
+          assert(half:ensure(T))
+          assert.equal(of_f32 / 2, be.live_bytes - live - of_f32)
+          local a, b = assert(bb:forward(exact, x)), assert(bb:forward(half, x))
+          assert.is_true(compare.relative(a, b) < 5e-3)
+          assert.is_false(compare.same_bits(a, b))
+          -- And the equivalences hold there, too.
+          local s, steps = bb:session {dtype = 'bf16'}, {}
+          for t = 1, T do steps[t] = assert(bb:forward(s, x:narrow(1, t, 1))) end
+          assert.is_true(compare.same_bits(b, join(be, steps)))
+          local fork = assert(s:fork())
+          local h = assert(bb:forward(s, x:narrow(1, 1, 1)))
+          assert.is_true(compare.same_bits(h, assert(bb:forward(fork, x:narrow(1, 1, 1)))))
+          assert.has_error(function() s:copy(exact) end, 'copy: the other session: it is of '
+            .. 'another network, or its blocks are of another size or dtype')
+        end)
+
         it('forgets everything on reset and frees nothing', function()
           local s, x = bb:session {}, rows(be, {7, D}, 3)
           local first = assert(bb:forward(s, x))

@@ -57,6 +57,17 @@ for _, k in ipairs(kernels.all()) do
       end
     end)
 
+    it('gives a bf16 cache the bits of an f32 cache of the same numbers', function()
+      local rnd = kernels.random(5)
+      local q = kernels.tensor(be, {2, 3, 4, 33}, rnd)
+      local half = kernels.tensor(be, {2, 1, 40, 2, 33}, rnd, 'bf16')
+      local pos = ag.tensor(be, {30, 7}, 'i32')
+      local a, b = ag.zeros(be, {2, 4, 3, 40}), ag.zeros(be, {2, 4, 3, 40})
+      ops.attention_probs(a, q, half:to 'f32', pos, 0.3, 11)
+      ops.attention_probs(b, q, half, pos, 0.3, 11)
+      assert.same_bits(a, b)
+    end)
+
     it('gives the weights that attention mixes the values with', function()
       local T, H, d, P = 3, 4, 16, 12
       local rnd = kernels.random(9)

@@ -179,6 +179,25 @@ for _, k in ipairs(kernels.all()) do
       end
     end)
 
+    it('gives a bf16 cache the bits of an f32 cache of the same numbers', function()
+      for i, s in ipairs {{1, 1, 1, 1, 1, 1, {0}, 0}, {2, 5, 6, 2, 33, 64, {59, 0}, 0},
+        {1, 1, 16, 8, 128, 300, {299}, 0}, {1, 9, 4, 4, 64, 20, {7}, 5},
+        {2, 4, 7, 1, 64, 75, {500, 71}, 72}, {2, 3, 10, 2, 68, 128, {120, 31}, 0, 32}} do
+        local R, T, H, K, d, capacity, pos, window, size = unpack(s)
+        local out = {}
+        for _, dtype in ipairs {'f32', 'bf16'} do
+          out[dtype] = kernels.agree(k, function(b)
+            local c = case(b, R, T, H, K, d, capacity, pos, i, size)
+            local kc, vc = c.k:to 'bf16':to(dtype), c.v:to 'bf16':to(dtype)
+            return function()
+              ops.attention(c.out, c.q, kc, vc, c.pos, d ^ -0.5, window)
+            end, c.out
+          end)
+        end
+        assert.same_bits(out.f32, out.bf16)
+      end
+    end)
+
     it('takes the slots that it is told, with the bits of those rows alone', function()
       local c = case(be, 2, 3, 4, 2, 33, 32, {9, 20, 4, 0, 15}, 7, 8)
       local slots = ag.tensor(be, {4, 1}, 'i32')
@@ -263,6 +282,16 @@ describe('attention refuses', function()
   local be = ag.backend('cpu', {threads = 1})
   local q, kc = ag.zeros(be, {2, 3, 4, 8}), ag.zeros(be, {2, 1, 9, 2, 8})
   local pos = ag.zeros(be, {2}, 'i32')
+
+  it('caches of dtypes that keys are not kept in, or of two', function()
+    local half = kc:to 'bf16'
+    kernels.refuses('attention: k_cache is f32 and v_cache bf16', function()
+      ops.attention(q, q, kc, half, pos, 1, 0)
+    end)
+    kernels.refuses('attention: v_cache is f16, expected f32 or bf16', function()
+      ops.attention(q, q, half, kc:to 'f16', pos, 1, 0)
+    end)
+  end)
 
   it('caches of other shapes', function()
     local message = 'attention: k_cache [2,1,9,2,8] and v_cache [2,1,9,1,8]: the shapes differ'

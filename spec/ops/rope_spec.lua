@@ -165,6 +165,22 @@ for _, k in ipairs(kernels.all()) do
         end)
       end
 
+      it('rounds what a bf16 cache keeps, once', function()
+        for i, s in ipairs {{1, 1, 1, 1, 2, 1, {0}}, {2, 3, 3, 1, 62, 7, {2, 5}},
+          {2, 5, 16, 8, 128, 5, {3, 1000}}} do
+          local R, T, H, K, d, capacity, pos = unpack(s)
+          local exact = case(be, R, T, H, K, d, capacity, pos, i, true)
+          exact.run()
+          local kc, vc = kernels.agree(k, function(b)
+            local c = case(b, R, T, H, K, d, capacity, pos, i, true)
+            c.k_cache, c.v_cache = c.k_cache:to 'bf16', c.v_cache:to 'bf16'
+            return c.run, c.k_cache, c.v_cache
+          end)
+          assert.same_bits(exact.k_cache:to 'bf16', kc)
+          assert.same_bits(exact.v_cache:to 'bf16', vc)
+        end
+      end)
+
       it('gives many steps at once the bits of one step after the other', function()
         local R, T, H, K, d = 2, 6, 4, 2, 30
         local all = case(be, R, T, H, K, d, 4 + T, {4, 1}, 9, true)

@@ -51,6 +51,22 @@ describe('a random model', function()
     end
   end)
 
+  it('keeps the past in the dtype that is asked, as any model does', function()
+    for _, cache in ipairs {'f32', 'bf16'} do
+      local tts = random.make(small, {backend = be, cache = cache})
+      assert.equal(cache, tts.cache)
+      assert.equal(cache, tts.talker.backbone:session {}.dtype)
+      tts = assert(ag.qwen3_tts.open(dir, {backend = be, cache = cache}))
+      assert.equal(cache, tts.talker.backbone:session {}.dtype)
+      assert.equal('f32', tts.predictor.backbone:session {}.dtype)
+    end
+    for _, dtype in ipairs {'f32', 'bf16'} do
+      assert.equal('f32', assert(ag.qwen3_tts.open(dir, {backend = be, dtype = dtype})).cache)
+    end
+    assert.has_error(function() ag.qwen3_tts.open(dir, {backend = be, cache = 'f16'}) end,
+      "open: cache: expected one of f32, bf16, got string 'f16'")
+  end)
+
   it('speaks until it is told to stop, noise and no silence, the same each time', function()
     for _, backend in ipairs {be, assert(ag.backend 'cuda-emulated')} do
       local function say()

@@ -48,7 +48,8 @@ local function open(args)
   local be, err, code = common.open_backend(args)
   if not be then return nil, err, code end
   local _, kinds = models.random_sizes()
-  return kinds[args.random].random(args.random, {backend = be, dtype = args.dtype})
+  return kinds[args.random].random(args.random,
+    {backend = be, dtype = args.dtype, cache = args.cache_dtype})
 end
 
 function M.run(args)

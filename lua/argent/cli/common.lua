@@ -1,6 +1,7 @@
 -- What the verbs of the command share: exit codes, text and model arguments, messages, output.
 
 local Backend = require 'argent.backend'
+local Session = require 'argent.nn.session'
 local dtypes = require 'argent.dtype'
 local files = require 'argent.files'
 local hub = require 'argent.hub'
@@ -153,6 +154,8 @@ function M.model_options(p)
   M.model_option(p)
   p:option('--dtype', 'Of the linear weights: bf16, or f32 (the reference mode).', 'bf16')
     :choices(dtypes.weights)
+  p:option('--cache-dtype', 'Of the keys and values that the talker keeps: bf16 takes half the '
+    .. 'memory of f32 (default: f32 where the weights are f32 or bf16).'):choices(Session.DTYPES)
   p:option('--device', 'Where to run: cpu (the default), cuda, or auto: a card where one can be '
     .. 'used, else the cpu.'):choices {'cpu', 'cuda', 'auto'}
   M.integer_option(p, '--threads', 1, 256, 'CPU threads (default: one per core, or as many as '
@@ -244,7 +247,7 @@ function M.open_model(args, need)
   local be, model, err
   be, err, code = M.open_backend(args)
   if not be then return nil, err, code end
-  model, err, code = kind.open(dir, {backend = be, dtype = args.dtype})
+  model, err, code = kind.open(dir, {backend = be, dtype = args.dtype, cache = args.cache_dtype})
   -- A model that cannot be read is a model that is missing or invalid, whatever the system's
   -- reason.
   if not model then return nil, err, code == 'memory' and code or 'model' end

@@ -6,6 +6,7 @@ local Backend = require 'argent.backend'
 local Embedding = require 'argent.nn.embedding'
 local Generation = require 'argent.decoder.generation'
 local Linear = require 'argent.nn.linear'
+local Session = require 'argent.nn.session'
 local Pool = require 'argent.pool'
 local check = require 'argent.check'
 local config = require 'argent.decoder.config'
@@ -86,16 +87,18 @@ end
 
 --- Opens a language model.
 ---@param path string a Hugging Face folder or a GGUF file
----@param opts? {backend: ag.Backend?, dtype: string?} backend: default CPU, one thread per core;
----dtype of the linear weights: 'bf16' (default), 'f32' (the reference), or what else
----argent.dtype.weights lists
+---@param opts? {backend: ag.Backend?, dtype: string?, cache: string?} backend: default CPU, one
+---thread per core; dtype of the linear weights: 'bf16' (default), 'f32' (the reference), or what
+---else argent.dtype.weights lists; cache: of keys and values, 'f32' or 'bf16', default 'f32' with
+---weights in f32 or bf16
 ---@return ag.LM?
 ---@return string? err one line: file, place, fact
 ---@return string? code
 function M.open(path, opts)
   check.type(path, 'open: model', 'string')
-  opts = check.options(opts, 'open', {'backend', 'dtype'})
+  opts = check.options(opts, 'open', {'backend', 'dtype', 'cache'})
   local dtype = check.one_of(opts.dtype or 'bf16', 'open: dtype', dtypes.weights)
+  local cache = check.one_of(opts.cache or Session.dtype_for(dtype), 'open: cache', Session.DTYPES)
   local backend = opts.backend
   if not backend then
     local err, code
@@ -108,6 +111,7 @@ function M.open(path, opts)
   local self
   self, err, code = weights.build(function() return assemble(path, parts, backend, dtype) end)
   if not self then return nil, err, code or 'format' end
+  self.backbone.cache_dtype = cache
   return self
 end
 

@@ -72,6 +72,7 @@ local function attend(m, call)
     local q = m:values(2, 3, 4, d)
     made[#made + 1] = call(q, k, v, m:ids {30, 7}, 0.2, 0)
     made[#made + 1] = call(q, k, v, m:ids {31, 7}, 0.2, 11)
+    made[#made + 1] = call(q, k:to 'bf16', v:to 'bf16', m:ids {30, 7}, 0.2, 0)
   end
   -- Scores around -102, each of them exact in any order: e^x of the scores themselves would be 0.
   local q = m:zeros(2, 3, 4, 102):fill(1)
@@ -273,6 +274,12 @@ function CASES.rope_append(m)
       normed and q_norm or nil, normed and k_norm or nil, 1e-6, m:ids {2, 0})
     for _, t in ipairs {q, k_cache, v_cache} do made[#made + 1] = t end
   end
+  -- Into bf16 what stays the same in any order: without norms and turns.
+  local q, k, angles = m:values(2, 3, 4, 34), m:values(2, 3, 2, 34), m:zeros(2, 3, 34)
+  angles:narrow(3, 1, 17):fill(1)
+  local half = m:zeros(2, 1, 8, 2, 34):to 'bf16'
+  ops.rope_append(q, k, k, angles, m:ids {4, 1}, half, half:clone(), nil, nil, 1e-6)
+  made[#made + 1] = half
   return made
 end
 

@@ -34,6 +34,8 @@ local tensor = require 'argent.tensor'
 ---@class ag.Backbone
 ---@field cfg ag.BackboneConfig
 ---@field backend ag.Backend
+---@field cache_dtype string what sessions keep keys and values in unless they are told: 'f32', or
+---'bf16', which halves their memory and rounds each to 8 bits (a relative error of 2^-9 at most)
 local Backbone = {}
 Backbone.__index = Backbone
 
@@ -43,7 +45,8 @@ Backbone.__index = Backbone
 ---@param scope ag.Scope
 ---@param dtype string of the linear weights
 function Backbone.load(backend, cfg, scope, dtype)
-  local self = setmetatable({backend = backend, cfg = cfg, blocks = {}}, Backbone)
+  local self = setmetatable({backend = backend, cfg = cfg, blocks = {}, cache_dtype = 'f32'},
+    Backbone)
   for i = 1, cfg.num_hidden_layers do
     self.blocks[i] = Block.load(scope:scope(('layers.%d.'):format(i - 1)), cfg, dtype)
   end
@@ -80,10 +83,11 @@ end
 --- A session: rows sequences side by side (default 1), room for `capacity` positions in each at
 --- once (default none; more is committed as needed, by `block` positions, up to the config's
 --- maximum), at most `chunk` positions of all rows in one pass (longer inputs go in several).
----@param opts? {rows: integer?, capacity: integer?, chunk: integer?, block: integer?}
+---@param opts? {rows: integer?, capacity: integer?, chunk: integer?, block: integer?,
+---dtype: string?} dtype: of keys and values: 'f32' or 'bf16', default cache_dtype
 ---@return ag.Session
 function Backbone:session(opts)
-  opts = check.options(opts, 'session', {'rows', 'capacity', 'chunk', 'block'})
+  opts = check.options(opts, 'session', {'rows', 'capacity', 'chunk', 'block', 'dtype'})
   local session = Session.new(self, opts)
   return session
 end

@@ -13,6 +13,18 @@ local Session = {}
 -- in several), which bounds the scratch.
 local BLOCK, CHUNK = 256, 64
 
+-- What keys and values can be kept in.
+Session.DTYPES = {'f32', 'bf16'}
+-- Weights that are as in the file, or nearly: with them the cache is no less exact.
+local EXACT = {f32 = true, bf16 = true}
+
+--- What keys and values are kept in when nobody says it.
+---@param weights string the dtype of the linear weights
+---@return string dtype
+function Session.dtype_for(weights)
+  return EXACT[weights] and 'f32' or 'bf16'
+end
+
 -- Scratch for every activation of a layer, sized for `most` positions of all rows together;
 -- scratch(R, T) are its shapes for R rows of T positions.
 local function scratch(backend, cfg, most)
@@ -47,7 +59,9 @@ end
 ---@field maximum integer positions there is room for at most; math.huge with a sliding window
 ---@field positions ag.Tensor i32 [rows] the same on the device
 ---@field slots ag.Tensor i32 [rows] 0 .. rows - 1: its narrowings name a row to backbone:step
----@field memory ag.Tensor f32 [rows, blocks, layers, 2, block, K, d] all keys and values
+---@field dtype string of keys and values: 'f32' or 'bf16'
+---@field memory ag.Tensor [rows, blocks, layers, 2, K, block, d] all keys and values: what a head
+---reads lies together
 ---@field caches {k: ag.Tensor, v: ag.Tensor}[] of each layer, views [rows, blocks, block, K, d]
 local methods = {}
 
@@ -63,7 +77,8 @@ local meta = {
 
 --- Made by backbone:session.
 ---@param backbone ag.Backbone
----@param opts {rows: integer?, capacity: integer?, chunk: integer?, block: integer?}
+---@param opts {rows: integer?, capacity: integer?, chunk: integer?, block: integer?,
+---dtype: string?}
 function Session.new(backbone, opts)
   local cfg, be = backbone.cfg, backbone.backend
   local rows = check.int(opts.rows or 1, 'session: rows', 1, 4096, 1)
@@ -72,6 +87,8 @@ function Session.new(backbone, opts)
     window and 2 ^ 31 or maximum, 1)
   local chunk = check.int(opts.chunk or CHUNK, 'session: chunk', 1, 4096, 1)
   local block = check.int(opts.block or BLOCK, 'session: block', 1, 2 ^ 20, 1)
+  local dtype = check.one_of(opts.dtype or backbone.cache_dtype, 'session: dtype',
+    Session.DTYPES, 1)
   local blocks
   if window then
     blocks, block = 1, window - 1 + chunk
@@ -81,11 +98,11 @@ function Session.new(backbone, opts)
   end
   local L, K, d = cfg.num_hidden_layers, cfg.num_key_value_heads, cfg.head_dim
   local s = {
-    backbone = backbone, rows = rows, chunk = chunk, block = block,
+    backbone = backbone, rows = rows, chunk = chunk, block = block, dtype = dtype,
     maximum = window and math.huge or maximum,
     consumed = {}, committed = {}, -- positions of each row
     positions = tensor.zeros(be, {rows}, 'i32'), slots = tensor.zeros(be, {rows}, 'i32'),
-    memory = tensor.reserve(be, {rows, blocks, L, 2, block, K, d}, 'f32'), caches = {},
+    memory = tensor.reserve(be, {rows, blocks, L, 2, K, block, d}, dtype), caches = {},
     scratch = scratch(be, cfg, math.max(rows, chunk)),
   }
   local names = {}
@@ -93,7 +110,9 @@ function Session.new(backbone, opts)
   s.slots:set(names)
   for i = 1, L do
     local layer = s.memory:select(3, i)
-    s.caches[i] = {k = layer:select(3, 1), v = layer:select(3, 2)}
+    s.caches[i] = {
+      k = layer:select(3, 1):transpose(3, 4), v = layer:select(3, 2):transpose(3, 4),
+    }
   end
   setmetatable(s, meta)
   for r = 1, capacity > 0 and rows or 0 do
@@ -161,8 +180,8 @@ end
 -- Another session, from whose rows those of this one can be copied.
 local function check_other(self, other, name)
   if getmetatable(other) ~= meta then check.type(other, name, 'session', 1) end
-  if other.backbone ~= self.backbone or other.block ~= self.block then
-    error(name .. ': it is of another network, or its blocks are of another size', 3)
+  if other.backbone ~= self.backbone or other.block ~= self.block or other.dtype ~= self.dtype then
+    error(name .. ': it is of another network, or its blocks are of another size or dtype', 3)
   end
 end
 
@@ -213,7 +232,8 @@ end
 ---@return string? err
 ---@return string? code 'memory'
 function methods:fork()
-  local s = Session.new(self.backbone, {rows = self.rows, chunk = self.chunk, block = self.block})
+  local s = Session.new(self.backbone,
+    {rows = self.rows, chunk = self.chunk, block = self.block, dtype = self.dtype})
   local ok, err, code = s:copy(self)
   if not ok then return nil, err, code end
   return s

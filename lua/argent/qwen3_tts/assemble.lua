@@ -4,6 +4,7 @@ local Batch = require 'argent.qwen3_tts.batch'
 local CodePredictor = require 'argent.qwen3_tts.code_predictor'
 local CodecDecoder = require 'argent.qwen3_tts.codec_decoder'
 local Pool = require 'argent.pool'
+local Session = require 'argent.nn.session'
 local Synthesizer = require 'argent.qwen3_tts.synthesizer'
 local Talker = require 'argent.qwen3_tts.talker'
 
@@ -12,16 +13,20 @@ local Talker = require 'argent.qwen3_tts.talker'
 ---@param tokenizer ag.Tokenizer
 ---@param scope ag.Scope of the model
 ---@param codec_scope ag.Scope of the speech tokenizer
----@param opts {backend: ag.Backend, dtype: string}
+---@param opts {backend: ag.Backend, dtype: string, cache: string?} cache: the dtype of the talker's
+---keys and values; default: f32 where the weights are f32 or bf16, else bf16
 ---@return ag.Synthesizer
 return function(cfg, tokenizer, scope, codec_scope, opts)
   local backend, dtype = opts.backend, opts.dtype
   local talker = Talker.load(backend, cfg.talker, scope:scope 'talker.', dtype)
   local predictor = CodePredictor.load(backend, cfg.predictor, cfg.talker.hidden_size,
     scope:scope 'talker.code_predictor.', dtype)
+  -- The predictor's cache is of one frame and the codec's a window: neither is long.
+  talker.backbone.cache_dtype = opts.cache or Session.dtype_for(dtype)
   local codec = CodecDecoder.load(backend, cfg.codec, codec_scope:scope 'decoder.')
   local tts = {
-    cfg = cfg, backend = backend, dtype = dtype, tokenizer = tokenizer,
+    cfg = cfg, backend = backend, dtype = dtype, cache = talker.backbone.cache_dtype,
+    tokenizer = tokenizer,
     talker = talker, predictor = predictor, codec = codec,
     streams = Pool.new(function() return codec:stream() end),
   }

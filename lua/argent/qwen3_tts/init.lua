@@ -3,6 +3,7 @@
 
 local Backend = require 'argent.backend'
 local CodecDecoder = require 'argent.qwen3_tts.codec_decoder'
+local Session = require 'argent.nn.session'
 local Tokenizer = require 'argent.text.tokenizer'
 local analysis = require 'argent.qwen3_tts.analysis'
 local assemble = require 'argent.qwen3_tts.assemble'
@@ -40,7 +41,7 @@ end
 ---@return string? code
 function M.codec(name, opts)
   if name ~= nil then check.type(name, 'codec: model', 'string') end
-  opts = check.options(opts, 'codec', {'backend', 'dtype'})
+  opts = check.options(opts, 'codec', {'backend', 'dtype', 'cache'})
   local backend, err, code = backend_of(opts)
   if not backend then return nil, err, code end
   local dir, cfg, w, codec
@@ -65,17 +66,19 @@ end
 --- Opens a model. Without a name it is what `find` finds, at last the demo voice, whose first voice
 --- speaks when none is named.
 ---@param name? string a directory, or what `find` finds
----@param opts? {backend: ag.Backend?, dtype: string?} backend: default CPU, one thread per core;
----dtype of the linear weights of talker and predictor: 'bf16' (default) or 'f32' (the reference
----mode). The codec is f32. The networks that analyse recordings (tts.speaker, tts.codec:encode) are
----loaded when they are first used.
+---@param opts? {backend: ag.Backend?, dtype: string?, cache: string?} backend: default CPU, one
+---thread per core; dtype of the linear weights of talker and predictor: 'bf16' (default) or 'f32'
+---(the reference mode); cache: the dtype of the talker's keys and values, 'f32' or 'bf16' (half the
+---memory, rounded to 8 bits), default 'f32' with these weights. The codec is f32. The networks that
+---analyse recordings (tts.speaker, tts.codec:encode) are loaded when they are first used.
 ---@return ag.Synthesizer?
 ---@return string? err one line: file, place, fact
 ---@return string? code
 function M.open(name, opts)
   if name ~= nil then check.type(name, 'open: model', 'string') end
-  opts = check.options(opts, 'open', {'backend', 'dtype'})
+  opts = check.options(opts, 'open', {'backend', 'dtype', 'cache'})
   local dtype = check.one_of(opts.dtype or 'bf16', 'open: dtype', dtypes.weights)
+  local cache = opts.cache and check.one_of(opts.cache, 'open: cache', Session.DTYPES)
   local backend, err, code = backend_of(opts)
   if not backend then return nil, err, code end
   local cfg, tokenizer, w, cw, dir
@@ -92,7 +95,8 @@ function M.open(name, opts)
 
   local tts
   tts, err, code = weights.build(function()
-    return assemble(cfg, tokenizer, w:scope '', cw:scope '', {backend = backend, dtype = dtype})
+    return assemble(cfg, tokenizer, w:scope '', cw:scope '',
+      {backend = backend, dtype = dtype, cache = cache})
   end)
   if not tts then return nil, err, code or 'format' end
   tts.dir, tts.weights, tts.codec_weights = dir, w, cw
