@@ -1,6 +1,7 @@
 -- The CPU's worker team as others on the machine see it: what it takes while it waits, and how many
 -- threads it has. All of it in CPU time, which does not depend on what else runs.
 
+local ag = require 'argent'
 local command = require 'support.command'
 local lib = require 'argent.ffi'
 
@@ -51,6 +52,62 @@ describe('the worker team', function()
   it('of four threads on one core takes little more of it than one thread', function()
     local t = on_one_core(CHAIN .. 'print(cost(chain(1)), cost(chain(4)))')
     assert.is_true(t[2] < 2 * t[1], ('%g s of one thread, %g s of four'):format(t[1], t[2]))
+  end)
+
+  it('keeps each thread on a core of its own when it is asked, and lets the caller go', function()
+    local pipe = assert(io.popen 'nproc')
+    local cores = pipe:read '*n'
+    pipe:close()
+    if cores < 2 then
+      pending 'there is one core'
+      return
+    end
+    local path = os.tmpname()
+    local f = assert(io.open(path, 'w'))
+    f:write [[
+      local ag = require 'argent'
+      local lfs = require 'lfs'
+      local function where(task)
+        local status = assert(io.open('/proc/self/task/' .. task .. '/status'))
+        local list = status:read '*a':match 'Cpus_allowed_list:%s*(%S+)'
+        status:close()
+        return list
+      end
+      local caller
+      for task in lfs.dir '/proc/self/task' do caller = tonumber(task) and task or caller end
+      local before = where(caller)
+      local be = assert(ag.backend('cpu', {threads = 2, pin = true}))
+      local x = ag.zeros(be, {64, 4096}):fill(1)
+      ag.ops.silu(x, x)
+      for task in lfs.dir '/proc/self/task' do
+        if tonumber(task) then print(where(task)) end
+      end
+      x:release()
+      be, x = nil, nil
+      collectgarbage()
+      collectgarbage()
+      print(where(caller) == before)
+    ]]
+    f:close()
+    local r = command.run {'run', path}
+    os.remove(path)
+    assert.equal(0, r.code, r.err)
+    local first, second, free = r.out:match '^(%d+)\n(%d+)\n(%a+)\n$'
+    assert.is_not_nil(free, r.out)
+    assert.not_equal(first, second)
+    assert.equal('true', free)
+  end)
+
+  it('says so when there are not enough cores for that', function()
+    local t = on_one_core [[
+      local be, err, code = require('argent').backend('cpu', {threads = 2, pin = true})
+      assert(be == nil and code == 'unsupported', code)
+      assert(err == 'pin: 2 threads cannot have a core each: there is 1', err)
+      print(1)
+    ]]
+    assert.equal(1, t[1])
+    local _, err = ag.backend('cuda-emulated', {pin = true})
+    assert.equal("pin: not on backend 'cuda-emulated'", err)
   end)
 
   it('takes nothing when there is nothing to do', function()

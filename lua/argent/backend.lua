@@ -12,15 +12,16 @@ local M = {}
 --- Opens a backend.
 ---@param kind string 'cpu', or 'cuda' where its half is built and a card is there ('cuda-emulated'
 ---runs its kernels as plain C, for specs)
----@param opts? {threads: integer?, isa: string?, device: integer?} threads: 0 or nil = one per
----core, or what a container's CPU quota is worth; isa: 'auto' (ARGENT_ISA, else the best),
----'plain', on x86 'avx2', 'avx512', on ARM 'neon'; device: which card, from 0 (the default)
+---@param opts? {threads: integer?, isa: string?, device: integer?, pin: boolean?} threads: 0 or nil
+---= one per core, or what a container's CPU quota is worth; isa: 'auto' (ARGENT_ISA, else the
+---best), 'plain', on x86 'avx2', 'avx512', on ARM 'neon'; device: which card, from 0 (the default);
+---pin: each thread stays on a core of its own, the calling thread on the first of them
 ---@return ag.Backend?
 ---@return string? err
 ---@return string? code
 function M.open(kind, opts)
   check.type(kind, 'backend', 'string')
-  opts = check.options(opts, 'backend', {'threads', 'isa', 'device'})
+  opts = check.options(opts, 'backend', {'threads', 'isa', 'device', 'pin'})
   local threads = check.int(opts.threads or 0, 'threads', 0, 256)
   local device = check.int(opts.device or 0, 'device', 0, 1023)
   if opts.isa ~= nil then check.type(opts.isa, 'isa', 'string') end
@@ -28,7 +29,13 @@ function M.open(kind, opts)
   local rc = lib.ag_backend_new(out, kind, threads, opts.isa, device)
   local be, err, code = status.check(rc, out[0])
   if not be then return nil, err, code end
-  return ffi.gc(be, lib.ag_backend_free)
+  be = ffi.gc(be, lib.ag_backend_free)
+  if opts.pin then
+    local ok
+    ok, err, code = status.check(lib.ag_backend_pin(be), true)
+    if not ok then return nil, err, code end
+  end
+  return be
 end
 
 --- The instruction sets that this build has kernels for, from 'plain' to the fastest. The CPU may

@@ -160,6 +160,8 @@ function M.model_options(p)
     .. 'used, else the cpu.'):choices {'cpu', 'cuda', 'auto'}
   M.integer_option(p, '--threads', 1, 256, 'CPU threads (default: one per core, or as many as '
     .. 'a container may use).')
+  p:flag('--pin', 'Keep each CPU thread on a core of its own. For machines where nothing else is '
+    .. 'busy on those cores.')
   p:flag('-v --verbose', 'Say what was chosen: model, instruction set, threads, dtype, plan.')
 end
 
@@ -213,9 +215,9 @@ end
 -- The backend that --device names. With auto, why there is none on a card is worth a line, as the
 -- person hoped for one.
 local function open_device(args)
-  local opts, device = {threads = args.threads}, args.device or 'cpu'
+  local opts, device = {threads = args.threads, pin = args.pin}, args.device or 'cpu'
   if device == 'auto' then
-    local be, err = Backend.open('cuda', opts)
+    local be, err = Backend.open('cuda')
     if be then return be end
     M.note('going on with the cpu: ' .. err)
   end
