@@ -13,9 +13,12 @@ import torch.nn.functional as F
 from torch import nn
 
 import codes
+import prompts
 from codec import Codec
 from loop import Loop
-from settings import BOOK, DELAY, FRAME, GROUPS, RATE
+from model import Talker
+from settings import BOOK, DELAY, FRAME, GENERATION, GROUPS, RATE
+from tokens import Tokens
 
 LEARN = 1e-3
 WINDOWS = (2048, 1024, 512, 192)
@@ -82,7 +85,7 @@ class Clips:
     """Codes and the waves that belong to them, one frame late."""
 
     def __init__(self, s, held_out=False):
-        self.s, self.codes, self.waves = s, [], []
+        self.s, self.rows, self.codes, self.waves = s, [], [], []
         for path in sorted(s.path('codes').glob('*.pkl')):
             if (path.stem == 'heldout') != held_out:
                 continue
@@ -91,6 +94,7 @@ class Clips:
                     continue
                 assert (coded['text'], coded['voice']) == (record['text'], record['voice'])
                 wave = np.concatenate([np.zeros(DELAY, np.int16), record['wave'][:-DELAY]])
+                self.rows.append(coded)
                 self.codes.append(torch.from_numpy(coded['codes'].astype(np.int64)))
                 self.waves.append(torch.from_numpy(wave))
         print(f'decoder: {sum(map(len, self.waves)) / RATE / 3600:.2f} hours of sound')
@@ -99,24 +103,53 @@ class Clips:
         end = None if frames is None else (begin + frames) * FRAME
         return self.waves[i][begin * FRAME:end].float() * (LOUD / 32767)
 
-    def batch(self, rng):
-        """codes [clips, frames, GROUPS] and waves of random places."""
+    def batch(self, rng, guesser=None):
+        """codes [clips, frames, GROUPS] and waves of random places. With a guesser a third of the
+        batches has the residual codes that the model would have drawn."""
         n, chosen = self.s.clip_frames, []
         while len(chosen) < self.s.clips:
             i = rng.randrange(len(self.codes))
             if len(self.codes[i]) >= n:
                 chosen.append((i, rng.randrange(len(self.codes[i]) - n + 1)))
-        return (torch.stack([self.codes[i][k:k + n] for i, k in chosen]),
-                torch.stack([self.wave(i, k, n) for i, k in chosen]))
+        waves = torch.stack([self.wave(i, k, n) for i, k in chosen])
+        if guesser and rng.random() < 1 / 3:
+            codes = [guesser.codes(self.rows[i])[k:k + n] for i, k in chosen]
+        else:
+            codes = [misheard(self.codes[i][k:k + n], rng) for i, k in chosen]
+        return torch.stack(codes), waves
+
+
+class Guesser:
+    """The trained talker, which draws residual codes from what it read of an utterance: the decoder
+    learns to sound well with those, too."""
+
+    def __init__(self, s):
+        tokens = Tokens(s.work)
+        self.maker, self.model = prompts.Prompts(s, tokens), Talker(tokens.size).eval()
+        self.model.load_state_dict(torch.load(s.path('talker.pt'), weights_only=True)['model'])
+
+    @torch.no_grad()
+    def codes(self, utterance):
+        """[frames, GROUPS]: the true codes of the first two groups, and drawn ones."""
+        b = self.maker.batch([utterance])
+        hidden, _ = self.model.talker.model.run(self.model.vectors(b.text, b.codec, b.rest))
+        codes = b.target[:-1].clone()
+        guesses = self.model.guess_rest(hidden[b.row, b.at][:-1], codes)
+        for group in range(2, GROUPS):
+            likely, which = (guesses[group - 1] / GENERATION['subtalker_temperature']).topk(
+                GENERATION['subtalker_top_k'])
+            drawn = torch.multinomial(likely.softmax(-1), 1)
+            codes[:, group] = which.gather(1, drawn)[:, 0]
+        return codes
 
 
 def misheard(code, rng):
-    """In half of the batches some residual codes are wrong, as the predictor's will be."""
+    """In half of the clips some residual codes are wrong, as the predictor's will be."""
     if rng.random() < 0.5:
         return code
     code = code.clone()
     for group, share in ((GROUPS - 2, 0.1), (GROUPS - 1, 0.25)):
-        wrong = torch.rand(code.shape[:2]) < share
+        wrong = torch.rand(len(code)) < share
         code[..., group] = torch.where(wrong, torch.randint(BOOK, wrong.shape), code[..., group])
     return code
 
@@ -143,6 +176,7 @@ def run(s):
                 dict(opt=opt, against=against), warmup=50)
     torch.manual_seed(s.seed + loop.step)
     rng = random.Random(s.seed + loop.step)
+    guesser = Guesser(s) if s.path('talker.pt').exists() else None
 
     def test():
         model.eval()
@@ -154,8 +188,8 @@ def run(s):
 
     before = test()
     while loop.going():
-        code, true = train.batch(rng)
-        made = model(misheard(code, rng))[:, LEAD:]
+        code, true = train.batch(rng, guesser)
+        made = model(code)[:, LEAD:]
         true = true[:, LEAD:]
         out = losses(made, true)
         loss = out['spectra'] + 2 * out['mel'] + 2 * out['wave']

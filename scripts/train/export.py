@@ -8,7 +8,7 @@ from safetensors.torch import save
 
 import codec
 import model
-from settings import BOOK, DELAY, FRAME, GROUPS, RATE, VOICES
+from settings import BOOK, DELAY, FRAME, GENERATION, GROUPS, RATE, VOICES
 from tokens import ADDED, Tokens
 
 COMMON = dict(
@@ -65,13 +65,6 @@ def codec_config():
             sliding_window=codec.WINDOW, upsample_rates=codec.RATES,
             upsampling_ratios=codec.STRETCH, layer_scale_initial_scale=0.01),
         encoder_config=dict(model_type='mimi'))
-
-
-# A book of 1024 sounds has no room for a penalty on what was said before.
-GENERATION = dict(
-    do_sample=True, repetition_penalty=1.0, temperature=0.6, top_p=1.0, top_k=20,
-    subtalker_dosample=True, subtalker_temperature=0.4, subtalker_top_p=1.0, subtalker_top_k=10,
-    max_new_tokens=1024)
 
 
 def tokenizer_config(tokens):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The demo voice from nothing: python3 recipe.py all --work DIR
 
-Stages: texts teacher codes tokens decoder talker export. Each can be named alone, checks what it
+Stages: texts teacher codes tokens talker decoder export. Each can be named alone, checks what it
 made, and goes on from its last checkpoint where it was stopped."""
 
 import argparse
@@ -9,7 +9,7 @@ import importlib
 
 import settings
 
-STAGES = ['texts', 'teacher', 'codes', 'tokens', 'decoder', 'talker', 'export']
+STAGES = ['texts', 'teacher', 'codes', 'tokens', 'talker', 'decoder', 'export']
 
 
 def main():

@@ -73,7 +73,7 @@ local function listen(sounds, search, files)
   local r = command.run({'-c', ([[
     cd %s && pocketsphinx_batch -logfn /dev/null -hmm %s/en-us -dict %s/cmudict-en-us.dict \
       %s -adcin yes -cepdir . -cepext .raw -ctl ids -hyp heard && cat heard
-  ]]):format(dir, MODEL, MODEL, search)}, {exe = 'sh'})
+  ]]):format(dir, MODEL, MODEL, search)}, {exe = 'sh', timeout = 1200})
   os.execute('rm -r ' .. dir)
   assert(r.code == 0, r.err)
   local heard = {}
