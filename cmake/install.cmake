@@ -37,7 +37,8 @@ else()
   set(MADE ${CMAKE_BINARY_DIR}/made)
   install(CODE "
     function(make file)
-      execute_process(COMMAND \"\${CMAKE_COMMAND}\" -E env \"LD_LIBRARY_PATH=${CMAKE_BINARY_DIR}\"
+      execute_process(COMMAND \"\${CMAKE_COMMAND}\" -E env \"ARGENT_HOME=${CMAKE_SOURCE_DIR}\"
+        \"LD_LIBRARY_PATH=${CMAKE_BINARY_DIR}\"
         \"${CMAKE_BINARY_DIR}/argent\" \${ARGN} OUTPUT_FILE \"${MADE}/\${file}\"
         RESULT_VARIABLE code)
       if(code)
