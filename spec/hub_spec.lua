@@ -27,17 +27,23 @@ describe('a model', function()
     return path:sub(1, 1) == '/' and path or lfs.currentdir() .. '/' .. path
   end
 
-  -- A repository in a cache; files: the model's files are links, as the hub makes them.
+  -- A repository in a cache; the model's files are links to blobs, as the hub makes them.
   local function fetch(cache, name, opts)
     opts = opts or {}
     local repo = ('%s/models--%s'):format(cache, name:gsub('/', '--'))
     local snap = repo .. '/snapshots/' .. (opts.revision or 'abc123')
-    os.execute(('mkdir -p %s/speech_tokenizer %s/refs'):format(quote(snap), quote(repo)))
+    os.execute(('mkdir -p %s/speech_tokenizer %s/refs %s/blobs'):format(quote(snap), quote(repo),
+      quote(repo)))
     for _, file in ipairs {'config.json', 'generation_config.json', 'vocab.json', 'merges.txt',
       'tokenizer_config.json', 'model.safetensors', 'speech_tokenizer/config.json',
       'speech_tokenizer/model.safetensors'} do
       if file ~= opts.without then
-        assert(lfs.link(absolute(model) .. '/' .. file, snap .. '/' .. file, true))
+        local blob = 'blobs/' .. file:gsub('/', '-')
+        os.execute(('cp -L %s %s'):format(quote(absolute(model) .. '/' .. file),
+          quote(repo .. '/' .. blob)))
+        os.remove(snap .. '/' .. file)
+        local back = file:find '/' and '../../../' or '../../'
+        assert(lfs.link(back .. blob, snap .. '/' .. file, true))
       end
     end
     if not opts.no_ref then
@@ -128,6 +134,39 @@ describe('a model', function()
     assert.equal(0, command.run({'doctor'}, {env = env}).code)
   end)
 
+  it('of a cache is not opened where a file of it is a link out of its folder', function()
+    local cache, name = dir .. '/links', 'Qwen/Qwen3-TTS-12Hz-0.6B-Base'
+    local snap = fetch(cache, name)
+    local env = {HF_HUB_CACHE = cache}
+    assert.equal(snap, (inspect({'-m', name}, env)))
+    fetch(cache, 'Qwen/Qwen3-TTS-12Hz-1.7B-Base')
+    for _, case in ipairs {
+      {'config.json', absolute(model) .. '/config.json'},
+      {'speech_tokenizer/config.json', absolute(model) .. '/speech_tokenizer/config.json'},
+      {'notes.txt', '/etc/passwd'},
+      {'vocab.json', '../../../models--Qwen--Qwen3-TTS-12Hz-1.7B-Base/blobs/vocab.json'},
+      {'more', '../..'},
+    } do
+      local path, target = snap .. '/' .. case[1], case[2]
+      os.rename(path, path .. '.kept')
+      assert(lfs.link(target, path, true))
+      fails(path .. ': is a link to /', {'-m', name}, env)
+      assert.equal(0, command.run({'doctor'}, {env = env}).code)
+      os.remove(path)
+      os.rename(path .. '.kept', path)
+    end
+    assert.equal(snap, (inspect({'-m', name}, env)))
+    -- Blobs may be shared by the repositories of a cache.
+    os.execute(('mkdir -p %s/blobs/ab && mv %s/blobs/config.json %s/blobs/ab/cdef && ln -s '
+      .. '../../blobs/ab/cdef %s/blobs/config.json'):format(quote(cache), quote(snap .. '/../..'),
+      quote(cache), quote(snap .. '/../..')))
+    assert.equal(snap, (inspect({'-m', name}, env)))
+    -- The cache itself may be a link, or lie behind one.
+    assert(lfs.link(cache, dir .. '/by-link', true))
+    assert.equal(dir .. '/by-link' .. snap:sub(#cache + 1), (inspect({'-m', name},
+      {HF_HUB_CACHE = dir .. '/by-link'})))
+  end)
+
   it('is not found in a cache that cannot be read, and the reason is told', function()
     -- Whoever may do everything can read everything, so the system's answer is made up.
     local script, cache = dir .. '/unreadable.lua', dir .. '/unreadable'
@@ -179,8 +218,8 @@ describe('a model', function()
     local cache = dir .. '/cut'
     fetch(cache, 'Qwen/Qwen3-TTS-12Hz-0.6B-Base', {without = 'speech_tokenizer/model.safetensors'})
     for _, args in ipairs {{}, {'-m', 'Qwen3-TTS-12Hz-0.6B-Base'}} do
-      fails('is incomplete: speech_tokenizer/model.safetensors missing; fetch the rest with: hf '
-        .. 'download Qwen/Qwen3-TTS-12Hz-0.6B-Base', args, {HF_HUB_CACHE = cache})
+      fails('is incomplete: speech_tokenizer/model.safetensors missing; fetch the rest with: '
+        .. 'argent pull Qwen/Qwen3-TTS-12Hz-0.6B-Base', args, {HF_HUB_CACHE = cache})
     end
   end)
 
@@ -222,13 +261,13 @@ describe('a model', function()
       .. 'there), '
       .. '%s/none/hub (HF_HOME, not there), %s/.cache/huggingface/hub (HOME, not there); fetch '
         .. 'one with: '
-      .. 'hf download Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice, or give -m DIR'):format(dir, dir, dir),
+      .. 'argent pull Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice, or give -m DIR'):format(dir, dir, dir),
         {},
       {HF_HUB_CACHE = dir .. '/nowhere', HF_HOME = dir .. '/none', HOME = dir,
         ARGENT_HOME = bare_home()})
     fails('Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign is not here: searched ', {'-m',
       'Qwen3-TTS-12Hz-1.7B-VoiceDesign'}, env)
-    fails('fetch it with: hf download Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign', {'-m',
+    fails('fetch it with: argent pull Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign', {'-m',
       'qwen3-tts-12hz-1.7b-voicedesign'}, env)
     fails('did you mean Qwen/Qwen3-TTS-12Hz-0.6B-Base?', {'-m', 'Qwen3-TTS-12Hz-0.6-Base'}, env)
     fails('/no/such: no such model directory (from -m)', {'-m', '/no/such'}, env)

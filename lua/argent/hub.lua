@@ -1,5 +1,5 @@
--- Where models are: a directory, the cache that `hf download` fills, what ARGENT_MODEL names, or
--- the demo voice that comes with Argent.
+-- Where models are: a directory, the cache that `argent pull` and `hf download` fill, what
+-- ARGENT_MODEL names, or the demo voice that comes with Argent.
 
 local check = require 'argent.check'
 local lfs = require 'lfs'
@@ -74,9 +74,29 @@ local function main_revision(folder)
     kind ~= 'file' and ', found a ' .. kind or '')
 end
 
+-- What is wrong with a folder of a snapshot: a link, of which the cache is made, that leads to a
+-- folder, or elsewhere than into one of `blobs`. What lies there is not opened then.
+local function bad_link(folder, blobs)
+  for _, name in ipairs(entries(folder) or {}) do
+    local path = folder .. '/' .. name
+    if lfs.symlinkattributes(path, 'mode') ~= 'link' then
+      local err = is_directory(path) and bad_link(path, blobs)
+      if err then return err end
+    else
+      local real = posix.realpath(path)
+      local inside = not real
+      for _, b in ipairs(blobs) do inside = inside or real:sub(1, #b) == b end
+      if not inside or real and is_directory(real) then
+        return ('%s: is a link to %s, which is no file of this model in the cache; if it is meant, '
+          .. 'give the folder with -m'):format(path, real)
+      end
+    end
+  end
+end
+
 -- The snapshot of a repository's folder: that of its main branch, else the newest; nil and why not
 -- where that cannot be told.
-local function snapshot(folder)
+local function pick_snapshot(folder)
   local revision, err = main_revision(folder)
   if revision == false then return nil, err end
   local main = revision and folder .. '/snapshots/' .. revision
@@ -92,6 +112,15 @@ local function snapshot(folder)
     if is_directory(path) and (not newest or time > newest) then best, newest = path, time end
   end
   return best
+end
+
+local function snapshot(folder)
+  local dir, err = pick_snapshot(folder)
+  if not dir then return nil, err end
+  local own = posix.realpath(folder) -- the cache's own blobs are shared by repositories
+  err = bad_link(dir, {own .. '/blobs/', own:match '^.*/' .. 'blobs/'})
+  if err then return nil, err end
+  return dir
 end
 
 --- Which of the files that a model of its kind has are not in a directory.
@@ -161,7 +190,7 @@ end
 -- What to say of a model of the caches that cannot be used.
 local function unusable(m)
   if m.fault then return nil, m.fault, 'model' end
-  return nil, ('%s in %s is incomplete: %s missing; fetch the rest with: hf download %s'):format(
+  return nil, ('%s in %s is incomplete: %s missing; fetch the rest with: argent pull %s'):format(
     m.id, m.dir, table.concat(m.missing, ', '), m.id), 'model'
 end
 
@@ -169,6 +198,23 @@ end
 local function called(id, name)
   id, name = id:lower(), name:lower()
   return id == name or id:match '/(.*)$' == name
+end
+
+--- The whole name on the hub of a released model, or of any that is given with its owner.
+---@param name string in any letter case, of a released one with or without its owner
+---@return string? id
+---@return string? err
+---@return string? code 'model'
+function M.id(name)
+  check.type(name, 'id: name', 'string')
+  for _, id in ipairs(M.RELEASED) do
+    if called(id, name) then return id end
+  end
+  if name:find '^[%w][%w._-]*/[%w][%w._-]*$' then return name end
+  local guess = suggest.closest(name, M.RELEASED)
+  return nil, ('%s: is no name on the hub, OWNER/MODEL, and none of the released models (%s)%s')
+    :format(name:gsub('%c', '?'), table.concat(M.RELEASED, ', '), guess
+    and (', did you mean %s?'):format(guess) or ''), 'model'
 end
 
 -- A model of the caches by its name on the hub.
@@ -182,7 +228,7 @@ local function find_id(name)
   local known, whole = {}, {} -- as the person writes them, and with their owner
   for _, id in ipairs(M.RELEASED) do
     if called(id, name) then
-      return nil, ('%s is not here: searched %s; fetch it with: hf download %s'):format(id,
+      return nil, ('%s is not here: searched %s; fetch it with: argent pull %s'):format(id,
         searched(), id), 'model'
     end
     known[#known + 1] = name:find '/' and id or id:match '/(.*)$'
@@ -221,8 +267,8 @@ local function find_any(need)
   if #all > 0 then return unusable(all[1]) end
   local demo = M.demo()
   if demo then return demo end
-  return nil, ('no model: ARGENT_MODEL is not set, and there is none in %s; fetch one with: hf '
-    .. 'download %s, or give -m DIR'):format(searched(), M.RELEASED[1]), 'model'
+  return nil, ('no model: ARGENT_MODEL is not set, and there is none in %s; fetch one with: '
+    .. 'argent pull %s, or give -m DIR'):format(searched(), M.RELEASED[1]), 'model'
 end
 
 --- A model's directory.

@@ -82,7 +82,7 @@ end
 function M.of(dir)
   local path = dir .. '/config.json'
   if not lfs.attributes(path, 'mode') then
-    return nil, ('%s: is no model: it holds no config.json; a model is a folder that hf download '
+    return nil, ('%s: is no model: it holds no config.json; a model is a folder that argent pull '
       .. 'has made, or its name, as in -m %s'):format(dir, M.get('qwen3_tts').released[1]), 'model'
   end
   local s, err = json.checked(json.open, path, path)

@@ -22,6 +22,8 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int memfd_create(const char *name, unsigned flags);
     int pipe2(int *fds, int flags);
     int access(const char *path, int how);
+    struct argent_statvfs { unsigned long block, fragment, blocks, free, available, rest[16]; };
+    int statvfs(const char *path, struct argent_statvfs *s);
     int getpid(void);
     int getpagesize(void);
     int sched_getaffinity(int pid, size_t size, void *set);
@@ -132,6 +134,17 @@ end
 ---@return string? err
 ---@return integer? errno
 function M.may_write(folder) return result(C.access(folder, W_OK + X_OK)) end
+
+--- Bytes that may still be written below a folder.
+---@param folder string
+---@return number? bytes
+---@return string? err
+---@return integer? errno
+function M.free_space(folder)
+  local s = ffi.new 'struct argent_statvfs'
+  if C.statvfs(folder, s) ~= 0 then return failed() end
+  return tonumber(s.available) * tonumber(s.fragment)
+end
 
 --- Opens a file to write at its end; a new one belongs to its user alone (mode 0600).
 ---@param path string

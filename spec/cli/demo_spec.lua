@@ -25,7 +25,7 @@ describe('the demo voice', function()
   end)
 
   it('says by say --help how to get a released model', function()
-    assert.matches('hf download Qwen/Qwen3%-TTS%-12Hz%-0%.6B%-CustomVoice',
+    assert.matches('argent pull Qwen3%-TTS%-12Hz%-0%.6B%-CustomVoice',
       command.run({'say', '--help'}).out)
   end)
 

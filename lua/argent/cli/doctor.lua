@@ -143,7 +143,7 @@ local function model_lines(add, r)
   end
   if #r.models == 0 then
     add('  none%s; fetch one with:', hub.demo() and ' but the demo voice, which speaks' or '')
-    add('  hf download %s', hub.RELEASED[1])
+    add('  argent pull %s', hub.RELEASED[1])
   end
 end
 

@@ -39,9 +39,9 @@ A line of --each is a text, or a JSON object with text, id, and options of its o
 Without -m, ARGENT_MODEL or a model in the hub's cache the demo voice speaks: English, short
 sentences of plain words. To get a released model:
   pip install -U huggingface_hub
-  hf download Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice    # nine voices, ten languages
-  hf download Qwen/Qwen3-TTS-12Hz-0.6B-Base           # clones the voice of a recording
-  hf download Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign    # a voice from its description
+  argent pull Qwen3-TTS-12Hz-0.6B-CustomVoice    # nine voices, ten languages
+  argent pull Qwen3-TTS-12Hz-0.6B-Base           # clones the voice of a recording
+  argent pull Qwen3-TTS-12Hz-1.7B-VoiceDesign    # a voice from its description
 
 Examples:
   argent say 'Good morning.'

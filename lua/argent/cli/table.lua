@@ -9,7 +9,7 @@ local M = {}
 --- and run(args).
 M.VERBS = {
   'say', 'serve', 'clone', 'encode', 'decode', 'voices', 'inspect', 'tokenize', 'plot', 'bench',
-  'doctor', 'repl', 'run', 'completion', 'man',
+  'doctor', 'repl', 'run', 'pull', 'completion', 'man',
 }
 
 --- The module of a verb.
