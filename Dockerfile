@@ -1,4 +1,5 @@
-# Argent in a container: docker build -t argent . && docker run --rm argent say 'Hello.' -o - >hello.raw
+# Argent in a container, without the CUDA half:
+#   docker build -t argent . && docker run --rm argent say 'Hello.' -o - >hello.raw
 # scripts/roots runs these steps without Docker.
 
 FROM debian:12 AS build

@@ -19,6 +19,7 @@ install(DIRECTORY lua/argent DESTINATION ${ARGENT_LUADIR} COMPONENT argent)
 set(INSTALLED ${CMAKE_BINARY_DIR}/installed.lua)
 file(WRITE ${INSTALLED} "-- Where the installation has put things, from the folder above this one's.
 return {
+  command = '${BIN_FROM_LUA}/argent',
   library = '${LIB_FROM_LUA}/libargent.so.${ABI}',
   models = '${MODELS_FROM_LUA}',
 }

@@ -100,7 +100,7 @@ describe('argent pull', function()
   end)
 
   it('goes on where the connection was cut', function()
-    local demo = command.root .. '/models/demo' -- hf writes pieces of 10 MB
+    local demo = command.root .. '/models/demo'
     local env, log = hub('cut', 'cut', demo)
     local r = command.run({'pull', NAME}, {env = env})
     assert.equal(0, r.code, r.err)

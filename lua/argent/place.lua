@@ -21,7 +21,8 @@ M.root = plain(here:sub(1, 1) == '/' and here or lfs.currentdir() .. '/' .. here
 
 -- Not by `require`, which may find that of another installation.
 local installed = loadfile(M.root .. 'argent/installed.lua')
-local paths = installed and installed() or {library = '../build/libargent.so', models = '../models'}
+local paths = installed and installed()
+  or {command = '../build/argent', library = '../build/libargent.so', models = '../models'}
 
 local function from_root(path)
   return plain(path:sub(1, 1) == '/' and path or M.root .. path)
@@ -29,8 +30,12 @@ end
 
 local build = os.getenv 'ARGENT_BUILD'
 if build then
-  paths.library = (build:sub(1, 1) == '/' and '' or '../') .. build .. '/libargent.so'
+  build = (build:sub(1, 1) == '/' and '' or '../') .. build
+  paths.command, paths.library = build .. '/argent', build .. '/libargent.so'
 end
+
+--- The executable.
+M.command = from_root(paths.command)
 
 --- The C library; ARGENT_BUILD names another build folder, from the root of the tree.
 M.library = from_root(paths.library)

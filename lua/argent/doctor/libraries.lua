@@ -59,7 +59,7 @@ M.LIST = {
     end,
   },
   {
-    name = 'libedit', files = {'libedit.so.2'}, package = 'libedit2',
+    name = 'libedit', files = {'libedit.so.2', 'libedit.so.0'}, package = 'libedit2',
     needed_for = 'editing and completion at the prompt', optional = true,
   },
 }

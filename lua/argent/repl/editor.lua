@@ -4,6 +4,7 @@
 local ffi = require 'ffi'
 local complete = require 'argent.repl.complete'
 local history = require 'argent.repl.history'
+local library = require 'argent.library'
 local posix = require 'argent.posix'
 
 -- busted loads modules again while ffi.cdef is permanent.
@@ -90,8 +91,8 @@ local function bind(self, keys, name, fn)
 end
 
 local function open_editor(opts)
-  local ok, lib = pcall(ffi.load, 'libedit.so.2')
-  if not ok then return nil end
+  local lib = library.open({'libedit.so.2', 'libedit.so.0'}, 'libedit is missing')
+  if not lib then return nil end
   lib.setlocale(LC_CTYPE, '')
   local self = setmetatable({
     lib = lib, env = opts.env, commands = opts.commands, callbacks = {}, prompt = '',
