@@ -30,7 +30,8 @@ script while it runs. A very small voice of its own comes along.")
 # What dpkg-shlibdeps does not see: Lua modules, and libraries that are opened when they are needed.
 string(CONCAT CPACK_DEBIAN_ARGENT_PACKAGE_DEPENDS
   "lua-argparse, lua-cjson, lua-filesystem, libpcre2-8-0, libutf8proc3 | libutf8proc2, "
-  "libsndfile1 | libsndfile1t64, libsoxr0, libkissfft-float131, libpangocairo-1.0-0, libedit2")
+  "libsndfile1 | libsndfile1t64, libsoxr0, libkissfft-float131, libpangocairo-1.0-0, libedit2, "
+  "libsonic0, lua-http")
 string(CONCAT CPACK_DEBIAN_ARGENT_PACKAGE_RECOMMENDS
   "alsa-utils | pulseaudio-utils | pipewire-bin, fonts-dejavu-core")
 set(CPACK_DEBIAN_ARGENT_PACKAGE_SUGGESTS "luajit, argent-cuda")
