@@ -88,7 +88,7 @@ describe('argent doctor', function()
       -- Names and paths are as long as they are.
       assert.is_true(#line <= 64 or line:find '^cpu: ' ~= nil or line:find '/' ~= nil, line)
     end
-    assert.is_true(lines <= 40)
+    assert.is_true(lines <= 44)
   end)
 
   it('tells the same as JSON', function()
@@ -214,7 +214,11 @@ describe('argent doctor', function()
       local r = assert(json.decode(doctor_there(0, path, '--json').out, 'doctor'))
       assert.same({true, 'Card of 7', 'emulated', 3 * 2 ^ 29, ''}, {r.cuda.found, r.cuda.name,
         r.cuda.isa, r.cuda.memory, r.cuda.driver})
-      for _, op in ipairs(r.ops) do assert.is_true(op.variants.cuda.agrees, op.name) end
+      for _, op in ipairs(r.ops) do
+        -- Packing is for the CPU's memory alone.
+        local cuda = op.variants.cuda
+        assert.is_true(cuda.agrees or op.name == 'pack' and cuda.missing ~= nil, op.name)
+      end
     end)
 
     it('ends with 1 where a kernel is wrong there', function()
