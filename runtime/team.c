@@ -14,14 +14,13 @@
 #include <time.h>
 
 enum {
-    /* About what it costs to wake a parked thread on a virtual machine: longer waits park. */
-    SPIN_NS = 100000,
+    /* Longer than workers that all run wait for each other in nearly every stage. Who waits longer
+     * waits for a worker that the system has put aside, and by parking leaves it a core; waking up
+     * costs more than this on a virtual machine, but there is time for it then. */
+    SPIN_NS = 20000,
     /* With more threads than cores, spinning keeps the one that is waited for off its core. */
     CROWDED_SPIN_NS = 2000,
     SPINS_BETWEEN_LOOKS = 16, /* at the clock */
-    /* Most stages are ready before this; from then on the core is offered to others, as the one
-     * that is waited for may have none. */
-    YIELD_NS = 5000,
     PART_WORK = 10000,        /* smaller parts cost more to deal out than they save */
     PARTS_PER_THREAD = 4      /* so that a thread that is put aside leaves the others its share */
 };
@@ -104,14 +103,13 @@ static bool called(const agi_team *t, const atomic_bool *over)
 
 static void await(agi_team *t, const atomic_bool *over)
 {
-    const int64_t began = now_ns();
-    for (int64_t waited = 0; waited < t->spin_ns; waited = now_ns() - began) {
-        if (waited > YIELD_NS) sched_yield();
+    const int64_t until = now_ns() + t->spin_ns;
+    do {
         for (int i = 0; i < SPINS_BETWEEN_LOOKS; i++) {
             if (called(t, over)) return;
             relax();
         }
-    }
+    } while (now_ns() < until);
     pthread_mutex_lock(&t->lock);
     /* Before the last look: who changes what is looked at sees this, or is seen by the look. */
     atomic_fetch_add(&t->parked, 1);
