@@ -46,6 +46,8 @@ int agi_weight_kind_of(int dtype)
     return -1;
 }
 
+bool agi_weight_dense(int kind) { return agi_dtype_infinite(weights[kind].dtype) != 0; }
+
 const char *ag_dtype_name(int dtype) { return agi_dtype_valid(dtype) ? dtypes[dtype].name : NULL; }
 
 const char *ag_dtype_host(int dtype) { return agi_dtype_valid(dtype) ? dtypes[dtype].host : NULL; }

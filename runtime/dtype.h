@@ -50,6 +50,8 @@ enum {
 #define AG_WEIGHT(...) +1
 #include "dtype.def"
 };
+/* Whether weights of a kind are floats, not codes with scales. */
+bool agi_weight_dense(int kind);
 /* The kind that tensors of a dtype are; -1: none. */
 int agi_weight_kind_of(int dtype);
 

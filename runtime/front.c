@@ -27,6 +27,7 @@ static bool dtype_fits(int dtype, int wanted)
     case AGI_ANY: return true;
     case AGI_WEIGHT: return agi_weight_kind_of(dtype) >= 0;
     case AGI_CACHE: return dtype == AG_F32 || dtype == AG_BF16;
+    case AGI_DENSE: return agi_weight_kind_of(dtype) >= 0 && agi_dtype_infinite(dtype);
     default: return dtype == wanted;
     }
 }
@@ -35,11 +36,14 @@ static bool dtype_fits(int dtype, int wanted)
 static const char *dtype_text(int wanted, char buf[64])
 {
     if (wanted == AGI_CACHE) return "f32 or bf16";
-    if (wanted != AGI_WEIGHT) return ag_dtype_name(wanted);
-    int n = 0;
-    for (int i = 0; i < AGI_WEIGHTS && n < 48; i++) {
-        const char *before = i == 0 ? "" : i == AGI_WEIGHTS - 1 ? " or " : ", ";
-        n += snprintf(buf + n, (size_t)(64 - n), "%s%s", before, ag_weight_name(i));
+    if (wanted != AGI_WEIGHT && wanted != AGI_DENSE) return ag_dtype_name(wanted);
+    const char *names[AGI_WEIGHTS];
+    int count = 0, n = 0;
+    for (int i = 0; i < AGI_WEIGHTS; i++)
+        if (wanted == AGI_WEIGHT || agi_weight_dense(i)) names[count++] = ag_weight_name(i);
+    for (int i = 0; i < count && n < 48; i++) {
+        const char *before = i == 0 ? "" : i == count - 1 ? " or " : ", ";
+        n += snprintf(buf + n, (size_t)(64 - n), "%s%s", before, names[i]);
     }
     return buf;
 }
@@ -111,20 +115,76 @@ agi_weight agi_weight_of(const ag_tensor *t, int64_t stride)
 {
     return (agi_weight){.p = agi_tensor_data(t),
                         .kind = (enum agi_weight_kind)agi_weight_kind_of(t->dtype),
-                        .stride = stride,
-                        .chunks = t->ndim == 4 ? t->shape[1] : 0};
+                        .stride = stride};
 }
 
-bool agi_packed(agi_front *f, const char *name, const ag_tensor *t, int64_t outs, int64_t k)
+bool agi_shaped(agi_front *f, const char *name, const ag_tensor *t, int ndim, const int64_t *shape)
 {
-    const int64_t want[] = {(outs + AGI_PANEL - 1) / AGI_PANEL, (k + AGI_CHUNK - 1) / AGI_CHUNK,
-                            AGI_PANEL, AGI_CHUNK};
-    char s[AGI_SHAPE_TEXT];
-    bool same = t->ndim == 4 && ag_tensor_contiguous(t);
-    for (int i = 0; same && i < 4; i++) same = t->shape[i] == want[i];
-    return same ||
-           agi_bad(f, "%s %s: expected a contiguous [%lld,%lld,%d,%d]", name, agi_shape_text(t, s),
-                   (long long)want[0], (long long)want[1], AGI_PANEL, AGI_CHUNK);
+    bool same = t->ndim == ndim && ag_tensor_contiguous(t);
+    for (int i = 0; same && i < ndim; i++) same = t->shape[i] == shape[i];
+    ag_tensor want = {.ndim = ndim};
+    char s[AGI_SHAPE_TEXT], w[AGI_SHAPE_TEXT];
+    for (int i = 0; i < ndim; i++) want.shape[i] = shape[i];
+    return same || agi_bad(f, "%s %s: expected a contiguous %s", name, agi_shape_text(t, s),
+                           agi_shape_text(&want, w));
+}
+
+static int64_t panels(int64_t outs) { return (outs + AGI_PANEL - 1) / AGI_PANEL; }
+static int64_t chunks(int64_t k) { return (k + AGI_CHUNK - 1) / AGI_CHUNK; }
+
+/* Codes: rows of bytes, or packed ones, which say by their shape how wide they are. */
+static bool codes_arg(agi_front *f, ag_tensor *w, ag_tensor *scale, int64_t outs, int64_t k,
+                      agi_weight *out)
+{
+    agi_rows rw, rs;
+    int64_t n;
+    if (!agi_in(f, "scale", scale, AG_F16)) return false;
+    if (!f->be->slots->packed) return agi_bad(f, "quantised weights are for the CPU");
+    out->scale = (const uint16_t *)(const void *)agi_tensor_data(scale);
+    if (w->ndim == 5) {
+        const bool q4 = w->shape[2] == AGI_CHUNK / 8;
+        const int64_t want[] = {panels(outs), chunks(k), q4 ? AGI_CHUNK / 8 : AGI_CHUNK / 4,
+                                AGI_PANEL, 4};
+        out->kind = q4 ? AGI_WEIGHT_Q4 : AGI_WEIGHT_Q8;
+        out->chunks = want[1];
+        return (w->dtype == AG_U8 || agi_bad(f, "packed codes are u8")) &&
+               agi_shaped(f, "w", w, 5, want) &&
+               agi_shaped(f, "scale", scale, 3, (int64_t[]){want[0], want[1], AGI_PANEL});
+    }
+    const bool q4 = out->kind == AGI_WEIGHT_Q4;
+    if (!(agi_ndim(f, "w", w, 2) && agi_fold(f, "w", w, &rw, &n) &&
+          agi_ndim(f, "scale", scale, 2) && agi_fold(f, "scale", scale, &rs, &n)))
+        return false;
+    out->stride = q4 ? 2 * rw.stride : rw.stride;
+    out->scale_stride = rs.stride;
+    char a[AGI_SHAPE_TEXT], b[AGI_SHAPE_TEXT];
+    return (w->shape[0] == outs && w->shape[1] == (q4 ? (k + 1) / 2 : k) &&
+            scale->shape[0] == outs && scale->shape[1] == chunks(k)) ||
+           agi_bad(f, "w %s and scale %s are not %s weights of %lld x %lld", agi_shape_text(w, a),
+                   agi_shape_text(scale, b), ag_weight_name(out->kind), (long long)outs,
+                   (long long)k);
+}
+
+bool agi_weight_arg(agi_front *f, ag_tensor *w, ag_tensor *opt_scale, int64_t outs, int64_t k,
+                    agi_weight *out)
+{
+    agi_rows rows;
+    int64_t n;
+    if (!agi_in(f, "w", w, AGI_WEIGHT)) return false;
+    *out = agi_weight_of(w, 0);
+    if (!agi_weight_dense(out->kind)) {
+        if (!opt_scale) return agi_bad(f, "w is %s and needs scales", ag_weight_name(out->kind));
+        return codes_arg(f, w, opt_scale, outs, k, out);
+    }
+    if (opt_scale) return agi_bad(f, "w is %s, which has no scales", ag_weight_name(out->kind));
+    if (w->ndim == 4 && f->be->slots->packed) {
+        out->chunks = chunks(k);
+        return agi_shaped(f, "w", w, 4,
+                          (int64_t[]){panels(outs), out->chunks, AGI_PANEL, AGI_CHUNK});
+    }
+    if (!agi_ndim(f, "w", w, 2) || !agi_fold(f, "w", w, &rows, &n)) return false;
+    out->stride = rows.stride;
+    return true;
 }
 
 bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out)

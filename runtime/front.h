@@ -18,8 +18,9 @@ typedef struct {
     int rc;
 } agi_front;
 
-/* Instead of a dtype: one that is a kind of weights; all; one that keys and values are kept in. */
-enum { AGI_WEIGHT = -1, AGI_ANY = -2, AGI_CACHE = -3 };
+/* Instead of a dtype: one that is a kind of weights, a float that is, one that keys and values are
+ * kept in, and any. */
+enum { AGI_WEIGHT = -1, AGI_DENSE = -2, AGI_CACHE = -3, AGI_ANY = -4 };
 
 agi_front agi_front_begin(enum agi_op op);
 /* A tensor the op reads, writes, or both: not NULL, not released, of the dtype, on the same
@@ -28,11 +29,14 @@ bool agi_in(agi_front *f, const char *name, ag_tensor *t, int dtype);
 bool agi_out(agi_front *f, const char *name, ag_tensor *t, int dtype);
 /* Like agi_in, but NULL is fine. */
 bool agi_opt(agi_front *f, const char *name, ag_tensor *t, int dtype);
-/* What kernels read of a tensor that agi_in has taken as AGI_WEIGHT: `stride` elements from row to
- * row, or packed, which has four dimensions. */
+/* What kernels read of a tensor that agi_in has taken as AGI_DENSE; `stride` elements from row to
+ * row. */
 agi_weight agi_weight_of(const ag_tensor *t, int64_t stride);
-/* Whether t has the shape of packed weights for outs x k, contiguous. */
-bool agi_packed(agi_front *f, const char *name, const ag_tensor *t, int64_t outs, int64_t k);
+/* Whether t has this shape and is contiguous. */
+bool agi_shaped(agi_front *f, const char *name, const ag_tensor *t, int ndim, const int64_t *shape);
+/* A weight of outs x k, as rows or packed, and the scales that quantised ones have. */
+bool agi_weight_arg(agi_front *f, ag_tensor *w, ag_tensor *opt_scale, int64_t outs, int64_t k,
+                    agi_weight *out);
 /* An attention cache: the kernel checks what is committed when it runs. written: the op appends
  * to it. */
 bool agi_cache_arg(agi_front *f, const char *name, ag_tensor *t, bool written, agi_cache *out);

@@ -23,7 +23,7 @@ typedef struct {
     const void *p;
     const uint16_t *scale; /* f16; NULL: none */
     enum agi_weight_kind kind;
-    int64_t stride;
+    int64_t stride, scale_stride;
     int64_t chunks; /* of a panel; 0: not packed */
 } agi_weight;
 
@@ -100,13 +100,26 @@ typedef struct {
     int64_t rows, n, taps, out_stride, x_stride;
 } agi_depthwise_conv1d_args;
 
-/* w [outs, k], rows `stride` elements apart, as packed weights. */
+/* w [outs, k], rows `stride` elements apart, as packed weights; or codes, of which k are in a row,
+ * or scales, of which k are for a row. */
+enum agi_packing { AGI_PACK_DENSE, AGI_PACK_Q8, AGI_PACK_Q4, AGI_PACK_SCALES };
 typedef struct {
     char *out;
     const char *w;
+    enum agi_packing packing;
     int out_dtype, w_dtype;
     int64_t outs, k, stride;
 } agi_pack_args;
+
+/* Codes of w [outs, k], q8 or q4, and a scale for each block of AGI_CHUNK columns. */
+typedef struct {
+    char *code;
+    uint16_t *scale;
+    const char *w;
+    int w_dtype;
+    enum agi_weight_kind kind;
+    int64_t outs, k, stride, code_stride, scale_stride; /* code_stride in bytes */
+} agi_quantize_args;
 
 /* ---- norms ---- */
 typedef struct {

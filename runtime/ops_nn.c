@@ -7,27 +7,27 @@ static int32_t *i32(const ag_tensor *t) { return t ? (int32_t *)(void *)agi_tens
 
 /* ---- products ---- */
 
-int ag_linear(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias)
+int ag_linear(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias, ag_tensor *opt_scale)
 {
     agi_front f = agi_front_begin(AGI_OP_linear);
-    agi_rows rx, ro, rw = {0};
-    int64_t in, outs, wn;
-    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AGI_WEIGHT) &&
-          agi_opt(&f, "bias", opt_bias, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
-          agi_fold(&f, "x", x, &rx, &in) && agi_fold(&f, "out", out, &ro, &outs)))
+    agi_rows rx, ro;
+    agi_weight weight;
+    int64_t in, outs;
+    if (!(agi_in(&f, "x", x, AG_F32) && agi_fold(&f, "x", x, &rx, &in) &&
+          agi_out(&f, "out", out, AG_F32) && agi_fold(&f, "out", out, &ro, &outs) &&
+          agi_weight_arg(&f, w, opt_scale, outs, in, &weight)))
         return f.rc;
-    const bool packed = w->ndim == 4 && f.be->slots->packed;
-    if (!((packed ? agi_packed(&f, "w", w, outs, in)
-                  : agi_ndim(&f, "w", w, 2) && agi_fold(&f, "w", w, &rw, &wn) &&
-                        agi_equal(&f, "x", x, "w", w, in, w->shape[1]) &&
-                        agi_equal(&f, "out", out, "w", w, outs, w->shape[0])) &&
+    const bool rows = w->ndim == 2 && !opt_scale;
+    if (!((!rows || (agi_equal(&f, "x", x, "w", w, in, w->shape[1]) &&
+                     agi_equal(&f, "out", out, "w", w, outs, w->shape[0]))) &&
+          agi_opt(&f, "bias", opt_bias, AG_F32) &&
           agi_equal(&f, "out", out, "x", x, ro.rows, rx.rows) &&
           agi_vector(&f, "bias", opt_bias, outs) && agi_apart(&f, out, false)))
         return f.rc;
     agi_linear_args a = {.out = f32(out),
                          .x = f32(x),
                          .bias = f32(opt_bias),
-                         .w = agi_weight_of(w, rw.stride),
+                         .w = weight,
                          .rows = rx.rows,
                          .outs = outs,
                          .k = in,
@@ -43,7 +43,7 @@ int ag_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias, i
     agi_front f = agi_front_begin(AGI_OP_conv1d);
     agi_rows rx, ro;
     int64_t channels, outs;
-    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AGI_WEIGHT) &&
+    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AGI_DENSE) &&
           agi_opt(&f, "bias", opt_bias, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
           agi_ndim(&f, "x", x, 2) && agi_ndim(&f, "w", w, 3) && agi_ndim(&f, "out", out, 2) &&
           agi_fold(&f, "x", x, &rx, &channels) && agi_fold(&f, "out", out, &ro, &outs) &&
@@ -187,7 +187,7 @@ int ag_embedding(ag_tensor *out, ag_tensor *table, ag_tensor *ids, int32_t accum
     agi_front f = agi_front_begin(AGI_OP_embedding);
     agi_rows ro;
     int64_t n;
-    if (!(agi_in(&f, "table", table, AGI_WEIGHT) && agi_in(&f, "ids", ids, AG_I32) &&
+    if (!(agi_in(&f, "table", table, AGI_DENSE) && agi_in(&f, "ids", ids, AG_I32) &&
           agi_out(&f, "out", out, AG_F32) && agi_ndim(&f, "out", out, 2) &&
           agi_fold(&f, "out", out, &ro, &n) && agi_range(&f, "accumulate", accumulate, 0, 1) &&
           agi_apart(&f, out, false)))

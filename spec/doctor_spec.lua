@@ -131,7 +131,10 @@ describe('the doctor', function()
       assert.is_true(ok, list)
       assert.equal(#here, failures)
       for _, op in ipairs(list) do
-        for _, v in ipairs(here) do assert.equal(op.name ~= name, op.variants[v.name].agrees) end
+        for _, v in ipairs(here) do
+          local c = op.variants[v.name]
+          if not c.missing then assert.equal(op.name ~= name, c.agrees) end
+        end
         if op.name == name then return op.variants[here[1].name] end
       end
     end

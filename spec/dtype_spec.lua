@@ -105,11 +105,13 @@ describe('a kind of weights', function()
         assert.same({{3, 12}}, out:totable())
         assert.same({{3, 4, 5}}, row:totable())
       else
+        assert.has_error(function() ag.ops.embedding(row, some(name), ids, 0) end,
+          ('embedding: table is %s, expected f32 or bf16'):format(name))
+      end
+      if name == 'f16' or name == 'i32' then
         local expected = table.concat(dtypes.weights, ', '):gsub(', (%w+)$', ' or %1')
         assert.has_error(function() ag.ops.linear(out, x, some(name)) end,
           ('linear: w is %s, expected %s'):format(name, expected))
-        assert.has_error(function() ag.ops.embedding(row, some(name), ids, 0) end,
-          ('embedding: table is %s, expected %s'):format(name, expected))
       end
     end
   end)

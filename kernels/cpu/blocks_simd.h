@@ -7,15 +7,16 @@
 #include "../weight.h"
 #include "blocks.h"
 
+#ifndef INLINE
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 enum {
     VECTORS = AGI_PANEL / LANES, /* of outputs in a panel */
-    BLOCK_AHEAD = 4096,          /* bytes between the codes that are read and those asked for */
-    BLOCK_ROWS = LANES == 16 ? 8 : 2
+    BLOCK_AHEAD = 4096           /* bytes between the codes that are read and those asked for */
 };
 
-static void quantize_row(int8_t *code, float *scale, const float *x, int64_t n)
+static void quantize_blocks(int8_t *code, float *scale, const float *x, int64_t n)
 {
     for (int64_t c = 0; c < n; c += AGI_CHUNK) {
         const int64_t left = n - c < AGI_CHUNK ? n - c : AGI_CHUNK;
@@ -103,16 +104,10 @@ INLINE void block_kind(const agi_linear_args *a, const agi_block_rows *x, int64_
 {
     for (int64_t o = o0; o < o1; o += AGI_PANEL) {
         int64_t r = 0;
-#if LANES_16
-        if (a->rows >= 8) {
-            block_tile(a, x, 0, o, 8, kind, 1);
-            for (r = 8; r + 8 <= a->rows; r += 8) block_tile(a, x, r, o, 8, kind, 0);
+        if (LANES == 16) {
+            for (; a->rows - r >= 8; r += 8) block_tile(a, x, r, o, 8, kind, 1);
+            for (; a->rows - r >= 4; r += 4) block_tile(a, x, r, o, 4, kind, 1);
         }
-        if (a->rows - r >= 4) {
-            block_tile(a, x, r, o, 4, kind, 1);
-            r += 4;
-        }
-#endif
         for (; a->rows - r >= 2; r += 2) block_tile(a, x, r, o, 2, kind, 1);
         if (r < a->rows) block_tile(a, x, r, o, 1, kind, 1);
     }
@@ -123,3 +118,5 @@ static void dot_blocks(const agi_linear_args *a, const agi_block_rows *x, int64_
     if (a->w.kind == AGI_WEIGHT_Q8) block_kind(a, x, o0, o1, AGI_WEIGHT_Q8);
     else block_kind(a, x, o0, o1, AGI_WEIGHT_Q4);
 }
+
+#define AGI_BLOCKS_TABLE(isa) const agi_blocks agi_blocks_##isa = {quantize_blocks, dot_blocks}

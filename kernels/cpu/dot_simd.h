@@ -15,7 +15,9 @@ enum {
     ROW_BLOCK_BYTES = 512 << 10 /* of x: what stays in L2 while all weights pass once */
 };
 
+#ifndef INLINE
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 INLINE float v_sum(vf x) { return v4_first(v_sum4(x, x, x, x)); }
 
@@ -26,6 +28,8 @@ INLINE vf w_load(const agi_weight *w, int64_t i, const enum agi_weight_kind kind
     switch (kind) {
     case AGI_WEIGHT_F32: return v_load(p);
     case AGI_WEIGHT_BF16: return v_load_bf16(p);
+    case AGI_WEIGHT_Q8:
+    case AGI_WEIGHT_Q4: break; /* blocks_simd.h */
     }
     return v_zero();
 }
@@ -37,6 +41,8 @@ INLINE vf w_load_part(const agi_weight *w, int64_t i, int64_t n, const enum agi_
     switch (kind) {
     case AGI_WEIGHT_F32: return v_load_part(p, n);
     case AGI_WEIGHT_BF16: return v_load_bf16_part(p, n);
+    case AGI_WEIGHT_Q8:
+    case AGI_WEIGHT_Q4: break;
     }
     return v_zero();
 }
@@ -199,6 +205,8 @@ static void dot(const agi_linear_args *d, int64_t r0, int64_t r1, int64_t o0, in
     switch (d->w.kind) {
         DOT(AGI_WEIGHT_F32)
         DOT(AGI_WEIGHT_BF16)
+    case AGI_WEIGHT_Q8:
+    case AGI_WEIGHT_Q4: break; /* blocks_simd.h */
     }
 }
 #undef DOT

@@ -8,9 +8,20 @@
 static bool always(void) { return true; }
 
 #if defined(__x86_64__)
+#include <cpuid.h>
+
+enum { AVX_VNNI = 1 << 4 }; /* CPUID leaf 7.1, eax */
+
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+
+static bool has_avx2vnni(void)
+{
+    unsigned a, b, c, d;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & AVX_VNNI);
 }
 
 static bool has_avx512(void)
@@ -18,6 +29,8 @@ static bool has_avx512(void)
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
+
+static bool has_avx512vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #endif
 
 /* Each faster than the one before it. */
@@ -27,8 +40,8 @@ static const struct {
 } sets[] = {
     {&agi_isa_plain, always},
 #if defined(__x86_64__)
-    {&agi_isa_avx2, has_avx2},
-    {&agi_isa_avx512, has_avx512},
+    {&agi_isa_avx2, has_avx2},     {&agi_isa_avx2vnni, has_avx2vnni},
+    {&agi_isa_avx512, has_avx512}, {&agi_isa_avx512vnni, has_avx512vnni},
 #elif defined(__aarch64__)
     {&agi_isa_neon, always},
 #endif

@@ -11,6 +11,7 @@
 #define ARGENT_KERNELS_CPU_ISA_H
 
 #include "../../runtime/ops.h"
+#include "blocks.h"
 
 /* Keys or values of one head, as attention keeps them: n of d elements of AG_F32 or AG_BF16, each
  * `stride` elements behind the one before; and how many query heads read them. */
@@ -22,6 +23,7 @@ typedef struct {
 
 typedef struct agi_isa {
     const char *name;
+    const agi_blocks *blocks; /* products of quantised weights */
     /* The outputs [o0, o1) of rows [r0, r1) of a product. */
     void (*dot)(const agi_linear_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1);
 
@@ -53,9 +55,10 @@ typedef struct agi_isa {
 } agi_isa;
 
 /* Defines the table of an instruction set from the static functions of its file, which are named
- * as the slots are. */
-#define AGI_ISA_TABLE(isa)                                                                         \
+ * as the slots are; the products of quantised weights are those of `quantized`. */
+#define AGI_ISA_TABLE(isa, quantized)                                                              \
     const agi_isa agi_isa_##isa = {.name = #isa,                                                   \
+                                   .blocks = &agi_blocks_##quantized,                              \
                                    .dot = dot,                                                     \
                                    .rms_norm = rms_norm,                                           \
                                    .layer_norm = layer_norm,                                       \
@@ -74,6 +77,8 @@ extern const agi_isa agi_isa_plain;
 #if defined(__x86_64__)
 extern const agi_isa agi_isa_avx2;
 extern const agi_isa agi_isa_avx512;
+extern const agi_isa agi_isa_avx2vnni;
+extern const agi_isa agi_isa_avx512vnni;
 #elif defined(__aarch64__)
 extern const agi_isa agi_isa_neon;
 #endif

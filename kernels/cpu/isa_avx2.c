@@ -2,5 +2,8 @@
 #include "simd_avx2.h"
 #include "dot_simd.h"
 #include "loops_simd.h"
+#include "blocks_simd.h"
 
-AGI_ISA_TABLE(avx2);
+AGI_BLOCKS_TABLE(avx2);
+AGI_ISA_TABLE(avx2, avx2);
+AGI_ISA_TABLE(avx2vnni, avx2vnni); /* products of quantised weights differ, nothing else */

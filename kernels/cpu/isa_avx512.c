@@ -2,5 +2,8 @@
 #include "simd_avx512.h"
 #include "dot_simd.h"
 #include "loops_simd.h"
+#include "blocks_simd.h"
 
-AGI_ISA_TABLE(avx512);
+AGI_BLOCKS_TABLE(avx512);
+AGI_ISA_TABLE(avx512, avx512);
+AGI_ISA_TABLE(avx512vnni, avx512vnni); /* products of quantised weights differ, nothing else */

@@ -3,4 +3,4 @@
 #include "dot_simd.h"
 #include "loops_simd.h"
 
-AGI_ISA_TABLE(neon);
+AGI_ISA_TABLE(neon, plain);

@@ -145,4 +145,4 @@ static void snake(float *out, const float *x, const float *alpha, const float *i
     }
 }
 
-AGI_ISA_TABLE(plain);
+AGI_ISA_TABLE(plain, plain);

@@ -4,6 +4,7 @@
  * bit.
  */
 #include "isa.h"
+#include "scratch.h"
 #include "../../runtime/backend_cpu.h"
 #include "../../runtime/ops.h"
 
@@ -30,6 +31,45 @@ static int dot(const agi_linear_args *a, const agi_worker *w)
     return AG_OK;
 }
 
-int agi_cpu_linear(const void *args, agi_worker *w) { return dot(args, w); }
+/* The rows of x as blocks, in the worker's scratch. */
+static agi_block_rows blocks_of(const agi_linear_args *a, const agi_worker *w)
+{
+    const int64_t chunks = (a->k + AGI_CHUNK - 1) / AGI_CHUNK, blocks = a->rows * chunks;
+    agi_block_rows x = {.code = w->scratch};
+    x.scale = (float *)(void *)(x.code + blocks * AGI_CHUNK);
+    x.sum = (int32_t *)(void *)(x.scale + blocks);
+    for (int64_t r = 0; r < a->rows; r++)
+        w->isa->blocks->quantize(x.code + r * chunks * AGI_CHUNK, x.scale + r * chunks,
+                                 a->x + r * a->x_stride, a->k);
+    for (int64_t b = 0; b < blocks; b++) {
+        int32_t sum = 0;
+        for (int i = 0; i < AGI_CHUNK; i++) sum += x.code[b * AGI_CHUNK + i];
+        x.sum[b] = sum;
+    }
+    return x;
+}
+
+/* By outputs always. Each part makes the codes of x for itself, some hundred rows at a time. */
+static int dot_blocks(const agi_linear_args *all, const agi_worker *w)
+{
+    const agi_blocks *blocks = all->w.chunks ? w->isa->blocks : &agi_blocks_plain;
+    int64_t o0, o1;
+    agi_share(w, all->outs, OUTS, &o0, &o1);
+    agi_linear_args a = *all;
+    for (int64_t r = 0; r < all->rows && o0 < o1; r += AGI_BLOCKED_ROWS) {
+        a.rows = all->rows - r < AGI_BLOCKED_ROWS ? all->rows - r : AGI_BLOCKED_ROWS;
+        a.x = all->x + r * all->x_stride;
+        a.out = all->out + r * all->out_stride;
+        const agi_block_rows x = blocks_of(&a, w);
+        blocks->dot(&a, &x, o0, o1);
+    }
+    return AG_OK;
+}
+
+int agi_cpu_linear(const void *args, agi_worker *w)
+{
+    const agi_linear_args *a = args;
+    return a->w.scale ? dot_blocks(a, w) : dot(a, w);
+}
 
 int agi_cpu_conv1d(const void *args, agi_worker *w) { return dot(args, w); }

@@ -31,11 +31,22 @@ static inline int64_t agi_rope_append_scratch(const agi_rope_append_args *a) { r
 /* One row of logits as they are changed (f32), and the ids that top-p sorts (i32). */
 static inline int64_t agi_sample_scratch(const agi_sample_args *a) { return a->vocab * 8; }
 
+/* Rows of x whose codes are made at a time for a product of quantised weights. */
+enum { AGI_BLOCKED_ROWS = 256 };
+
+/* For each block of 32 of a row its codes, a scale and a sum. */
+static inline int64_t agi_linear_scratch(const agi_linear_args *a)
+{
+    const int64_t rows = a->rows < AGI_BLOCKED_ROWS ? a->rows : AGI_BLOCKED_ROWS;
+    return a->w.scale ? rows * ((a->k + AGI_CHUNK - 1) / AGI_CHUNK) * (AGI_CHUNK + 8) : 0;
+}
+
 static inline int64_t agi_cpu_scratch(enum agi_op op, const void *args)
 {
     switch (op) {
     case AGI_OP_attention: return agi_attention_scratch(args);
     case AGI_OP_rope_append: return agi_rope_append_scratch(args);
+    case AGI_OP_linear: return agi_linear_scratch(args);
     case AGI_OP_sample: return agi_sample_scratch(args);
     default: return 0;
     }

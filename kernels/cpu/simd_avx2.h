@@ -6,6 +6,7 @@
 #include "simd_x86.h"
 
 #include <stdint.h>
+#include <string.h>
 
 typedef __m256 vf;
 enum { LANES = 8 };
@@ -94,5 +95,54 @@ static inline float v_hmax(vf x)
     h = _mm_max_ps(h, _mm_movehl_ps(h, h));
     return _mm_cvtss_f32(_mm_max_ss(h, _mm_shuffle_ps(h, h, 1)));
 }
+
+/* ---- bytes ---- */
+
+/* LANES whole numbers, or four times as many bytes. */
+typedef __m256i vi;
+static inline vi vi_set(int32_t x) { return _mm256_set1_epi32(x); }
+static inline vi vi_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+/* Four bytes, in every lane. */
+static inline vi vi_four(const int8_t *p)
+{
+    int32_t x;
+    memcpy(&x, p, sizeof x);
+    return _mm256_set1_epi32(x);
+}
+/* The low and the high half of each byte. */
+static inline vi vi_low4(vi x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
+static inline vi vi_high4(vi x) { return vi_low4(_mm256_srli_epi16(x, 4)); }
+static inline vf v_of_int(vi x) { return _mm256_cvtepi32_ps(x); }
+static inline vf v_load_f16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+/* To nearest whole numbers, ties to even, as signed bytes. */
+static inline void v_store_i8(int8_t *p, vf x)
+{
+    const vi i = _mm256_cvtps_epi32(x);
+    const __m128i h = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packs_epi16(h, h));
+}
+/* Each lane of acc += the sum of its four products: of w, whose bytes are codes + 128 for v_dot8
+ * and 0 to 15 for v_dot4, and the signed bytes of x. v_dot8 takes a weight for its code + V_BIAS.
+ */
+#if defined(__AVXVNNI__)
+enum { V_BIAS = 128 };
+static inline vi v_dot8(vi acc, vi w, vi x) { return _mm256_dpbusd_avx_epi32(acc, w, x); }
+static inline vi v_dot4(vi acc, vi w, vi x) { return _mm256_dpbusd_avx_epi32(acc, w, x); }
+#else
+enum { V_BIAS = 0 };
+static inline vi v_dot4(vi acc, vi w, vi x)
+{
+    const vi pairs = _mm256_maddubs_epi16(w, x); /* sums of two, which fit: 2 * 128 * 127 */
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+static inline vi v_dot8(vi acc, vi w, vi x)
+{
+    w = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
+    return v_dot4(acc, _mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+}
+#endif
 
 #endif

@@ -6,6 +6,7 @@
 #include "simd_x86.h"
 
 #include <stdint.h>
+#include <string.h>
 
 typedef __m512 vf;
 enum { LANES = 16 };
@@ -86,5 +87,53 @@ static inline v4 v_sum4(vf a, vf b, vf c, vf d)
     return _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
 }
 static inline float v_hmax(vf x) { return _mm512_reduce_max_ps(x); }
+
+/* ---- bytes ---- */
+
+/* LANES whole numbers, or four times as many bytes. */
+typedef __m512i vi;
+static inline vi vi_set(int32_t x) { return _mm512_set1_epi32(x); }
+static inline vi vi_load(const void *p) { return _mm512_loadu_si512(p); }
+/* Four bytes, in every lane. */
+static inline vi vi_four(const int8_t *p)
+{
+    int32_t x;
+    memcpy(&x, p, sizeof x);
+    return _mm512_set1_epi32(x);
+}
+/* The low and the high half of each byte. */
+static inline vi vi_low4(vi x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+static inline vi vi_high4(vi x) { return vi_low4(_mm512_srli_epi16(x, 4)); }
+static inline vf v_of_int(vi x) { return _mm512_cvtepi32_ps(x); }
+static inline vf v_load_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+/* To nearest whole numbers, ties to even, as signed bytes. */
+static inline void v_store_i8(int8_t *p, vf x)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+/* Each lane of acc += the sum of its four products: of w, whose bytes are codes + 128 for v_dot8
+ * and 0 to 15 for v_dot4, and the signed bytes of x. v_dot8 takes a weight for its code + V_BIAS.
+ */
+#if defined(__AVX512VNNI__)
+enum { V_BIAS = 128 };
+static inline vi v_dot8(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
+static inline vi v_dot4(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
+#else
+enum { V_BIAS = 0 };
+static inline vi v_dot4(vi acc, vi w, vi x)
+{
+    const vi pairs = _mm512_maddubs_epi16(w, x); /* sums of two, which fit: 2 * 128 * 127 */
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
+static inline vi v_dot8(vi acc, vi w, vi x)
+{
+    w = _mm512_xor_si512(w, _mm512_set1_epi8(-128));
+    const vi signs = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
+    return v_dot4(acc, _mm512_abs_epi8(w), signs);
+}
+#endif
 
 #endif

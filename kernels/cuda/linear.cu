@@ -54,6 +54,8 @@ DEVICE void unpack(const weights *w, enum agi_weight_kind kind, float f[VECTOR])
         case AGI_WEIGHT_BF16:
             f[i] = agi_f32_from_bits(i & 1 ? u[i / 2] & 0xffff0000u : u[i / 2] << 16);
             break;
+        case AGI_WEIGHT_Q8:
+        case AGI_WEIGHT_Q4: break; /* refused by the front */
         }
     }
 }
@@ -186,7 +188,7 @@ DEVICE void dot_scalars(const product_args *a, const job *j, int R, enum agi_wei
             float w[STREAMS];
             UNROLL for (int s = 0; s < STREAMS; s++)
             {
-                const agi_weight row = {j->row[s], NULL, kind, 0, 0};
+                const agi_weight row = {j->row[s], NULL, kind, 0, 0, 0};
                 w[s] = agi_weight_value(&row, kind, e);
             }
             UNROLL for (int i = 0; i < R; i++)
@@ -326,6 +328,8 @@ LAUNCHER(product)
     switch (x->w.kind) {
         KIND(f32, AGI_WEIGHT_F32)
         KIND(bf16, AGI_WEIGHT_BF16)
+    case AGI_WEIGHT_Q8:
+    case AGI_WEIGHT_Q4: break; /* refused by the front */
     }
 #undef KIND
 #undef GO

@@ -192,6 +192,8 @@ LAUNCHER(tile)
     switch (a.of.w.kind) {
     case AGI_WEIGHT_F32: return START(l, tile_f32, a.across * down, 1, AGI_BLOCK_THREADS, &a);
     case AGI_WEIGHT_BF16: return START(l, tile_bf16, a.across * down, 1, AGI_BLOCK_THREADS, &a);
+    case AGI_WEIGHT_Q8:
+    case AGI_WEIGHT_Q4: break; /* refused by the front */
     }
     return 0;
 }

@@ -66,4 +66,21 @@ function M.tensor(backend, shape, dtype)
   return t
 end
 
+--- A tensor for a moment: the next one of this backend and dtype lies in the same memory. Outside
+--- of `share` it has its own.
+---@param backend ag.Backend
+---@param shape integer[]
+---@param dtype string
+---@return ag.Tensor contents are undefined
+function M.scratch(backend, shape, dtype)
+  local n = 1
+  for _, d in ipairs(shape) do n = n * d end
+  local t = pieces and pieces[dtype]
+  if not t or t.backend ~= backend or #t < n then
+    t = tensor.zeros(backend, {n}, dtype)
+    if pieces then pieces[dtype] = t end
+  end
+  return t:narrow(1, 1, n):view(shape)
+end
+
 return M

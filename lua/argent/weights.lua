@@ -20,6 +20,7 @@ local INDEX, SINGLE = 'model.safetensors.index.json', 'model.safetensors'
 local INDEX_LIMIT = 64 * 2 ^ 20
 
 ---@class ag.Weights
+---@field products table<string, true> names of what Scope.product has noted
 ---@field path string the file, or the index of the shards
 local Weights = {}
 Weights.__index = Weights
@@ -128,7 +129,7 @@ function M.open(path, opts)
   opts = check.options(opts, 'weights', {'backend'})
   backends.check(opts.backend, 'weights: backend')
   local w = setmetatable({backend = opts.backend, entries = {}, used = {}, absent = {},
-    blanks = headers_only and {} or nil}, Weights)
+    products = {}, blanks = headers_only and {} or nil}, Weights)
   local file, ok, err, code = path
   if lfs.attributes(path, 'mode') == 'directory' then
     file = path .. '/' .. SINGLE
@@ -217,6 +218,31 @@ function Weights:info(name)
     dtype = ffi.string(lib.ag_file_dtype(e.file.raw, e.index)), float = holds_floats(e),
     shape = shape_of(e), file = e.file.path, bytes = lib.ag_file_bytes(e.file.raw, e.index),
   }
+end
+
+--- The kind of its linear weights: where they are stored as codes theirs, else what is asked for.
+---@param asked? string default 'bf16'
+---@return string? dtype
+---@return string? err where codes would have to become something else, or the backend reads none
+---@return string? code 'format', 'unsupported'
+function Weights:dtype(asked)
+  local kinds = {i8 = 'q8', u8 = 'q4'}
+  for name in pairs(self.entries) do
+    local codes = name:match '^(.*)_scale$'
+    local stored = codes and self.entries[codes] and kinds[self:info(codes).dtype:lower()]
+    if stored and asked and asked ~= stored then
+      return nil, message('%s: its weights are %s and cannot be opened as %s', self.path, stored,
+        asked), 'format'
+    end
+    if stored then
+      asked = stored
+      break
+    end
+  end
+  if asked and not dtypes.float[asked] and not self.backend.packed then
+    return nil, message('%s: %s weights are for the CPU', self.path, asked), 'unsupported'
+  end
+  return asked or 'bf16'
 end
 
 --- Names that no scope has asked for, sorted.
@@ -426,6 +452,14 @@ function Scope:try(name, shape, dtype)
   if not t then fault(code, '%s', err) end
   w.used[whole] = true
   return t
+end
+
+--- Notes in `products` of the weights that this matrix is read by products alone, so that its form
+--- may change (argent.quantize).
+---@param name string
+function Scope:product(name)
+  check.type(name, 'product: name', 'string')
+  self.weights.products[self.prefix .. name] = true
 end
 
 --- The tensor, which must be there. Call inside `build`.

@@ -97,8 +97,8 @@ end
 function M.open(path, opts)
   check.type(path, 'open: model', 'string')
   opts = check.options(opts, 'open', {'backend', 'dtype', 'cache'})
-  local dtype = check.one_of(opts.dtype or 'bf16', 'open: dtype', dtypes.weights)
-  local cache = check.one_of(opts.cache or Session.dtype_for(dtype), 'open: cache', Session.DTYPES)
+  if opts.dtype ~= nil then check.one_of(opts.dtype, 'open: dtype', dtypes.weights) end
+  if opts.cache ~= nil then check.one_of(opts.cache, 'open: cache', Session.DTYPES) end
   local backend = opts.backend
   if not backend then
     local err, code
@@ -108,10 +108,12 @@ function M.open(path, opts)
   local read = lfs.attributes(path, 'mode') == 'directory' and read_folder or read_file
   local parts, err, code = read(path, backend)
   if not parts then return nil, err, code end
-  local self
+  local dtype, self
+  dtype, err, code = parts.weights:dtype(opts.dtype)
+  if not dtype then return nil, err, code end
   self, err, code = weights.build(function() return assemble(path, parts, backend, dtype) end)
   if not self then return nil, err, code or 'format' end
-  self.backbone.cache_dtype = cache
+  self.backbone.cache_dtype = opts.cache or Session.dtype_for(dtype)
   return self
 end
 

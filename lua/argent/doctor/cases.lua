@@ -181,6 +181,27 @@ function CASES.pack(m)
   return made
 end
 
+-- Codes, their scales, and products of them for each number of rows.
+function CASES.quantize(m)
+  local made = {}
+  for _, kind in ipairs {'i8', 'u8'} do
+    local each = kind == 'i8' and 1 or 2
+    local codes = tensor.zeros(m.be, {45, math.ceil(131 / each)}, kind)
+    local scale = tensor.zeros(m.be, {45, 5}, 'f16')
+    ops.quantize(codes, scale, m:values(45, 131))
+    local c = tensor.zeros(m.be, {3, 5, 8 / each, 16, 4}, 'u8')
+    local s = tensor.zeros(m.be, {3, 5, 16}, 'f16')
+    ops.pack(c, codes)
+    ops.pack(s, scale)
+    for _, rows in ipairs {1, 2, 4, 8, 15} do
+      local out = m:zeros(rows, 45)
+      ops.linear(out, m:values(rows, 131), c, nil, s)
+      made[#made + 1] = out
+    end
+  end
+  return made
+end
+
 function CASES.conv1d(m)
   local x = m:values(31, 33)
   return product(m, {19, 7, 33}, 19, function(made, w, bias)

@@ -67,17 +67,19 @@ end
 --- speaks when none is named.
 ---@param name? string a directory, or what `find` finds
 ---@param opts? {backend: ag.Backend?, dtype: string?, cache: string?} backend: default CPU, one
----thread per core; dtype of the linear weights of talker and predictor: 'bf16' (default) or 'f32'
----(the reference mode); cache: the dtype of the talker's keys and values, 'f32' or 'bf16' (half the
----memory, rounded to 8 bits), default 'f32' with these weights. The codec is f32. The networks that
----analyse recordings (tts.speaker, tts.codec:encode) are loaded when they are first used.
+---thread per core; dtype of the linear weights of talker and predictor: 'bf16' (default), 'f32'
+---(the reference mode), 'q8' or 'q4' (8 and 4 bits and a scale for every 32, on the CPU); a model
+---that is stored in q8 or q4 is opened so; cache: the dtype of the talker's keys and values, 'f32'
+---or 'bf16' (half the memory, rounded to 8 bits), default 'f32' with f32 and bf16 weights. The
+---codec is f32. The networks that analyse recordings (tts.speaker, tts.codec:encode) are loaded
+---when they are first used.
 ---@return ag.Synthesizer?
 ---@return string? err one line: file, place, fact
 ---@return string? code
 function M.open(name, opts)
   if name ~= nil then check.type(name, 'open: model', 'string') end
   opts = check.options(opts, 'open', {'backend', 'dtype', 'cache'})
-  local dtype = check.one_of(opts.dtype or 'bf16', 'open: dtype', dtypes.weights)
+  if opts.dtype ~= nil then check.one_of(opts.dtype, 'open: dtype', dtypes.weights) end
   local cache = opts.cache and check.one_of(opts.cache, 'open: cache', Session.DTYPES)
   local backend, err, code = backend_of(opts)
   if not backend then return nil, err, code end
@@ -90,6 +92,9 @@ function M.open(name, opts)
   if not tokenizer then return nil, err, 'format' end
   w, err, code = weights.open(dir, {backend = backend})
   if not w then return nil, err, code or 'format' end
+  local dtype
+  dtype, err, code = w:dtype(opts.dtype)
+  if not dtype then return nil, err, code end
   cw, err, code = weights.open(dir .. '/speech_tokenizer', {backend = backend})
   if not cw then return nil, err, code or 'format' end
 

@@ -2,6 +2,7 @@
 -- measured.
 
 local config = require 'argent.qwen3_tts.config'
+local dtypes = require 'argent.dtype'
 local json = require 'argent.json'
 local languages = require 'argent.qwen3_tts.languages'
 local released = require 'argent.qwen3_tts.released'
@@ -93,6 +94,10 @@ function M.inspect(dir, be)
     r.parts[#r.parts + 1] = {name = 'speech_tokenizer', prefix = 'speech_tokenizer: ', weights = cw}
   end
   if not tts then return r end
+  if not dtypes.float[tts.dtype] then
+    f.weights = tts.dtype
+    r.lines[#r.lines + 1] = ('weights: %s, in blocks of 32'):format(tts.dtype)
+  end
   r.unused = w:unused()
   for _, name in ipairs(cw:unused()) do r.unused[#r.unused + 1] = name end
   return r
