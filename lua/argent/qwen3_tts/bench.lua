@@ -184,8 +184,10 @@ end
 ---@field dtype string of the weights
 ---@field size string of the model
 
--- Whatever this kind of model needs to speak.
-local function default_speech(tts)
+--- Whatever this kind of model needs to speak.
+---@param tts ag.Synthesizer
+---@return ag.Speech
+function M.default_speech(tts)
   if tts.cfg.kind == 'custom_voice' then return {voice = tts:voices()[1]} end
   if tts.cfg.kind == 'voice_design' then return {instruct = ''} end
   local vector = {}
@@ -202,7 +204,7 @@ end
 function M.run(tts, opts, rounds, rows)
   local be = tts.backend
   local o = {text = 'The quick brown fox jumps over the lazy dog.', seed = 1}
-  for k, v in pairs(opts or default_speech(tts)) do o[k] = v end
+  for k, v in pairs(opts or M.default_speech(tts)) do o[k] = v end
   local hooked = {}
   for k, v in pairs(o) do hooked[k] = v end
   hooked.hooks = {logits = function() end}
