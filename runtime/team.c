@@ -171,6 +171,7 @@ static void work(agi_team *t, agi_worker *w)
     while (open & LEFT) {
         if (!atomic_compare_exchange_weak(&t->open, &open, open - 1)) continue;
         const int parts = t->job->parts[t->stage];
+        w->turn = open & ~LEFT;
         run_part(t, w, parts - (int)(open & LEFT));
         if (atomic_fetch_add(&t->done, 1) == parts - 1) advance(t, w);
         open = atomic_load(&t->open);

@@ -9,6 +9,7 @@ local config = require 'argent.qwen3_tts.config'
 local dtypes = require 'argent.dtype'
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
+local room = require 'argent.room'
 local released = require 'argent.qwen3_tts.released'
 local status = require 'argent.status'
 local tensor = require 'argent.tensor'
@@ -158,8 +159,10 @@ end
 function M.make(files, opts)
   local cfg = assert(config.of(files))
   local scopes = M.scopes(opts.backend, cfg, 1)
-  local tts = assemble(cfg, tokenizer(cfg), scopes('', 'bf16'), scopes('', 'f32'),
-    {backend = opts.backend, dtype = opts.dtype or 'bf16', cache = opts.cache})
+  local tts = room.share(function()
+    return assemble(cfg, tokenizer(cfg), scopes('', 'bf16'), scopes('', 'f32'),
+      {backend = opts.backend, dtype = opts.dtype or 'bf16', cache = opts.cache})
+  end)
   tts.dir = 'random ' .. cfg.size
   tts.weights = {damaged = function() end}
   return tts
