@@ -173,7 +173,9 @@ end
 ---@param opts {backend: ag.Backend, dtype: string?, cache: string?}
 ---@return ag.Synthesizer
 function M.open(size, opts)
-  return M.make(released.files(check.one_of(size, 'random: size', released.sizes)), opts)
+  local tts = M.make(released.files(check.one_of(size, 'random: size', released.sizes)), opts)
+  tts.dir = 'random ' .. size
+  return tts
 end
 
 return M
