@@ -286,6 +286,43 @@ not json
     end)
   end)
 
+  describe('--shard', function()
+    local text = 'One.\n\nTwo here, and more.\nThree.\nFour four four.\nFive.\n'
+
+    it('shares the lines among processes, which may run at once or one by one', function()
+      each({}, nil, text)
+      local names, want = files(dir .. '/out'), {}
+      for name in names:gmatch '%S+' do want[name] = bytes('out/' .. name) end
+      os.execute('rm -rf ' .. dir .. '/out')
+      local r = each({'--shard', '2/3'}, nil, text)
+      assert.matches('2 made, 0 skipped, 0 failed\n$', r.err)
+      assert.equal('03.wav 06.wav', files(dir .. '/out'))
+      r = each({'--shard', '1/3'}, nil, text)
+      assert.matches('2 made, 0 skipped, 0 failed\n$', r.err)
+      r = each({'--shard', '3/3'}, nil, text)
+      assert.matches('1 made, 0 skipped, 0 failed\n$', r.err)
+      assert.equal(names, files(dir .. '/out'))
+      for name, sound in pairs(want) do assert.is_true(sound == bytes('out/' .. name), name) end
+      -- Done again, in other shares or as a whole, there is nothing to do.
+      assert.matches('0 made, 3 skipped, 0 failed\n$', each({'--shard', '1/2'}, nil, text).err)
+      assert.matches('0 made, 5 skipped, 0 failed\n$', each({}, nil, text).err)
+      -- What was made otherwise later counts, whoever notes it.
+      os.execute 'sleep 1.1'
+      assert.matches('2 made', each({'--shard', '1/3', '--top-k', '3'}, nil, text).err)
+      assert.matches('2 made, 3 skipped', each({}, nil, text).err)
+    end)
+
+    it('is I of N, for --each alone', function()
+      for _, bad in ipairs {'0/3', '4/3', 'a/b', '1', '1/0'} do
+        local r = each {'--shard', bad}
+        assert.equal(2, r.code)
+        assert.matches("%-%-shard: expected I/N such as 1/8, got '" .. bad .. "'", r.err)
+      end
+      local r = command.run {'say', 'Hi.', '-m', model, '--shard', '1/2'}
+      assert.matches('%-%-shard is for the lines of %-%-each', r.err)
+    end)
+  end)
+
   describe('--memory', function()
     it('refuses a line that cannot fit, by name, and speaks the others', function()
       local lines = '{"text": "One.", "max_frames": 6}\n{"text": "Two.", "max_frames": 30000}\n'

@@ -183,6 +183,13 @@ local function finish(self, job)
   return ok and 'made', err, code
 end
 
+-- The lines of a shard: every n-th, so that long and short ones are spread.
+local function share_of(list, shard)
+  local share = {}
+  for i = shard.index, #list, shard.count do share[#share + 1] = list[i] end
+  return share
+end
+
 --- Speaks every line.
 ---@param tts ag.Synthesizer
 ---@param text string
@@ -206,6 +213,7 @@ function M.run(tts, text, args)
   end
   if not ok then return nil, err, code end
   check_ids(list, by_id)
+  if args.shard then list = share_of(list, args.shard) end
   local self = {
     tts = tts, args = args, seed = seed, voices = {}, model = manifest.fingerprint(tts.dir),
     list = list, jobs = {},
@@ -213,7 +221,7 @@ function M.run(tts, text, args)
   self.scheduler, err, code = tts:batch {rows = args.rows, memory = args.memory, queue = 0}
   if not self.scheduler then return nil, err, code end
   if args.verbose then common.note('batch: ' .. self.scheduler:summary()) end
-  self.manifest, err, code = manifest.open((split(args.output:format(1))))
+  self.manifest, err, code = manifest.open((split(args.output:format(1))), args.shard)
   if not self.manifest then return nil, err, code end
 
   local count, first_code = {made = 0, skipped = 0, failed = 0}, 0

@@ -1,6 +1,8 @@
 -- What the sounds of `say --each` were made of, in a file beside them. A sound that would come out
 -- the same is not made again; one whose text, voice, options or model has changed is. The file has
--- a JSON object on each line, and lines are only added: the last one about a sound counts.
+-- a JSON object on each line, and lines are only added: the last one about a sound counts. Each
+-- shard of the lines has a file of its own, so that processes on several machines do not write into
+-- one; all of them are read, and of two records the later one counts.
 
 local hash = require 'argent.hash'
 local json = require 'argent.json'
@@ -8,7 +10,8 @@ local lfs = require 'lfs'
 
 local M = {}
 
-local NAME = '.argent-each.jsonl'
+local NAME, SHARD = '.argent-each.jsonl', '.argent-each.%d-of-%d.jsonl'
+local ANY = '^%.argent%-each[%d%-of.]*%.jsonl$'
 -- Of each file of a model this much is looked at, at its beginning, middle and end.
 local SAMPLE = 65536
 
@@ -55,25 +58,44 @@ end
 local Manifest = {}
 Manifest.__index = Manifest
 
+local function slurp(path)
+  local f = io.open(path, 'rb')
+  if not f then return nil end
+  local text = f:read '*a'
+  f:close()
+  return text
+end
+
+-- Takes in the records of a file.
+local function read(self, text)
+  for line in text:gmatch '[^\n]+' do
+    local record = json.decode(line, NAME)
+    if type(record) == 'table' and type(record.file) == 'string' then
+      local time = tonumber(record.time) or 0
+      if time >= (self.times[record.file] or 0) then
+        self.hashes[record.file], self.times[record.file] = record.hash, time
+      end
+    end
+  end
+end
+
 --- The manifest of a folder; what it does not understand it leaves alone.
 ---@param folder string
+---@param shard? {index: integer, count: integer} whose records are written; all are read
 ---@return argent.Manifest?
 ---@return string? err
 ---@return string? code 'io'
-function M.open(folder)
-  local self = setmetatable({path = folder .. '/' .. NAME, hashes = {}}, Manifest)
-  local f, text = io.open(self.path, 'rb'), nil
-  if f then
-    text = f:read '*a'
-    f:close()
+function M.open(folder, shard)
+  local name = shard and SHARD:format(shard.index, shard.count) or NAME
+  local self = setmetatable({path = folder .. '/' .. name, hashes = {}, times = {}}, Manifest)
+  local names = {}
+  for file in lfs.dir(folder) do
+    if file:find(ANY) then names[#names + 1] = file end
   end
-  for line in (text or ''):gmatch '[^\n]+' do
-    local record = json.decode(line, NAME)
-    if type(record) == 'table' and type(record.file) == 'string' then
-      self.hashes[record.file] = record.hash
-    end
-  end
-  if text and text:find '[^\n]$' then -- a line that was cut short
+  table.sort(names)
+  for _, file in ipairs(names) do read(self, slurp(folder .. '/' .. file) or '') end
+  local own = slurp(self.path)
+  if own and own:find '[^\n]$' then -- a line that was cut short
     local ok, err, code = self:append '\n'
     if not ok then return nil, err, code end
   end
@@ -104,7 +126,7 @@ end
 ---@return string? err
 ---@return string? code 'io'
 function Manifest:note(record)
-  self.hashes[record.file] = record.hash
+  self.hashes[record.file], record.time = record.hash, os.time()
   return self:append(json.encode(record) .. '\n')
 end
 

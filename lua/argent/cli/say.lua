@@ -28,6 +28,14 @@ function M.parser(p)
     .. 'skipped.')
   speech.batch_options(p, 'How many lines of --each, or parts of --split parallel, are spoken side '
     .. 'by side')
+  p:option('--shard', 'I/N: of the lines of --each the I-th, the I+N-th and so on, so that N '
+    .. 'processes, on one machine or on several, do all of them.'):argname '<i/n>'
+    :convert(function(s)
+      local i, n = s:match '^(%d+)/(%d+)$'
+      i, n = tonumber(i), tonumber(n)
+      if i and i >= 1 and i <= n and n <= 1e6 then return {index = i, count = n} end
+      return nil, ("--shard: expected I/N such as 1/8, got '%s'"):format(s)
+    end)
   p:flag('--json', 'Print a JSON object about each sound: file, seconds, frames, seed, times.')
   p:epilog [[
 Without a text, and for -, standard input is read; in the layout stream (that of Base models) it is
@@ -73,6 +81,9 @@ end
 local function check(args)
   local ok, err, code = speech.check(args)
   if not ok then return nil, err, code end
+  if args.shard and not args.each then
+    return nil, '--shard is for the lines of --each', 'usage'
+  end
   if (args.rows or args.memory) and not args.each and args.split ~= 'parallel' then
     return nil, ('%s is for the lines of --each, and for --split parallel'):format(args.rows
       and '--rows' or '--memory'), 'usage'

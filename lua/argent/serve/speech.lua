@@ -216,7 +216,8 @@ function M.handle(app, request)
   end
   voiced:close()
   note(app, request, ticket, asked)
-  if not ok and not request.gone then refuse(app, request, err, code, true) end
+  if request.gone then request:cut()
+  elseif not ok then refuse(app, request, err, code, true) end
 end
 
 return M
