@@ -56,6 +56,20 @@ describe('argent say', function()
         :gsub('\n\n', '\n')))
   end)
 
+  it('counts in the seconds that are heard at another speed', function()
+    local function times(...)
+      local r = say {'-o', dir .. '/s.wav', '--words', dir .. '/s.json', ...}
+      assert.equal(0, r.code, r.err)
+      return json.decode(read(dir .. '/s.json'), 's.json')
+    end
+    local plain, fast = times(), times('--speed', '2')
+    for i, w in ipairs(plain.words) do
+      assert.near(w.start / 2, fast.words[i].start, 0.001)
+      assert.near(w.stop / 2, fast.words[i].stop, 0.001)
+    end
+    assert.near(plain.sentences[2].stop / 2, fast.sentences[2].stop, 0.001)
+  end)
+
   it('names them by line with --each, and makes what is missing', function()
     local args = {'--each', '-o', dir .. '/%d.wav', '--srt', dir .. '/%d.srt'}
     assert.equal(0, say(args, 'Help is on the way.').code)

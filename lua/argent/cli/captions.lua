@@ -85,10 +85,17 @@ function M.words(a)
     estimated = a.estimated} .. '\n'
 end
 
+-- Times in a sound that is heard at another speed.
+local function paced(a, speed)
+  for _, list in ipairs {a.words, a.sentences} do
+    for _, w in ipairs(list) do w.start, w.stop = w.start / speed, w.stop / speed end
+  end
+end
+
 --- Writes what was asked for.
 ---@param tts ag.Synthesizer
 ---@param said ag.SpeechSoFar
----@param args table srt?, vtt?, words?: file names
+---@param args table srt?, vtt?, words?: file names; speed?: of the sound
 ---@return boolean? ok
 ---@return string? err
 ---@return string? code
@@ -96,6 +103,7 @@ function M.write(tts, said, args)
   if not (args.srt or args.vtt or args.words) then return true end
   local a, err, code = tts:align(said)
   if not a then return nil, 'word times: ' .. err, code end
+  paced(a, args.speed or 1)
   if a.estimated then
     common.note('the word times are estimated: the model has no alignment.json')
   end

@@ -118,12 +118,14 @@ function M.save(tts, next_chunk, speech, args)
   local stats = speech:stats()
   local runaway = stats.ended == 'runaway'
   local name, codes_name = args.output, args.codes
-  local times = {}
+  local times = {speed = args.speed}
   for _, kind in ipairs(captions.KINDS) do times[kind] = args[kind] end
   if runaway then
     name = name and name ~= '-' and partial_name(name) or name
     codes_name = codes_name and partial_name(codes_name)
-    for kind, path in pairs(times) do times[kind] = partial_name(path) end
+    for _, kind in ipairs(captions.KINDS) do
+      times[kind] = times[kind] and partial_name(times[kind])
+    end
   end
   ok, err, code = writer:finish {as = name ~= args.output and name or nil}
   if not ok then return nil, err, code end
