@@ -63,6 +63,9 @@ typedef struct {
                 uint32_t *seen); /* ag_tensor_scan; may be NULL */
     int (*pin)(ag_backend *be); /* ag_backend_pin; may be NULL */
     int (*peak)(ag_backend *be, int i, int64_t rounds, double *done); /* ag_peak_run; may be NULL */
+    /* Floats that packed weights take; NULL where there is no packed_conv1d. */
+    int64_t (*packed_conv1d_size)(const ag_backend *be, int64_t outs, int64_t taps,
+                                  int64_t channels);
     int (*run)(ag_backend *be, const agi_call *call);
     int (*record)(ag_backend *be, ag_plan *plan, const agi_call *call);
     int (*plan_end)(ag_plan *plan); /* all is recorded; may be NULL */

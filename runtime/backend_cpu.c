@@ -115,6 +115,12 @@ static int cpu_sync(ag_backend *be)
     return AG_OK;
 }
 
+static int64_t cpu_packed_conv1d_size(const ag_backend *be, int64_t outs, int64_t taps,
+                                      int64_t channels)
+{
+    return ((const agi_backend_cpu *)be)->isa->conv->size(outs, taps, channels);
+}
+
 static void cpu_destroy(ag_backend *be)
 {
     agi_team_free(agi_cpu_team(be));
@@ -139,6 +145,7 @@ static const agi_backend_slots cpu_slots = {
     .pin = cpu_pin,
     .scan = agi_cpu_scan,
     .peak = agi_cpu_peak,
+    .packed_conv1d_size = cpu_packed_conv1d_size,
     .run = agi_cpu_run,
     .record = agi_cpu_record,
     .plan_run = agi_cpu_plan_run,

@@ -121,6 +121,19 @@ typedef struct {
     int64_t outs, k, stride, code_stride, scale_stride; /* code_stride in bytes */
 } agi_quantize_args;
 
+/* w [outs, taps, k] is contiguous. */
+typedef struct {
+    float *out, *w;
+    int64_t outs, taps, k;
+} agi_pack_conv1d_args;
+
+/* w lies as pack_conv1d leaves it. bias, alpha and inv_beta may be NULL, the last two together. */
+typedef struct {
+    float *out, *x, *w, *bias, *alpha, *inv_beta;
+    int64_t rows, outs, taps, k, dilation, out_stride, x_stride;
+    int accumulate;
+} agi_packed_conv1d_args;
+
 /* ---- norms ---- */
 typedef struct {
     float *out, *x, *w, *add, *scale; /* add, scale may be NULL */

@@ -75,6 +75,84 @@ int ag_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias, i
     return agi_front_run(&f, &a, sizeof a, (double)rows * (double)outs * (double)(taps * channels));
 }
 
+double ag_packed_conv1d_size(const ag_backend *be, int32_t outs, int32_t taps, int32_t channels)
+{
+    if (!be->slots->packed_conv1d_size || outs < 1 || taps < 1 || channels < 1) return 0;
+    return (double)be->slots->packed_conv1d_size(be, outs, taps, channels);
+}
+
+/* Whether w is as large as packed weights of this shape are. */
+static bool packed(agi_front *f, const char *name, const ag_tensor *w, int64_t outs, int64_t taps,
+                   int64_t channels)
+{
+    const agi_backend_slots *slots = f->be->slots;
+    if (!slots->packed_conv1d_size) {
+        f->rc =
+            agi_fail(AG_EUNSUPPORTED, "%s: backend '%s' packs no convolutions", f->op, f->be->kind);
+        return false;
+    }
+    return agi_range(f, "outputs", outs, 1, INT32_MAX) && agi_range(f, "taps", taps, 1, 1 << 20) &&
+           agi_range(f, "channels", channels, 1, INT32_MAX) &&
+           agi_vector(f, name, w, slots->packed_conv1d_size(f->be, outs, taps, channels));
+}
+
+int ag_pack_conv1d(ag_tensor *out, ag_tensor *w)
+{
+    agi_front f = agi_front_begin(AGI_OP_pack_conv1d);
+    if (!(agi_in(&f, "w", w, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
+          agi_ndim(&f, "w", w, 3) &&
+          packed(&f, "out", out, w->shape[0], w->shape[1], w->shape[2]) &&
+          agi_apart(&f, out, false)))
+        return f.rc;
+    if (!ag_tensor_contiguous(w)) {
+        agi_bad(&f, "w must be contiguous");
+        return f.rc;
+    }
+    agi_pack_conv1d_args a = {f32(out), f32(w), w->shape[0], w->shape[1], w->shape[2]};
+    return agi_front_run(&f, &a, sizeof a, (double)agi_tensor_count(w));
+}
+
+int ag_packed_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias,
+                     ag_tensor *opt_alpha, ag_tensor *opt_inv_beta, int32_t taps, int32_t dilation,
+                     int32_t accumulate)
+{
+    agi_front f = agi_front_begin(AGI_OP_packed_conv1d);
+    agi_rows rx, ro;
+    int64_t channels, outs;
+    if (!(agi_in(&f, "x", x, AG_F32) && agi_in(&f, "w", w, AG_F32) &&
+          agi_opt(&f, "bias", opt_bias, AG_F32) && agi_opt(&f, "alpha", opt_alpha, AG_F32) &&
+          agi_opt(&f, "inv_beta", opt_inv_beta, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
+          agi_fold(&f, "x", x, &rx, &channels) && agi_fold(&f, "out", out, &ro, &outs) &&
+          agi_range(&f, "dilation", dilation, 1, 1 << 20) &&
+          packed(&f, "w", w, outs, taps, channels) && agi_vector(&f, "bias", opt_bias, outs) &&
+          agi_vector(&f, "alpha", opt_alpha, channels) &&
+          agi_vector(&f, "inv_beta", opt_inv_beta, channels) &&
+          agi_range(&f, "accumulate", accumulate, 0, 1) && agi_apart(&f, out, false)))
+        return f.rc;
+    if (!opt_alpha != !opt_inv_beta) {
+        agi_bad(&f, "alpha and inv_beta belong together");
+        return f.rc;
+    }
+    const int64_t past = (int64_t)(taps - 1) * dilation;
+    const int64_t rows = rx.rows < past ? 0 : rx.rows - past;
+    if (!agi_equal(&f, "out", out, "x", x, ro.rows, rows)) return f.rc;
+    agi_packed_conv1d_args a = {.out = f32(out),
+                                .x = f32(x),
+                                .w = f32(w),
+                                .bias = f32(opt_bias),
+                                .alpha = f32(opt_alpha),
+                                .inv_beta = f32(opt_inv_beta),
+                                .rows = rows,
+                                .outs = outs,
+                                .taps = taps,
+                                .k = channels,
+                                .dilation = dilation,
+                                .out_stride = ro.stride,
+                                .x_stride = rx.stride,
+                                .accumulate = accumulate};
+    return agi_front_run(&f, &a, sizeof a, (double)rows * (double)outs * (double)(taps * channels));
+}
+
 int ag_depthwise_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias)
 {
     agi_front f = agi_front_begin(AGI_OP_depthwise_conv1d);

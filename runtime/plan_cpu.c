@@ -41,6 +41,11 @@ static int run_part(agi_cpu_kernel *kernel, const void *args, int part, int part
     return kernel(args, w);
 }
 
+static const struct agi_isa *isa_of(const ag_backend *be)
+{
+    return ((const agi_backend_cpu *)be)->isa;
+}
+
 /* ---- one op ---- */
 
 typedef struct {
@@ -58,7 +63,7 @@ static int run_single(void *ctx, int stage, int part, agi_worker *w)
 int agi_cpu_run(ag_backend *be, const agi_call *call)
 {
     agi_team *team = agi_cpu_team(be);
-    int rc = agi_team_scratch(team, agi_cpu_scratch(call->op, call->args));
+    int rc = agi_team_scratch(team, agi_cpu_scratch(isa_of(be), call->op, call->args));
     if (rc) return rc;
     single s = {call, agi_team_parts(team, call->work)};
     return agi_team_run(team, &(agi_job){1, &s.parts, run_single, &s});
@@ -103,7 +108,7 @@ static bool make_room(cpu_plan *p, int accesses)
 int agi_cpu_record(ag_backend *be, ag_plan *plan, const agi_call *call)
 {
     agi_team *team = agi_cpu_team(be);
-    int rc = agi_team_scratch(team, agi_cpu_scratch(call->op, call->args));
+    int rc = agi_team_scratch(team, agi_cpu_scratch(isa_of(be), call->op, call->args));
     if (rc) return rc;
     cpu_plan *p = plan->impl;
     if (!p && !(p = plan->impl = calloc(1, sizeof *p)))

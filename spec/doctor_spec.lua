@@ -94,6 +94,7 @@ describe('the doctor', function()
   end)
 
   it('checks any backends that it is given: every kernel of the card, as plain C', function()
+    local lacks = {pack = true, quantize = true, pack_conv1d = true, packed_conv1d = true}
     local be = assert(ag.backend 'cuda-emulated')
     local list, failures = doctor.ops {{name = 'card', backend = be}}
     assert.equal(0, failures)
@@ -101,7 +102,7 @@ describe('the doctor', function()
     for _ in pairs(ag.ops) do count = count + 1 end
     assert.equal(count, #list)
     for _, op in ipairs(list) do
-      assert.is_true(op.variants.card.agrees, op.name)
+      assert.equal(not lacks[op.name] or nil, op.variants.card.agrees, op.name)
       assert.is_nil(op.variants.avx2)
     end
   end)

@@ -1,6 +1,6 @@
 /*
- * conv.c: the convolution op that is not a product of matrices, depthwise_conv1d. conv1d is in
- * linear.c.
+ * conv.c: the convolutions but conv1d, which is in linear.c: depthwise_conv1d, and those over
+ * packed weights, whose sums are in the isa tables.
  */
 #include "isa.h"
 #include "../../runtime/backend_cpu.h"
@@ -14,5 +14,38 @@ int agi_cpu_depthwise_conv1d(const void *args, agi_worker *w)
     for (int64_t r = lo; r < hi; r++)
         w->isa->depthwise(a->out + r * a->out_stride, a->x + r * a->x_stride, a->x_stride, a->w,
                           a->bias, a->taps, a->n);
+    return AG_OK;
+}
+
+int agi_cpu_pack_conv1d(const void *args, agi_worker *w)
+{
+    const agi_pack_conv1d_args *a = args;
+    const agi_conv *conv = w->isa->conv;
+    int64_t lo, hi;
+    agi_share(w, (a->outs + conv->panel - 1) / conv->panel, 1, &lo, &hi);
+    for (int64_t p = lo; p < hi; p++) conv->pack(a->out, a->w, a->outs, a->taps, a->k, p);
+    return AG_OK;
+}
+
+/* Fewer rows than this are not worth another pass through the weights. */
+enum { WORTH_ROWS = 96 };
+
+/*
+ * By rows as far as they go, since each part works on all the rows of x that its outputs need, then
+ * by outputs.
+ */
+int agi_cpu_packed_conv1d(const void *args, agi_worker *w)
+{
+    const agi_packed_conv1d_args *a = args;
+    const agi_conv *conv = w->isa->conv;
+    int groups = 1; /* of rows; what they are cut into by outputs is the rest */
+    for (int g = 2; g <= w->count && g * WORTH_ROWS <= a->rows; g++)
+        if (w->count % g == 0) groups = g;
+    agi_worker rows = {.index = w->index % groups, .count = groups};
+    agi_worker outs = {.index = w->index / groups, .count = w->count / groups};
+    int64_t r0, r1, o0, o1;
+    agi_share(&rows, a->rows, 32, &r0, &r1);
+    agi_share(&outs, a->outs, conv->panel, &o0, &o1);
+    if (r0 < r1 && o0 < o1) conv->run(a, r0, r1, o0, o1, w->scratch);
     return AG_OK;
 }

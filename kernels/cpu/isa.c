@@ -1,6 +1,7 @@
 /* isa.c: the instruction sets of this build, and which of them this CPU and its operating system
  * have. */
 #include "isa.h"
+#include "amx.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -31,6 +32,11 @@ static bool has_avx512(void)
 }
 
 static bool has_avx512vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+static bool has_amx(void)
+{
+    return has_avx512vnni() && __builtin_cpu_supports("avx512bf16") && agi_amx_allowed();
+}
 #endif
 
 /* Each faster than the one before it. */
@@ -42,6 +48,7 @@ static const struct {
 #if defined(__x86_64__)
     {&agi_isa_avx2, has_avx2},     {&agi_isa_avx2vnni, has_avx2vnni},
     {&agi_isa_avx512, has_avx512}, {&agi_isa_avx512vnni, has_avx512vnni},
+    {&agi_isa_amx, has_amx},
 #elif defined(__aarch64__)
     {&agi_isa_neon, always},
 #endif

@@ -21,6 +21,20 @@ typedef struct {
     int64_t n, d, stride;
 } agi_kept;
 
+/* Convolutions over weights that lie in the table's own order, see packed_conv1d in ops.def. */
+typedef struct {
+    /* Floats that the packed weights take. */
+    int64_t (*size)(int64_t outs, int64_t taps, int64_t channels);
+    int64_t panel; /* outputs that are packed, and dealt out to workers, together */
+    /* The panel-th of w [outs, taps, channels], to its place behind `out`. */
+    void (*pack)(void *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
+                 int64_t panel);
+    int64_t (*scratch)(const agi_packed_conv1d_args *a); /* bytes that run needs */
+    /* The outputs [o0, o1), of whole panels, of rows [r0, r1). */
+    void (*run)(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1,
+                void *scratch);
+} agi_conv;
+
 typedef struct agi_isa {
     const char *name;
     const agi_blocks *blocks; /* products of quantised weights */
@@ -52,6 +66,7 @@ typedef struct agi_isa {
     /* out[c] = bias[c] + sum_{j < taps} x[j * x_stride + c] * w[j * n + c]; bias may be NULL. */
     void (*depthwise)(float *out, const float *x, int64_t x_stride, const float *w,
                       const float *bias, int64_t taps, int64_t n);
+    const agi_conv *conv;
 } agi_isa;
 
 /* Defines the table of an instruction set from the static functions of its file, which are named
@@ -71,7 +86,8 @@ typedef struct agi_isa {
                                    .gelu = gelu,                                                   \
                                    .elu = elu,                                                     \
                                    .snake = snake,                                                 \
-                                   .depthwise = depthwise}
+                                   .depthwise = depthwise,                                         \
+                                   .conv = &conv}
 
 extern const agi_isa agi_isa_plain;
 #if defined(__x86_64__)
@@ -79,6 +95,7 @@ extern const agi_isa agi_isa_avx2;
 extern const agi_isa agi_isa_avx512;
 extern const agi_isa agi_isa_avx2vnni;
 extern const agi_isa agi_isa_avx512vnni;
+extern const agi_isa agi_isa_amx;
 #elif defined(__aarch64__)
 extern const agi_isa agi_isa_neon;
 #endif

@@ -2,5 +2,6 @@
 #include "simd_neon.h"
 #include "dot_simd.h"
 #include "loops_simd.h"
+#include "conv_direct.h"
 
 AGI_ISA_TABLE(neon, plain);

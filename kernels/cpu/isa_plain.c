@@ -145,4 +145,6 @@ static void snake(float *out, const float *x, const float *alpha, const float *i
     }
 }
 
+#include "conv_direct.h"
+
 AGI_ISA_TABLE(plain, plain);

@@ -7,6 +7,7 @@
 
 #include "../../runtime/backend.h"
 #include "../../runtime/ops.h"
+#include "isa.h"
 
 /* How many query heads of those that share a key head one worker takes at once: all, but not more
  * than AGI_ATTENTION_HEADS, so that scores of a long past stay in the nearer caches. */
@@ -41,13 +42,14 @@ static inline int64_t agi_linear_scratch(const agi_linear_args *a)
     return a->w.scale ? rows * ((a->k + AGI_CHUNK - 1) / AGI_CHUNK) * (AGI_CHUNK + 8) : 0;
 }
 
-static inline int64_t agi_cpu_scratch(enum agi_op op, const void *args)
+static inline int64_t agi_cpu_scratch(const agi_isa *isa, enum agi_op op, const void *args)
 {
     switch (op) {
     case AGI_OP_attention: return agi_attention_scratch(args);
     case AGI_OP_rope_append: return agi_rope_append_scratch(args);
     case AGI_OP_linear: return agi_linear_scratch(args);
     case AGI_OP_sample: return agi_sample_scratch(args);
+    case AGI_OP_packed_conv1d: return isa->conv->scratch(args);
     default: return 0;
     }
 }

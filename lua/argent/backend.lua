@@ -14,8 +14,8 @@ local M = {}
 ---runs its kernels as plain C, for specs)
 ---@param opts? {threads: integer?, isa: string?, device: integer?, pin: boolean?} threads: 0 or nil
 ---= one per core, or what a container's CPU quota is worth; isa: 'auto' (ARGENT_ISA, else the
----best), 'plain', on x86 'avx2', 'avx512', on ARM 'neon'; device: which card, from 0 (the default);
----pin: each thread stays on a core of its own, the calling thread on the first of them
+---best), 'plain', on x86 'avx2', 'avx512', 'amx', on ARM 'neon'; device: which card, from 0 (the
+---default); pin: each thread stays on a core of its own, the calling thread on the first of them
 ---@return ag.Backend?
 ---@return string? err
 ---@return string? code
@@ -61,6 +61,18 @@ local Backend = {}
 --- Waits until everything asked of the device is done (nothing to wait for on the CPU).
 function Backend:sync()
   status.raise(lib.ag_backend_sync(self), 2)
+end
+
+--- How many floats the packed weights of a convolution take, see ops.pack_conv1d; 0 where the
+--- backend packs none.
+---@param outs integer
+---@param taps integer
+---@param channels integer
+---@return integer
+function Backend:packed_conv1d_size(outs, taps, channels)
+  local function size(v, name) return check.int(v, 'packed_conv1d_size: ' .. name, 1, 2 ^ 20, 1) end
+  return lib.ag_packed_conv1d_size(self, size(outs, 'outs'), size(taps, 'taps'),
+    size(channels, 'channels'))
 end
 
 local fields = {

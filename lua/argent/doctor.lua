@@ -115,8 +115,8 @@ end
 --- everywhere.
 M.FAST = {}
 for name in ([[
-  linear conv1d depthwise_conv1d rms_norm layer_norm silu silu_mul gelu elu snake nearest
-  rope_append attention attention_probs
+  linear conv1d pack_conv1d packed_conv1d depthwise_conv1d rms_norm layer_norm silu silu_mul gelu
+  elu snake nearest rope_append attention attention_probs
 ]]):gmatch '%S+' do M.FAST[name] = true end
 
 -- The largest difference of two lists of tensors, and whether it is within the bound.

@@ -132,7 +132,7 @@ end
 
 --- Opens a model of any kind that Argent runs.
 ---@param name? string a directory, a name on the hub, or nil: see argent.hub.find
----@param opts? {backend: ag.Backend?, dtype: string?} as of the kind's own open
+---@param opts? {backend: ag.Backend?, dtype: string?, codec: string?} as of the kind's own open
 ---@return table? model ag.Synthesizer, ag.CodecDecoder, ...; its model_type says which
 ---@return string? err
 ---@return string? code 'model', 'unsupported', 'format', 'memory', 'io'

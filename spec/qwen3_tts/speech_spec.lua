@@ -84,7 +84,7 @@ describe('speech', function()
 
       it('gives the same codes and nearly the same sound on every instruction set', function()
         local reference
-        for _, isa in ipairs {'plain', 'avx2', 'avx512'} do
+        for _, isa in ipairs {'plain', 'avx2', 'avx512', 'amx'} do
           local backend = ag.backend('cpu', {threads = 2, isa = isa})
           if backend then
             local other = open(model, backend)

@@ -90,7 +90,8 @@ local function prepare(self, line)
   opts, err, code = speech.of(self.tts, args, self.voices)
   if not opts then return nil, err, code end
   opts.text = line.text
-  local parts = {model = self.model, dtype = self.tts.dtype, bits = args.bits, speed = args.speed}
+  local parts = {model = self.model, dtype = self.tts.dtype, codec = self.tts.codec.mode,
+    bits = args.bits, speed = args.speed}
   for k, v in pairs(opts) do parts[k] = v end
   parts.reference = opts.reference and opts.reference:checksum()
   if not line.given.seed then

@@ -49,7 +49,7 @@ local function open(args)
   if not be then return nil, err, code end
   local _, kinds = models.random_sizes()
   return kinds[args.random].random(args.random,
-    {backend = be, dtype = args.dtype, cache = args.cache_dtype})
+    {backend = be, dtype = args.dtype, cache = args.cache_dtype, codec = args.codec})
 end
 
 function M.run(args)

@@ -157,6 +157,8 @@ function M.model_options(p)
     :choices(dtypes.weights)
   p:option('--cache-dtype', 'Of the keys and values that the talker keeps: bf16 takes half the '
     .. 'memory of f32 (default: f32 where the weights are f32 or bf16).'):choices(Session.DTYPES)
+  p:option('--codec', 'How sound is made of codes: fast, near f32 (the default), or f32 (the '
+    .. 'default with --dtype f32; a card has no other).'):choices {'fast', 'f32'}
   p:option('--device', 'Where to run: cpu (the default), cuda, or auto: a card where one can be '
     .. 'used, else the cpu.'):choices {'cpu', 'cuda', 'auto'}
   M.integer_option(p, '--threads', 1, 256, 'CPU threads (default: one per core, or as many as '
@@ -250,7 +252,8 @@ function M.open_model(args, need)
   local be, model, err
   be, err, code = M.open_backend(args)
   if not be then return nil, err, code end
-  model, err, code = kind.open(dir, {backend = be, dtype = args.dtype, cache = args.cache_dtype})
+  model, err, code = kind.open(dir,
+    {backend = be, dtype = args.dtype, cache = args.cache_dtype, codec = args.codec})
   -- A model that cannot be read is a model that is missing or invalid, whatever the system's
   -- reason.
   if not model then return nil, err, code == 'memory' and code or 'model' end

@@ -65,8 +65,10 @@ end
 local function op_lines(add, r)
   local kinds = columns(r)
   local function row(name, used, cells)
-    local line = ('  %-17s %-7s'):format(name, used)
-    for _, c in ipairs(cells) do line = line .. (' %-10s'):format(c) end
+    local line = ('  %-16s %-10s'):format(name, used)
+    for i, c in ipairs(cells) do
+      line = line .. ' ' .. c .. (' '):rep(math.max(#kinds[i], 6) - #c)
+    end
     add('%s', (line:gsub(' +$', '')))
   end
   add('ops: loops used, and how far each kind is from plain C')

@@ -20,7 +20,8 @@ local EXIT = {
 
 local ENVIRONMENT = {
   {'ARGENT_MODEL', 'The model where -m is not given: a directory or a name on the hub.'},
-  {'ARGENT_ISA', 'The instruction set of the kernels: plain; on x86 avx2, avx512; on ARM neon.'},
+  {'ARGENT_ISA', 'The instruction set of the kernels: plain; on x86 avx2, avx512, amx; on ARM '
+    .. 'neon.'},
   {'ARGENT_TRACE', 'When set, errors show the Lua stack.'},
   {'HF_HUB_CACHE, HF_HOME', 'Where the hub keeps the models it has fetched.'},
 }

@@ -212,6 +212,34 @@ function CASES.conv1d(m)
   end)
 end
 
+local function packed(w)
+  local outs, taps, channels = unpack(w.shape)
+  local size = w.backend:packed_conv1d_size(outs, taps, channels)
+  local out = tensor.zeros(w.backend, {math.max(size, 1)})
+  ops.pack_conv1d(out, w)
+  return out
+end
+
+-- What packed weights are is each instruction set's own affair; that they are there is enough.
+function CASES.pack_conv1d(m)
+  local out = packed(m:values(19, 7, 33))
+  return {m:zeros(1):fill(#out > 0 and 1 or 0)}
+end
+
+function CASES.packed_conv1d(m)
+  local made = {}
+  for i, rows in ipairs {1, 18, 45, 300} do
+    local taps = i % 2 == 0 and 7 or 1
+    -- Sums below 1: on AMX each product keeps 16 bits.
+    local w, out = packed(m:spread(1 / 16, 0, 45, taps, 67)), m:values(rows, 45)
+    local x = m:values(rows + (taps - 1) * 3, 67)
+    ops.packed_conv1d(out, x, w, m:values(45), nil, nil, taps, 3, 0)
+    ops.packed_conv1d(out, x, w, nil, m:values(67), m:values(67), taps, 3, 1)
+    made[i] = out
+  end
+  return made
+end
+
 function CASES.depthwise_conv1d(m)
   local with, without = m:zeros(11, 67), m:zeros(11, 67)
   local x, w = m:values(17, 67), m:values(7, 67)

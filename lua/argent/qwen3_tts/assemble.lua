@@ -13,8 +13,9 @@ local Talker = require 'argent.qwen3_tts.talker'
 ---@param tokenizer ag.Tokenizer
 ---@param scope ag.Scope of the model
 ---@param codec_scope ag.Scope of the speech tokenizer
----@param opts {backend: ag.Backend, dtype: string, cache: string?} cache: the dtype of the talker's
----keys and values; default: f32 where the weights are f32 or bf16, else bf16
+---@param opts {backend: ag.Backend, dtype: string, cache: string?, codec: string?} cache: the dtype
+---of the talker's keys and values; default: f32 where the weights are f32 or bf16, else bf16;
+---codec: how it computes, see CodecDecoder.MODES; default: as goes with the dtype
 ---@return ag.Synthesizer
 return function(cfg, tokenizer, scope, codec_scope, opts)
   local backend, dtype = opts.backend, opts.dtype
@@ -23,7 +24,8 @@ return function(cfg, tokenizer, scope, codec_scope, opts)
     scope:scope 'talker.code_predictor.', dtype)
   -- The predictor's cache is of one frame and the codec's a window: neither is long.
   talker.backbone.cache_dtype = opts.cache or Session.dtype_for(dtype)
-  local codec = CodecDecoder.load(backend, cfg.codec, codec_scope:scope 'decoder.')
+  local codec = CodecDecoder.load(backend, cfg.codec, codec_scope:scope 'decoder.',
+    opts.codec or CodecDecoder.mode_of(dtype))
   local tts = {
     cfg = cfg, backend = backend, dtype = dtype, cache = talker.backbone.cache_dtype,
     tokenizer = tokenizer,

@@ -167,7 +167,8 @@ end
 ---@field first_audio number from the call to the first sample
 ---@field codec_1 number one frame through the codec
 ---@field codec_8 number eight frames
----@field codec_limit number what the multiply-adds of a frame take at the peak of f32
+---@field codec_limit number what the multiply-adds of a frame take at the peak of f32, or of the
+---three bf16 products that each of them is on AMX
 ---@field codec_ratio number codec_ms / codec_limit
 ---@field peaks table<string, number> operations a second of this CPU, see argent.bench.peaks
 ---@field talker_ms number as talker
@@ -254,8 +255,10 @@ function M.run(tts, opts, rounds, rows)
   r.ratio, r.hook_cost = r.frame / r.limit, r.hooked / r.frame - 1
   r.talker_ms, r.predictor_ms, r.codec_ms = r.talker, r.predictor, r.codec_8 / 8
   r.first_audio_ms = r.first_audio
-  if r.peaks.f32 then
-    r.codec_limit = 2 * M.codec_work(tts.cfg.codec) / r.peaks.f32 * 1e3
+  local peak = r.peaks.f32
+  if tts.codec.mode == 'fast' and be.isa == 'amx' then peak = r.peaks.amx_bf16 / 3 end
+  if peak then
+    r.codec_limit = 2 * M.codec_work(tts.cfg.codec) / peak * 1e3
     r.codec_ratio = r.codec_ms / r.codec_limit
     r.limit_ms = r.limit + r.codec_limit
     r.ratio_to_limit = (r.talker_ms + r.predictor_ms + r.codec_ms) / r.limit_ms
@@ -291,7 +294,7 @@ function M.lines(tts, r)
     ('with a hook      %8.2f ms, %+.1f %%'):format(r.hooked, r.hook_cost * 100),
     ('a tiny op        %8.2f us in a plan'):format(r.op_cost),
     ('codec            %8.2f ms for one frame, %.2f ms for eight'):format(r.codec_1, r.codec_8),
-    r.codec_limit and ('  of eight       %8.2f ms each, %.2f x the %.3g ms of its f32 arithmetic')
+    r.codec_limit and ('  of eight       %8.2f ms each, %.2f x the %.3g ms of its arithmetic')
       :format(r.codec_ms, r.codec_ratio, r.codec_limit) or false,
     ('prefill          %8.2f ms for %d rows'):format(r.prefill, r.prompt_rows),
     ('first audio      %8.2f ms'):format(r.first_audio),

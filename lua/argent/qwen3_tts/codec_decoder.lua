@@ -5,7 +5,6 @@
 -- one pass gives.
 
 local Backbone = require 'argent.nn.backbone'
-local Linear = require 'argent.nn.linear'
 local Watch = require 'argent.nn.watch'
 local check = require 'argent.check'
 local codebook = require 'argent.qwen3_tts.codebook'
@@ -17,12 +16,20 @@ local DILATIONS = {1, 3, 9}
 
 ---@class ag.CodecDecoder
 ---@field model_type string of a codec that was opened alone, see argent.models
+---@field mode string how it computes, one of MODES
 ---@field weights ag.Weights
 ---@field backend ag.Backend
 ---@field rate integer samples a second
 ---@field samples_per_frame integer
 ---@field open_encoder fun(): ag.CodecEncoder?, string?, string? set by ag.qwen3_tts
-local CodecDecoder = {model_type = 'qwen3_tts_tokenizer_12hz'}
+local CodecDecoder = {
+  model_type = 'qwen3_tts_tokenizer_12hz',
+  --- f32: each product as it is defined, in f32. fast: as fast as the instruction set can, near
+  --- f32.
+  MODES = {'f32', 'fast'},
+  --- The mode that goes with a dtype of the linear weights.
+  mode_of = function(dtype) return dtype == 'f32' and 'f32' or 'fast' end,
+}
 CodecDecoder.__index = CodecDecoder
 
 local function load_quantizer(backend, cfg, scope)
@@ -42,63 +49,70 @@ local function load_quantizer(backend, cfg, scope)
   }
 end
 
-local function load_convnext(scope, C)
+local function load_convnext(scope, C, fast)
   local hidden = 4 * C
   return {
     dwconv = layers.depthwise(scope:scope('dwconv.conv.'), C, 7),
     norm = {w = scope:get('norm.weight', {C}, 'f32'), b = scope:get('norm.bias', {C}, 'f32')},
-    pwconv1 = Linear.load(scope:scope('pwconv1.'), hidden, C, 'f32', 'required'),
-    pwconv2 = Linear.load(scope:scope('pwconv2.'), C, hidden, 'f32', 'required'),
+    pwconv1 = fast(layers.linear(scope:scope('pwconv1.'), hidden, C)),
+    pwconv2 = fast(layers.linear(scope:scope('pwconv2.'), C, hidden)),
     gamma = scope:get('gamma', {C}, 'f32'), channels = C,
   }
 end
 
-local function load_wave_block(backend, scope, channels, rate)
+local function load_wave_block(backend, scope, channels, rate, fast)
   local outs, units = channels / 2, {}
   for i, dilation in ipairs(DILATIONS) do
     local s = scope:scope(('block.%d.'):format(i + 1))
     units[i] = {
       act1 = layers.snake(backend, s:scope('act1.'), outs),
-      conv1 = layers.conv(backend, s:scope('conv1.conv.'), outs, outs, 7, dilation),
+      conv1 = fast(layers.conv(backend, s:scope('conv1.conv.'), outs, outs, 7, dilation)),
       act2 = layers.snake(backend, s:scope('act2.'), outs),
-      conv2 = layers.conv(backend, s:scope('conv2.conv.'), outs, outs, 1),
+      conv2 = fast(layers.conv(backend, s:scope('conv2.conv.'), outs, outs, 1)),
     }
   end
   return {
     act = layers.snake(backend, scope:scope('block.0.'), channels),
-    up = layers.upsampling_conv(backend, scope:scope('block.1.conv.'), outs, channels, rate),
+    up = fast(layers.upsampling_conv(backend, scope:scope('block.1.conv.'), outs, channels, rate)),
     units = units, channels = outs,
   }
 end
 
---- Takes `decoder.*` of the speech tokenizer, all in f32.
+local function as_it_is(conv) return conv end
+
+--- Takes `decoder.*` of the speech tokenizer.
 ---@param backend ag.Backend
 ---@param cfg table cfg.codec of qwen3_tts.config
 ---@param scope ag.Scope 'decoder.'
-function CodecDecoder.load(backend, cfg, scope)
+---@param mode string one of MODES; f32 where the backend has no other
+function CodecDecoder.load(backend, cfg, scope, mode)
+  if mode == 'fast' and not layers.packs(backend) then mode = 'f32' end
+  local fast = mode == 'fast' and layers.fast or as_it_is
   local L, H, D = cfg.latent_dim, cfg.transformer.hidden_size, cfg.decoder_dim
   local pre, wave = scope:scope('pre_transformer.'), scope:scope('decoder.')
   local self = setmetatable({
-    backend = backend, cfg = cfg, rate = cfg.sample_rate, samples_per_frame = cfg.samples_per_frame,
-    groups = cfg.num_quantizers,
+    backend = backend, cfg = cfg, mode = mode, rate = cfg.sample_rate,
+    samples_per_frame = cfg.samples_per_frame, groups = cfg.num_quantizers,
     quantizer = load_quantizer(backend, cfg, scope:scope('quantizer.')),
-    pre_conv = layers.conv(backend, scope:scope('pre_conv.conv.'), L, cfg.codebook_dim, 3),
-    input_proj = Linear.load(pre:scope('input_proj.'), H, L, 'f32', 'required'),
+    pre_conv = fast(layers.conv(backend, scope:scope('pre_conv.conv.'), L, cfg.codebook_dim, 3)),
+    input_proj = fast(layers.linear(pre:scope('input_proj.'), H, L)),
     transformer = Backbone.load(backend, cfg.transformer, pre, 'f32'),
-    output_proj = Linear.load(pre:scope('output_proj.'), L, H, 'f32', 'required'),
+    output_proj = fast(layers.linear(pre:scope('output_proj.'), L, H)),
     upsample = {}, blocks = {},
-    first = layers.conv(backend, wave:scope('0.conv.'), D, L, 7),
+    first = fast(layers.conv(backend, wave:scope('0.conv.'), D, L, 7)),
   }, CodecDecoder)
+  if mode == 'fast' then layers.fast_linears(self.transformer) end
   for i, ratio in ipairs(cfg.upsampling_ratios) do
     local s = scope:scope(('upsample.%d.'):format(i - 1))
     self.upsample[i] = {
-      up = layers.upsampling_linear(backend, s:scope('0.conv.'), L, L, ratio),
-      convnext = load_convnext(s:scope('1.'), L),
+      up = fast(layers.upsampling_linear(backend, s:scope('0.conv.'), L, L, ratio)),
+      convnext = load_convnext(s:scope('1.'), L, fast),
     }
   end
   local n = #cfg.upsample_rates
   for i, rate in ipairs(cfg.upsample_rates) do
-    self.blocks[i] = load_wave_block(backend, wave:scope(i .. '.'), D / 2 ^ (i - 1), rate)
+    self.blocks[i] = load_wave_block(backend, wave:scope(i .. '.'), D / 2 ^ (i - 1), rate,
+      fast)
   end
   local C = D / 2 ^ n
   self.watchers = Watch.new('codec', function() return self:watch_names() end)

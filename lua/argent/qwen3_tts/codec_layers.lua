@@ -4,6 +4,7 @@
 
 local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
+local weights = require 'argent.weights'
 
 local M = {}
 
@@ -22,8 +23,56 @@ end
 local CausalConv = {stride = 1}
 CausalConv.__index = CausalConv
 
+local function linear(self, out, window)
+  ops.linear(out, window, self.weight, self.bias)
+end
+
 local function conv1d(self, out, window)
   ops.conv1d(out, window, self.weight, self.bias, self.dilation, self.stride)
+end
+
+local function packed_conv1d(self, out, window, act, accumulate)
+  ops.packed_conv1d(out, window, self.weight, self.bias, act and act.alpha, act and act.inv_beta,
+    self.taps, self.dilation, accumulate and 1 or 0)
+end
+
+--- Whether this backend has the ops of packed weights.
+function M.packs(backend)
+  return backend:packed_conv1d_size(1, 1, 1) > 0
+end
+
+--- Packs the weights of a convolution of stride 1 for its backend, see M.packs.
+---@param conv ag.CausalConv
+---@return ag.CausalConv conv
+function M.fast(conv)
+  if weights.only_headers() then return conv end
+  local w, backend = conv.weight, conv.weight.backend
+  if #w.shape == 2 then w = w:view(w.shape[1], 1, w.shape[2]) end
+  local outs, taps, channels = unpack(w.shape)
+  local size = backend:packed_conv1d_size(outs, taps, channels)
+  conv.weight, conv.taps, conv.packed = tensor.zeros(backend, {size}), taps, true
+  ops.pack_conv1d(conv.weight, w)
+  w:release()
+  conv.forward_op = packed_conv1d
+  return conv
+end
+
+--- Packs those of the linear layers of a transformer.
+---@param backbone ag.Backbone
+function M.fast_linears(backbone)
+  local function replace(part, names)
+    for _, name in ipairs(names) do
+      local layer = part[name]
+      local conv = M.fast(setmetatable({
+        weight = layer.weight, bias = layer.bias, past = 0, dilation = 1, forward_op = linear,
+      }, CausalConv))
+      part[name] = {forward = function(_, out, x) conv:forward_op(out, x) end}
+    end
+  end
+  for _, block in ipairs(backbone.blocks) do
+    replace(block.attn, {'q', 'k', 'v', 'o'})
+    replace(block.mlp, {'gate', 'up', 'down'})
+  end
 end
 
 --- A convolution of stride 1 with (K - 1) * dilation rows of past.
@@ -35,6 +84,16 @@ function M.conv(backend, scope, outs, channels, taps, dilation)
     bias = scope:get('bias', {outs}, 'f32'),
     past = (taps - 1) * dilation, channels = channels, outs = outs, dilation = dilation, step = 1,
     forward_op = conv1d,
+  }, CausalConv)
+end
+
+--- A linear layer, as a convolution of one tap.
+---@param scope ag.Scope with weight [O, C] and bias [O]
+function M.linear(scope, outs, channels)
+  return setmetatable({
+    weight = scope:get('weight', {outs, channels}, 'f32'), bias = scope:get('bias', {outs}, 'f32'),
+    past = 0, channels = channels, outs = outs, dilation = 1, step = 1,
+    forward_op = linear,
   }, CausalConv)
 end
 
@@ -98,9 +157,7 @@ function M.upsampling_linear(backend, scope, outs, channels, rate)
     weight = packed:view(rate * outs, channels),
     bias = repeated(backend, scope:get('bias', {outs}, 'f32'), rate),
     past = 0, channels = channels, outs = outs, step = rate,
-    forward_op = function(self, out, window)
-      ops.linear(out, window, self.weight, self.bias)
-    end,
+    dilation = 1, forward_op = linear,
   }, CausalConv)
 end
 
@@ -108,6 +165,29 @@ end
 --- padding).
 function CausalConv:state(backend)
   return tensor.zeros(backend, {self.past, self.channels})
+end
+
+--- out [T * step, outs] from the T new rows of a window that begins with the past ones, or from
+--- their snake. Adds to out instead where `accumulate`. A layer without past may overwrite its
+--- input.
+---@param out ag.Tensor
+---@param window ag.Tensor [past + T, channels]
+---@param work ag.Tensor flat scratch of at least (past + T) * channels, and of what out holds
+---@param act? ag.Snake
+---@param accumulate? boolean
+function CausalConv:apply(out, window, work, act, accumulate)
+  local n = #window
+  local rows = out:view(n - self.past, -1)
+  if self.packed then return self:forward_op(rows, window, act, accumulate) end
+  if act then
+    local to = self.past > 0 and work:narrow(1, 1, n * self.channels):view(n, -1) or window
+    act:forward(to, window)
+    window = to
+  end
+  if not accumulate then return self:forward_op(rows, window) end
+  local sum = work:narrow(1, 1, rows:count()):view(n, -1)
+  self:forward_op(sum, window)
+  ops.add(rows, rows, sum, 1)
 end
 
 --- out [T * step / stride, outs] from T new rows. They are written by `fill(rows)` into the window

@@ -21,7 +21,7 @@ function M.open(dir, opts)
 end
 
 function M.summary(codec)
-  return ('%s (%s)'):format(codec.dir, M.name)
+  return ('%s (%s), %s'):format(codec.dir, M.name, codec.mode)
 end
 
 function M.describe(dir)

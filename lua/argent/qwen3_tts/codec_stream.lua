@@ -12,29 +12,39 @@ local tensor = require 'argent.tensor'
 local Stream = {}
 Stream.__index = Stream
 
--- The largest [rows, channels] any stage writes for a chunk, windows with their past included.
-local function scratch_size(decoder, chunk)
-  local cfg, rows, most = decoder.cfg, chunk, 0
-  local function need(n) most = math.max(most, n) end
-  need((rows + decoder.pre_conv.past) * cfg.codebook_dim)
-  for _, u in ipairs(decoder.upsample) do
-    rows = rows * u.up.step
-    need((rows + u.convnext.dwconv.past) * u.convnext.channels)
+-- Every convolution, in the order of the signal.
+local function convolutions(d)
+  local all = {d.pre_conv}
+  for _, u in ipairs(d.upsample) do
+    all[#all + 1] = u.up
+    all[#all + 1] = u.convnext.dwconv
   end
-  need((rows + decoder.first.past) * cfg.latent_dim)
-  need((rows + 1) * cfg.decoder_dim)
-  for _, b in ipairs(decoder.blocks) do
-    rows = rows * b.up.step
-    need((rows + b.units[#b.units].conv1.past) * b.channels)
+  all[#all + 1] = d.first
+  for _, b in ipairs(d.blocks) do
+    all[#all + 1] = b.up
+    for _, u in ipairs(b.units) do all[#all + 1] = u.conv1 end
   end
-  return most
+  all[#all + 1] = d.last
+  return all
+end
+
+-- The most elements that a convolution reads or makes of a chunk, and the most that it looks back
+-- on.
+local function sizes(decoder, chunk)
+  local rows, most, past = chunk, chunk * decoder.cfg.latent_dim, 0
+  for _, conv in ipairs(convolutions(decoder)) do
+    most = math.max(most, rows * conv.channels, rows * conv.step * conv.outs)
+    past = math.max(past, conv.past * conv.channels)
+    rows = rows * conv.step
+  end
+  return most, past
 end
 
 --- Made by codec:stream.
 function Stream.new(decoder, chunk)
   chunk = check.int(chunk or 8, 'stream: chunk', 1, 64, 1)
   local be, cfg = decoder.backend, decoder.cfg
-  local size = scratch_size(decoder, chunk)
+  local most, past = sizes(decoder, chunk)
   local function flat(n) return tensor.zeros(be, {n}) end
   local rows = chunk
   for _, ratio in ipairs(cfg.upsampling_ratios) do rows = rows * ratio end
@@ -42,34 +52,21 @@ function Stream.new(decoder, chunk)
     decoder = decoder, chunk = chunk, frames = 0, plans = {}, states = {},
     session = decoder.transformer:session {chunk = chunk},
     codes = tensor.zeros(be, {chunk, decoder.groups}, 'i32'),
-    work = flat(size), x = flat(size), y = flat(size),
+    past = past, work = flat(past + most), x = flat(past + most), y = flat(past + most),
     hidden = flat(math.max(rows * 4 * cfg.latent_dim, chunk * cfg.transformer.hidden_size)),
+    last_x = flat(past + decoder.samples_per_frame * decoder.last.channels),
     samples = flat(chunk * decoder.samples_per_frame),
   }, Stream)
-  local function remember(conv) s.states[conv] = conv.past > 0 and conv:state(be) or false end
-  remember(decoder.pre_conv)
-  for _, u in ipairs(decoder.upsample) do
-    remember(u.up)
-    remember(u.convnext.dwconv)
+  for _, conv in ipairs(convolutions(decoder)) do
+    if conv.past > 0 then s.states[conv] = conv:state(be) end
   end
-  remember(decoder.first)
-  for _, b in ipairs(decoder.blocks) do
-    remember(b.up)
-    for _, u in ipairs(b.units) do
-      remember(u.conv1)
-      remember(u.conv2)
-    end
-  end
-  remember(decoder.last)
   return s
 end
 
 --- Starts anew: what came before is zeros, as at the start of an utterance.
 function Stream:reset()
   self.session:reset()
-  for _, state in pairs(self.states) do
-    if state then state:fill(0) end
-  end
+  for _, state in pairs(self.states) do state:fill(0) end
   self.frames = 0
 end
 
@@ -82,7 +79,7 @@ function Stream:save()
   local session, err, code = self.session:fork()
   if not session then return nil, err, code end
   local states = {}
-  for layer, state in pairs(self.states) do states[layer] = state and state:clone() end
+  for layer, state in pairs(self.states) do states[layer] = state:clone() end
   return {session = session, states = states, frames = self.frames}
 end
 
@@ -95,9 +92,7 @@ function Stream:restore(saved)
   check.type(check.type(saved, 'restore', 'table').states, 'restore: states', 'table')
   local ok, err, code = self.session:copy(saved.session)
   if not ok then return nil, err, code end
-  for layer, state in pairs(self.states) do
-    if state then state:copy(saved.states[layer]) end
-  end
+  for layer, state in pairs(self.states) do state:copy(saved.states[layer]) end
   self.frames = saved.frames
   return true
 end
@@ -106,15 +101,25 @@ local function shaped(flat, T, C)
   return flat:narrow(1, 1, T * C):view(T, C)
 end
 
-function Stream:conv(layer, out, T, fill)
-  layer:forward(out, self.states[layer], self.work, T, fill)
+-- The T rows of a signal in x or y; before them is room for what a convolution looks back on.
+function Stream:rows(flat, T, C)
+  return flat:narrow(1, self.past + 1, T * C):view(T, C)
 end
 
--- Codes -> latent [n, codebook_dim], written where pre_conv reads it.
+-- A convolution of the T rows of the signal in `flat`, or of their snake, with the ones before.
+function Stream:conv(layer, out, flat, T, act, accumulate)
+  local past, C, state = layer.past, layer.channels, self.states[layer]
+  local window = flat:narrow(1, self.past + 1 - past * C, (past + T) * C):view(past + T, C)
+  if past > 0 then ops.copy(window:narrow(1, 1, past), state) end
+  layer:apply(out, window, self.work, act, accumulate)
+  if past > 0 then ops.copy(state, window:narrow(1, T + 1, past)) end
+end
+
+-- Codes -> latent [n, codebook_dim].
 function Stream:dequantize(out, n)
   local q, codes = self.decoder.quantizer, self.codes:narrow(1, 1, n)
   local G = self.decoder.groups
-  local sum, rest = shaped(self.x, n, q.dim), shaped(self.y, n, #q.rest_proj)
+  local sum, rest = shaped(self.hidden, n, q.dim), shaped(self.work, n, #q.rest_proj)
   ops.embedding(sum, q.first, codes:narrow(2, 1, 1), 0)
   ops.linear(out, sum, q.first_proj, nil)
   ops.embedding(sum, q.rest, codes:narrow(2, 2, G - 1), 0)
@@ -124,27 +129,48 @@ end
 
 -- x + gamma * pwconv2(gelu(pwconv1(norm(dwconv(x))))), in place; `spare` is scratch of the size of
 -- x.
-function Stream:convnext(block, x, spare, T)
+function Stream:convnext(block, flat, spare, T)
   local C = block.channels
-  local d, h = shaped(spare, T, C), shaped(self.hidden, T, 4 * C)
-  self:conv(block.dwconv, d, T, function(rows) ops.copy(rows, x) end)
+  local x, d, h = self:rows(flat, T, C), self:rows(spare, T, C), shaped(self.hidden, T, 4 * C)
+  self:conv(block.dwconv, d, flat, T)
   ops.layer_norm(d, d, block.norm.w, block.norm.b, self.decoder.norm_eps)
-  block.pwconv1:forward(h, d)
+  block.pwconv1:apply(h, d, self.work)
   ops.gelu(h, h)
-  block.pwconv2:forward(d, h)
+  block.pwconv2:apply(d, h, self.work)
   ops.mul(d, d, block.gamma)
   ops.add(x, x, d, 1)
 end
 
 -- x + conv2(snake(conv1(snake(x)))), in place.
-function Stream:residual_unit(unit, x, spare, T, C)
-  local y = shaped(spare, T, C)
-  self:conv(unit.conv1, y, T, function(rows) unit.act1:forward(rows, x) end)
-  unit.act2:forward(y, y)
-  local z = shaped(self.work, T, C)
-  ops.conv1d(z, y, unit.conv2.weight, unit.conv2.bias, 1, 1)
-  ops.add(x, x, z, 1)
+function Stream:residual_unit(unit, flat, spare, T, C)
+  self:conv(unit.conv1, self:rows(spare, T, C), flat, T, unit.act1)
+  self:conv(unit.conv2, self:rows(flat, T, C), spare, T, unit.act2, true)
 end
+
+-- The signal `x` of the T rows in `from`, which `spare` may be; returns how many rows it has.
+function Stream:block(b, x, spare, from, T)
+  local C, rows = b.channels, T * b.up.step
+  self:conv(b.up, self:rows(x, rows, C), from, T, b.act)
+  for _, unit in ipairs(b.units) do self:residual_unit(unit, x, spare, rows, C) end
+  return rows
+end
+
+-- The last block and what follows it, of T rows in `from`, to the samples that begin at `part` of
+-- all.
+function Stream:last_block(from, x, spare, T, part, tap)
+  local d = self.decoder
+  local n, C = #d.blocks, d.last.channels
+  local rows = self:block(d.blocks[n], x, spare, from, T)
+  tap(('decoder.%d'):format(n), self:rows(x, rows, C))
+  local active = self:rows(spare, rows, C)
+  d.last_act:forward(active, self:rows(x, rows, C))
+  tap(('decoder.%d'):format(n + 1), active)
+  local samples = self.samples:narrow(1, 1 + part, rows):view(rows, 1)
+  self:conv(d.last, samples, spare, rows)
+  tap(('decoder.%d'):format(n + 2), samples)
+end
+
+local function no_tap() end
 
 --- The ops of n frames, eager or recorded, from self.codes to self.samples, which are not clamped
 --- yet: a clamp would hide an infinity. The signal goes back and forth between two buffers, as an
@@ -153,49 +179,45 @@ end
 function Stream:ops(n, tap)
   local d, cfg = self.decoder, self.decoder.cfg
   local L, H = cfg.latent_dim, cfg.transformer.hidden_size
-  local here, there = self.x, self.y
-  local x, T = shaped(there, n, L), n
-  self:conv(d.pre_conv, x, n, function(rows)
-    self:dequantize(rows, n)
-    tap('latent', rows)
-  end)
+  local here, there, T = self.x, self.y, n
+  local latent = self:rows(here, n, cfg.codebook_dim)
+  self:dequantize(latent, n)
+  tap('latent', latent)
+  local x = self:rows(there, n, L)
+  self:conv(d.pre_conv, x, here, n)
   tap('pre_conv', x)
   local h = shaped(self.hidden, n, H)
-  d.input_proj:forward(h, x)
+  d.input_proj:apply(h, x)
   d.transformer:step(self.session, h:view(1, n, H), h:view(1, n, H), nil, d.watchers.count > 0
     and function(name, t) tap('pre_transformer.' .. name, t) end or nil)
-  x = shaped(here, n, L)
-  d.output_proj:forward(x, h)
+  x = self:rows(here, n, L)
+  d.output_proj:apply(x, h)
   tap('pre_transformer', x)
   for i, u in ipairs(d.upsample) do
-    u.up:forward_op(shaped(there, T, u.up.step * L), x)
+    self:conv(u.up, self:rows(there, T * u.up.step, L), here, T)
     here, there, T = there, here, T * u.up.step
-    x = shaped(here, T, L)
-    self:convnext(u.convnext, x, there, T)
-    tap(('upsample.%d'):format(i - 1), x)
+    self:convnext(u.convnext, here, there, T)
+    tap(('upsample.%d'):format(i - 1), self:rows(here, T, L))
   end
-  local C = cfg.decoder_dim
-  local wide = shaped(there, T, C)
-  self:conv(d.first, wide, T, function(rows) ops.copy(rows, x) end)
-  here, there, x = there, here, wide
-  tap('decoder.0', x)
-  for i, b in ipairs(d.blocks) do
-    wide = shaped(there, T, b.up.step * b.channels)
-    self:conv(b.up, wide, T, function(rows) b.act:forward(rows, x) end)
-    here, there, T, C = there, here, T * b.up.step, b.channels
-    x = shaped(here, T, C)
-    for _, unit in ipairs(b.units) do self:residual_unit(unit, x, there, T, C) end
-    tap(('decoder.%d'):format(i), x)
+  self:conv(d.first, self:rows(there, T, cfg.decoder_dim), here, T)
+  here, there = there, here
+  tap('decoder.0', self:rows(here, T, cfg.decoder_dim))
+  for i = 1, #d.blocks - 1 do
+    T = self:block(d.blocks[i], there, here, here, T)
+    here, there = there, here
+    tap(('decoder.%d'):format(i), self:rows(here, T, d.blocks[i].channels))
   end
-  local samples = self.samples:narrow(1, 1, T)
-  self:conv(d.last, samples:view(T, 1), T, function(rows)
-    d.last_act:forward(rows, x)
-    tap(('decoder.%d'):format(#d.blocks + 1), rows)
-  end)
-  tap(('decoder.%d'):format(#d.blocks + 2), samples:view(T, 1))
+  -- The last block is wide in time: what a frame has there stays in the cache if the frames go one
+  -- by one, and so they do unless somebody looks at the chunk.
+  local pieces = tap == no_tap and n or 1
+  local last_x, spare = self.last_x, there
+  if pieces == 1 then last_x, spare = there, here end
+  local C = d.blocks[#d.blocks].up.channels
+  for p = 1, pieces do
+    local from = here:narrow(1, 1 + (p - 1) * T / pieces * C, self.past + T / pieces * C)
+    self:last_block(from, last_x, spare, T / pieces, (p - 1) * d.samples_per_frame, tap)
+  end
 end
-
-local function no_tap() end
 
 -- Decodes the n <= chunk frames that lie in self.codes.
 function Stream:run(n, tap)

@@ -25,6 +25,13 @@ local function backend_of(opts)
   return backend, err, code
 end
 
+-- How the codec computes: as the options say, else in f32 where all is in f32.
+local function codec_mode(opts, what)
+  local mode = opts.codec or CodecDecoder.mode_of(opts.dtype)
+  check.one_of(mode, what .. ': codec', CodecDecoder.MODES, 1)
+  return mode
+end
+
 -- Gives a codec its encoder, which is loaded when it is needed.
 local function can_listen(codec, backend, cfg, w)
   codec.open_encoder = analysis.codec_encoder(backend, cfg, w)
@@ -35,13 +42,15 @@ end
 --- codec:stream. It does not speak.
 ---@param name? string a directory of the codec (its own, or the speech_tokenizer of a model), that
 ---of a model, or what `find` finds
----@param opts? {backend: ag.Backend?} default CPU, one thread per core; the codec is f32
+---@param opts? {backend: ag.Backend?, codec: string?} backend: default CPU, one thread per core;
+---codec: as for `open`
 ---@return ag.CodecDecoder? codec
 ---@return string? err one line
 ---@return string? code
 function M.codec(name, opts)
   if name ~= nil then check.type(name, 'codec: model', 'string') end
-  opts = check.options(opts, 'codec', {'backend', 'dtype', 'cache'})
+  opts = check.options(opts, 'codec', {'backend', 'dtype', 'cache', 'codec'})
+  local mode = codec_mode(opts, 'codec')
   local backend, err, code = backend_of(opts)
   if not backend then return nil, err, code end
   local dir, cfg, w, codec
@@ -55,7 +64,7 @@ function M.codec(name, opts)
   w, err, code = weights.open(dir, {backend = backend})
   if not w then return nil, err, code or 'format' end
   codec, err, code = weights.build(function()
-    return CodecDecoder.load(backend, cfg, w:scope 'decoder.')
+    return CodecDecoder.load(backend, cfg, w:scope 'decoder.', mode)
   end)
   if not codec then return nil, err, code or 'format' end
   can_listen(codec, backend, cfg, w)
@@ -66,21 +75,23 @@ end
 --- Opens a model. Without a name it is what `find` finds, at last the demo voice, whose first voice
 --- speaks when none is named.
 ---@param name? string a directory, or what `find` finds
----@param opts? {backend: ag.Backend?, dtype: string?, cache: string?} backend: default CPU, one
----thread per core; dtype of the linear weights of talker and predictor: 'bf16' (default), 'f32'
----(the reference mode), 'q8' or 'q4' (8 and 4 bits and a scale for every 32, on the CPU); a model
----that is stored in q8 or q4 is opened so; cache: the dtype of the talker's keys and values, 'f32'
----or 'bf16' (half the memory, rounded to 8 bits), default 'f32' with f32 and bf16 weights. The
----codec is f32. The networks that analyse recordings (tts.speaker, tts.codec:encode) are loaded
----when they are first used.
+---@param opts? {backend: ag.Backend?, dtype: string?, cache: string?, codec: string?} backend:
+---default CPU, one thread per core; dtype of the linear weights of talker and predictor: 'bf16'
+---(default), 'f32' (the reference mode), 'q8' or 'q4' (8 and 4 bits and a scale for every 32, on
+---the CPU); a model that is stored in q8 or q4 is opened so; cache: the dtype of the talker's keys
+---and values, 'f32' or 'bf16' (half the memory, rounded to 8 bits), default 'f32' with f32 and bf16
+---weights; codec: how sound is made of codes, 'fast', near f32 (default), or 'f32' (default where
+---dtype is f32; a card's is always f32). The networks that analyse recordings (tts.speaker,
+---tts.codec:encode) are f32 and loaded when they are first used.
 ---@return ag.Synthesizer?
 ---@return string? err one line: file, place, fact
 ---@return string? code
 function M.open(name, opts)
   if name ~= nil then check.type(name, 'open: model', 'string') end
-  opts = check.options(opts, 'open', {'backend', 'dtype', 'cache'})
+  opts = check.options(opts, 'open', {'backend', 'dtype', 'cache', 'codec'})
   if opts.dtype ~= nil then check.one_of(opts.dtype, 'open: dtype', dtypes.weights) end
   local cache = opts.cache and check.one_of(opts.cache, 'open: cache', Session.DTYPES)
+  local mode = codec_mode(opts, 'open')
   local backend, err, code = backend_of(opts)
   if not backend then return nil, err, code end
   local cfg, tokenizer, w, cw, dir
@@ -101,7 +112,7 @@ function M.open(name, opts)
   local tts
   tts, err, code = weights.build(function()
     return assemble(cfg, tokenizer, w:scope '', cw:scope '',
-      {backend = backend, dtype = dtype, cache = cache})
+      {backend = backend, dtype = dtype, cache = cache, codec = mode})
   end)
   if not tts then return nil, err, code or 'format' end
   tts.dir, tts.weights, tts.codec_weights = dir, w, cw

@@ -33,7 +33,8 @@ function M.open(dir, opts)
 end
 
 function M.summary(tts)
-  return ('%s (%s, %s), weights in %s'):format(tts.dir, tts.cfg.kind, tts.cfg.size, tts.dtype)
+  return ('%s (%s, %s), weights in %s, %s codec'):format(tts.dir, tts.cfg.kind, tts.cfg.size,
+    tts.dtype, tts.codec.mode)
 end
 
 function M.describe(dir)

@@ -153,13 +153,14 @@ end
 
 --- A model that speaks, made in memory. It cannot listen.
 ---@param files table<string, table> its configuration, as config.of takes it
----@param opts {backend: ag.Backend, dtype: string?, cache: string?} as of qwen3_tts.open
+---@param opts {backend: ag.Backend, dtype: string?, cache: string?, codec: string?} as of
+---qwen3_tts.open
 ---@return ag.Synthesizer
 function M.make(files, opts)
   local cfg = assert(config.of(files))
   local scopes = M.scopes(opts.backend, cfg, 1)
   local tts = assemble(cfg, tokenizer(cfg), scopes('', 'bf16'), scopes('', 'f32'),
-    {backend = opts.backend, dtype = opts.dtype or 'bf16', cache = opts.cache})
+    {backend = opts.backend, dtype = opts.dtype or 'bf16', cache = opts.cache, codec = opts.codec})
   tts.dir = 'random ' .. cfg.size
   tts.weights = {damaged = function() end}
   return tts
@@ -167,7 +168,7 @@ end
 
 --- The same of a released size.
 ---@param size string one of qwen3_tts.released.sizes
----@param opts {backend: ag.Backend, dtype: string?, cache: string?}
+---@param opts {backend: ag.Backend, dtype: string?, cache: string?, codec: string?}
 ---@return ag.Synthesizer
 function M.open(size, opts)
   return M.make(released.files(check.one_of(size, 'random: size', released.sizes)), opts)
