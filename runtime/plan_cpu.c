@@ -38,6 +38,10 @@ static int run_part(agi_cpu_kernel *kernel, const void *args, int part, int part
 {
     w->index = part;
     w->count = parts;
+    /* Only stages of several parts have turns of their own. */
+    w->again = parts > 1 && w->last == args && w->last_turn == w->turn;
+    w->last = args;
+    w->last_turn = w->turn;
     return kernel(args, w);
 }
 

@@ -17,7 +17,7 @@ enum {
     /* Longer than workers that all run wait for each other in nearly every stage. Who waits longer
      * waits for a worker that the system has put aside, and by parking leaves it a core; waking up
      * costs more than this on a virtual machine, but there is time for it then. */
-    SPIN_NS = 20000,
+    SPIN_NS = 50000,
     /* With more threads than cores, spinning keeps the one that is waited for off its core. */
     CROWDED_SPIN_NS = 2000,
     SPINS_BETWEEN_LOOKS = 16, /* at the clock */
@@ -171,6 +171,7 @@ static void work(agi_team *t, agi_worker *w)
     while (open & LEFT) {
         if (!atomic_compare_exchange_weak(&t->open, &open, open - 1)) continue;
         const int parts = t->job->parts[t->stage];
+        w->turn = open & ~LEFT;
         run_part(t, w, parts - (int)(open & LEFT));
         if (atomic_fetch_add(&t->done, 1) == parts - 1) advance(t, w);
         open = atomic_load(&t->open);

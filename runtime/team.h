@@ -8,6 +8,7 @@
 #ifndef ARGENT_TEAM_H
 #define ARGENT_TEAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct agi_team agi_team;
@@ -19,6 +20,11 @@ typedef struct agi_worker {
     const struct agi_isa *isa; /* kernels/cpu/isa.h */
     void *scratch;             /* 64-byte aligned, as many bytes as agi_cpu_scratch says */
     int64_t scratch_bytes;
+    /* Whether scratch is as this worker has left it after another part of the same op: what all
+     * parts need is made once for each worker. */
+    bool again;
+    const void *last; /* the op's arguments, and the stage, for which that is asked */
+    unsigned long long turn, last_turn;
 } agi_worker;
 
 /* The units [*lo, *hi) of `total` that are this part; units are handed out in multiples of

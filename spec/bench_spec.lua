@@ -209,7 +209,10 @@ describe('bench', function()
       local linear = ops.linear
       finally(function() ops.linear = linear end)
       ops.linear = function() error 'a product' end
-      assert.is_true(bench.bandwidth(be, {1, 2}) > 1e8)
+      local best, sets = bench.bandwidth(be, {1, 2})
+      assert.is_true(best > 1e8)
+      assert.same({1, 2}, {sets[1].megabytes, sets[2].megabytes})
+      assert.equal(best, math.max(sets[1].bandwidth, sets[2].bandwidth))
     end)
   end)
 

@@ -38,6 +38,15 @@ static void quantize_blocks(int8_t *code, float *scale, const float *x, int64_t 
     }
 }
 
+/* The i-th vector of a block's codes. Each line is asked for BLOCK_AHEAD bytes before it is read,
+ * one at a time, as memory has few requests open at once. */
+INLINE vi code_vector(const char *w, int i, const int ahead)
+{
+    w += i * LANES * 4;
+    if (ahead && i * LANES * 4 % 64 == 0) __builtin_prefetch(w + BLOCK_AHEAD);
+    return vi_load(w);
+}
+
 /* R rows from r and the panel of outputs from o. R, kind, ahead are constants. */
 INLINE void block_tile(const agi_linear_args *a, const agi_block_rows *x, int64_t r, int64_t o,
                        const int R, const enum agi_weight_kind kind, const int ahead)
@@ -56,13 +65,12 @@ INLINE void block_tile(const agi_linear_args *a, const agi_block_rows *x, int64_
         for (int i = 0; i < R; i++)
             for (int v = 0; v < VECTORS; v++)
                 sum[i][v] = vi_set(-bias * x->sum[(r + i) * chunks + c]);
-        for (int j = 0; ahead && j < bytes; j += 64) __builtin_prefetch(w + BLOCK_AHEAD + j);
         if (ahead) __builtin_prefetch(scale + BLOCK_AHEAD / 16);
         const int8_t *code = x->code + r * chunks * AGI_CHUNK + c * AGI_CHUNK;
         if (kind == AGI_WEIGHT_Q8)
             for (int j = 0; j < AGI_CHUNK / 4; j++)
                 for (int v = 0; v < VECTORS; v++) {
-                    const vi wv = vi_load(w + (j * VECTORS + v) * LANES * 4);
+                    const vi wv = code_vector(w, j * VECTORS + v, ahead);
                     for (int i = 0; i < R; i++)
                         sum[i][v] =
                             v_dot8(sum[i][v], wv, vi_four(code + i * chunks * AGI_CHUNK + 4 * j));
@@ -70,7 +78,7 @@ INLINE void block_tile(const agi_linear_args *a, const agi_block_rows *x, int64_
         else
             for (int j = 0; j < AGI_CHUNK / 8; j++)
                 for (int v = 0; v < VECTORS; v++) {
-                    const vi wv = vi_load(w + (j * VECTORS + v) * LANES * 4);
+                    const vi wv = code_vector(w, j * VECTORS + v, ahead);
                     const vi low = vi_low4(wv), high = vi_high4(wv);
                     for (int i = 0; i < R; i++) {
                         const int8_t *four = code + i * chunks * AGI_CHUNK + 4 * j;

@@ -31,13 +31,14 @@ static int dot(const agi_linear_args *a, const agi_worker *w)
     return AG_OK;
 }
 
-/* The rows of x as blocks, in the worker's scratch. */
-static agi_block_rows blocks_of(const agi_linear_args *a, const agi_worker *w)
+/* The rows of x as blocks, in the worker's scratch, where they may be already. */
+static agi_block_rows blocks_of(const agi_linear_args *a, const agi_worker *w, bool kept)
 {
     const int64_t chunks = (a->k + AGI_CHUNK - 1) / AGI_CHUNK, blocks = a->rows * chunks;
     agi_block_rows x = {.code = w->scratch};
     x.scale = (float *)(void *)(x.code + blocks * AGI_CHUNK);
     x.sum = (int32_t *)(void *)(x.scale + blocks);
+    if (kept) return x;
     for (int64_t r = 0; r < a->rows; r++)
         w->isa->blocks->quantize(x.code + r * chunks * AGI_CHUNK, x.scale + r * chunks,
                                  a->x + r * a->x_stride, a->k);
@@ -49,18 +50,23 @@ static agi_block_rows blocks_of(const agi_linear_args *a, const agi_worker *w)
     return x;
 }
 
-/* By outputs always. Each part makes the codes of x for itself, some hundred rows at a time. */
-static int dot_blocks(const agi_linear_args *all, const agi_worker *w)
+/* By outputs always. Each worker makes the codes of x for itself, some hundred rows at a time. */
+static int dot_blocks(const agi_linear_args *all, agi_worker *w)
 {
     const agi_blocks *blocks = all->w.chunks ? w->isa->blocks : &agi_blocks_plain;
     int64_t o0, o1;
     agi_share(w, all->outs, OUTS, &o0, &o1);
+    if (o0 >= o1) {
+        w->last = NULL; /* this part makes no codes for the next one */
+        return AG_OK;
+    }
     agi_linear_args a = *all;
-    for (int64_t r = 0; r < all->rows && o0 < o1; r += AGI_BLOCKED_ROWS) {
+    for (int64_t r = 0; r < all->rows; r += AGI_BLOCKED_ROWS) {
         a.rows = all->rows - r < AGI_BLOCKED_ROWS ? all->rows - r : AGI_BLOCKED_ROWS;
         a.x = all->x + r * all->x_stride;
         a.out = all->out + r * all->out_stride;
-        const agi_block_rows x = blocks_of(&a, w);
+        const bool kept = w->again && all->rows <= AGI_BLOCKED_ROWS;
+        const agi_block_rows x = blocks_of(&a, w, kept);
         blocks->dot(&a, &x, o0, o1);
     }
     return AG_OK;

@@ -58,19 +58,21 @@ end
 -- Plain reads: which number of streams and which distance of asking ahead is fastest differs from
 -- CPU to CPU, and so does whether a small set is nearer than a large one.
 local function host_bandwidth(be, megabytes)
-  local best = 0
-  for _, size in ipairs(megabytes or {80, 440}) do
+  local best, sets = 0, {}
+  for i, size in ipairs(megabytes or {80, 440}) do
+    local most = 0
     local t = tensor.zeros(be, {size * 2 ^ 18})
     ops.fill(t, 0.5) -- pages of zeros that were never written may all be one page
     for _, streams in ipairs {1, 2, 4, 8} do
       for _, ahead in ipairs {0, 256, 1024, 4096} do
         local time = fastest(be, 3, function() M.scan(t, streams, ahead) end)
-        best = math.max(best, size * 2 ^ 20 / time)
+        most = math.max(most, size * 2 ^ 20 / time)
       end
     end
     t:release()
+    sets[i], best = {megabytes = size, bandwidth = most}, math.max(best, most)
   end
-  return best
+  return best, sets
 end
 
 -- Megabytes of the matrix that a card reads; the emulated one is not measured, it only has to get
@@ -99,8 +101,10 @@ end
 ---@param be ag.Backend
 ---@param megabytes? number[] other sets for the CPU
 ---@return number
+---@return {megabytes: number, bandwidth: number}[] sets of each; none on a card
 function M.bandwidth(be, megabytes)
-  return be.kind == 'cpu' and host_bandwidth(be, megabytes) or card_bandwidth(be)
+  if be.kind == 'cpu' then return host_bandwidth(be, megabytes) end
+  return card_bandwidth(be), {}
 end
 
 -- Seconds that a loop of multiply-adds is to take, and how many such loops the best is of.

@@ -123,12 +123,11 @@ function M.of(u, part)
   local alignment, err, code = M.alignment(tts)
   if alignment == nil then return nil, err, code end
   local last = u.starts[part + 1] or u.frames
-  local prompt, rows, trailing, made = u:input_of(part, last)
+  local prompt, rows, trailing = u:input_of(part, last)
   if not prompt then return nil, rows, trailing end
   local F, N, H = last - u.starts[part], #prompt.text_ids, cfg.num_attention_heads
   -- The position that foretells the part's first frame.
   local first = #rows - 1 - F
-  if made == 0 or F == 0 then F = 0 end
 
   local layers, wanted = {}, alignment and {}
   for _, h in ipairs(alignment and alignment.heads or {}) do

@@ -148,7 +148,9 @@ function M.speed(tts, opts, wanted)
 end
 
 ---@class ag.BenchResult all times in milliseconds, medians
----@field bandwidth number bytes a second
+---@field bandwidth number bytes a second: the best of
+---@field bandwidths {megabytes: number, bandwidth: number}[] those of sets of each size; a set that
+---fits a large cache is read faster
 ---@field frame_bytes number of weights that a frame reads, without the codec
 ---@field limit number what reading frame_bytes takes at that bandwidth
 ---@field frame number one frame without codec
@@ -185,8 +187,10 @@ end
 ---@field dtype string of the weights
 ---@field size string of the model
 
--- Whatever this kind of model needs to speak.
-local function default_speech(tts)
+--- Whatever this kind of model needs to speak.
+---@param tts ag.Synthesizer
+---@return ag.Speech
+function M.default_speech(tts)
   if tts.cfg.kind == 'custom_voice' then return {voice = tts:voices()[1]} end
   if tts.cfg.kind == 'voice_design' then return {instruct = ''} end
   local vector = {}
@@ -203,7 +207,7 @@ end
 function M.run(tts, opts, rounds, rows)
   local be = tts.backend
   local o = {text = 'The quick brown fox jumps over the lazy dog.', seed = 1}
-  for k, v in pairs(opts or default_speech(tts)) do o[k] = v end
+  for k, v in pairs(opts or M.default_speech(tts)) do o[k] = v end
   local hooked = {}
   for k, v in pairs(o) do hooked[k] = v end
   hooked.hooks = {logits = function() end}
@@ -244,7 +248,8 @@ function M.run(tts, opts, rounds, rows)
 
   r.peak_memory_mb = bench.peak_memory() -- before memory is taken to be read
   r.rows = M.rows(tts, rows or {}, rounds)
-  r.bandwidth, r.peaks = bench.bandwidth(be), bench.peaks(be)
+  r.bandwidth, r.bandwidths = bench.bandwidth(be)
+  r.peaks = bench.peaks(be)
 
   local part = M.part_bytes(tts)
   r.frame_bytes = part.talker + part.predictor
@@ -268,6 +273,15 @@ function M.run(tts, opts, rounds, rows)
   return r
 end
 
+-- " (80 MB 59.1, 440 MB 33.2)"
+local function sets_text(sets)
+  local list = {}
+  for i, set in ipairs(sets) do
+    list[i] = ('%d MB %.1f'):format(set.megabytes, set.bandwidth / 1e9)
+  end
+  return #list > 0 and (' (%s)'):format(table.concat(list, ', ')) or ''
+end
+
 local function peaks_line(peaks)
   local list = {}
   for name, rate in pairs(peaks) do
@@ -283,7 +297,7 @@ end
 ---@return string[]
 function M.lines(tts, r)
   local lines = {
-    ('bandwidth        %8.1f GB/s, measured'):format(r.bandwidth / 1e9),
+    ('bandwidth        %8.1f GB/s, measured%s'):format(r.bandwidth / 1e9, sets_text(r.bandwidths)),
     ('bytes a frame    %8.2f GB of weights: at that bandwidth %.3g ms'):format(
       r.frame_bytes / 1e9, r.limit),
     ('frame            %8.2f ms without codec, %.2f x that'):format(r.frame, r.ratio),

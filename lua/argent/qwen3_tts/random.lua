@@ -9,6 +9,7 @@ local config = require 'argent.qwen3_tts.config'
 local dtypes = require 'argent.dtype'
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
+local room = require 'argent.room'
 local released = require 'argent.qwen3_tts.released'
 local status = require 'argent.status'
 local tensor = require 'argent.tensor'
@@ -159,8 +160,11 @@ end
 function M.make(files, opts)
   local cfg = assert(config.of(files))
   local scopes = M.scopes(opts.backend, cfg, 1)
-  local tts = assemble(cfg, tokenizer(cfg), scopes('', 'bf16'), scopes('', 'f32'),
-    {backend = opts.backend, dtype = opts.dtype or 'bf16', cache = opts.cache, codec = opts.codec})
+  local tts = room.share(function()
+    return assemble(cfg, tokenizer(cfg), scopes('', 'bf16'), scopes('', 'f32'),
+      {backend = opts.backend, dtype = opts.dtype or 'bf16', cache = opts.cache,
+        codec = opts.codec})
+  end)
   tts.dir = 'random ' .. cfg.size
   tts.weights = {damaged = function() end}
   return tts
@@ -171,7 +175,9 @@ end
 ---@param opts {backend: ag.Backend, dtype: string?, cache: string?, codec: string?}
 ---@return ag.Synthesizer
 function M.open(size, opts)
-  return M.make(released.files(check.one_of(size, 'random: size', released.sizes)), opts)
+  local tts = M.make(released.files(check.one_of(size, 'random: size', released.sizes)), opts)
+  tts.dir = 'random ' .. size
+  return tts
 end
 
 return M
