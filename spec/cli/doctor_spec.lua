@@ -96,8 +96,8 @@ describe('argent doctor', function()
     local r = doctor({}, env)
     local release = assert(io.open '/etc/os-release'):read '*a':match 'PRETTY_NAME="([^"]*)'
     has(r.out, 'system: ' .. release .. '\n', 'glibc ', 'build: ', ', ABI ', 'the tree: /',
-      '/lua/argent\n', 'JIT o', 'Lua modules: argparse ', 'cjson ', 'lfs ', 'free on disks: ', ' GB',
-      'environment: ', 'ARGENT_ISA=plain', 'HF_TOKEN=(set)', 'LANG=C.UTF-8')
+      '/lua/argent\n', 'JIT o', 'Lua modules: argparse ', 'cjson ', 'lfs ', 'free on disks: ',
+      ' GB', 'environment: ', 'ARGENT_ISA=plain', 'HF_TOKEN=(set)', 'LANG=C.UTF-8')
     assert.is_nil(r.out:find('hf_secret', 1, true))
     local limited = command.run({'doctor'}, {before = 'ulimit -n 77;'})
     has(limited.out, 'open files 77')
