@@ -139,8 +139,9 @@ function M.create(path, opts)
   local raw = lib.sf_open_fd(fd, WRITE, info, 0)
   if raw == nil then
     local errno, text = ffi.errno(), sndfile.text(nil)
-    local system = lib.sf_error(nil) == ERR_SYSTEM
+    local system, memory = lib.sf_error(nil) == ERR_SYSTEM, sndfile.lacked_memory()
     discard(held)
+    if memory then return nil, 'out of memory', 'memory' end
     if system then return fault(path, write_error(text, errno)) end
     return fault(path, text or 'libsndfile cannot write this format', 'usage')
   end
@@ -199,11 +200,12 @@ function Writer:write(ptr, n)
   return true
 end
 
--- How many samples a finished file gives when it is read; nil when it cannot be opened.
+-- How many samples a finished file gives when it is read; nil when it cannot be opened, and whether
+-- memory lacked for it.
 local function count(path)
-  if not sndfile.load() then return nil end
+  if not sndfile.load() then return nil, true end
   local f = library.sf_open(path, READ, ffi.new 'argent_sf_info')
-  if f == nil then return nil end
+  if f == nil then return nil, sndfile.lacked_memory() end
   ffi.gc(f, library.sf_close)
   local block, total = ffi.new('float[?]', pcm.BLOCK), 0
   repeat
@@ -231,7 +233,9 @@ local function close(w)
   if not held.partial then return true end
   local ok, err = posix.fsync(held.fd)
   if not ok then return nil, 'cannot write: ' .. err end
-  if count(held.partial) ~= w.samples then return nil, write_error(nil, 0) end
+  local n, memory = count(held.partial)
+  if memory then return nil, 'out of memory', 'memory' end
+  if n ~= w.samples then return nil, write_error(nil, 0) end
   return true
 end
 
@@ -247,8 +251,8 @@ local function complete(w, as)
     if not real then return fault(name, kind) end
     if SPECIAL[kind] then return fault(name, ('is a %s, not a file'):format(kind)) end
   end
-  local ok, err = close(w)
-  if not ok then return fault(name, err) end
+  local ok, err, code = close(w)
+  if not ok then return fault(name, err, code) end
   if held.partial then
     ok, err = files.finish_partial(held.partial, real)
     if not ok then return fault(name, 'cannot rename to it: ' .. err) end

@@ -61,6 +61,7 @@ local function open(path, name)
   local info = ffi.new 'argent_sf_info'
   local f = so.sf_open(path, sndfile.READ, info)
   if f == nil then
+    if sndfile.lacked_memory() then return nil, 'out of memory', 'memory' end
     return fault(name, 'value', 'is no sound that can be read (%s)', sndfile.text(nil) or 'unknown')
   end
   return ffi.gc(f, so.sf_close), info, so

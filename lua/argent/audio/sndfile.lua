@@ -49,6 +49,13 @@ function M.load()
   return opened, err, code
 end
 
+-- Of its codes, that malloc gave nothing.
+local MALLOC_FAILED = 17
+
+--- Whether the last open failed for lack of memory.
+---@return boolean
+function M.lacked_memory() return opened.sf_error(nil) == MALLOC_FAILED end
+
 --- The library's text for the failure of an open file, or (nil) of the last open; nil where it has
 --- none.
 ---@return string?

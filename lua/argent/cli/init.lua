@@ -153,8 +153,8 @@ local function raised(e)
       :format(require('argent.show').show(e)), 'internal'
   end
   local text = tostring(e)
-  if text:find '^not enough memory' then return 'out of memory', 'memory' end
-  return text, no_memory(text) and 'memory' or 'internal'
+  if no_memory(text) then return 'out of memory', 'memory' end
+  return text, 'internal'
 end
 
 --- Runs the command line and returns the exit code.

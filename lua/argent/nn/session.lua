@@ -5,6 +5,7 @@
 
 local check = require 'argent.check'
 local ops = require 'argent.ops'
+local status = require 'argent.status'
 local tensor = require 'argent.tensor'
 
 local Session = {}
@@ -116,8 +117,8 @@ function Session.new(backbone, opts)
   end
   setmetatable(s, meta)
   for r = 1, capacity > 0 and rows or 0 do
-    local ok, err = s:ensure(capacity, r)
-    if not ok then error('session: ' .. err, 3) end
+    local ok, err, code = s:ensure(capacity, r)
+    if not ok then status.throw('session: ' .. err, code) end
   end
   return s
 end
