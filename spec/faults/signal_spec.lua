@@ -39,7 +39,7 @@ describe('a signal', function()
   for signal, s in pairs(SIGNALS) do
     it(('%s at a system call leaves the whole sound or none'):format(signal), function()
       local ended = 0
-      for n in amount.places(calls, amount.of(25, 25)) do
+      for n in amount.places(calls, 25) do
         local r = faults.run(SAY, {fault = ('any:%s:%d:1'):format(signal, n)})
         if check(r, s, ('%s at call %d'):format(signal, n)) ~= 0 then ended = ended + 1 end
       end
@@ -76,7 +76,7 @@ describe('a signal', function()
       return n
     end
     local left = 0
-    for n in amount.places(calls, amount.of(25, 200)) do
+    for n in amount.places(calls, 25) do
       local r = command.run(args, {exe = faults.exe(('any:SIGKILL:%d:1'):format(n))})
       local f = io.open(folder .. '/x.wav', 'rb')
       if f then

@@ -43,7 +43,7 @@ describe('with random changes', function()
         assert(code == 'value', code)
       end
     end)
-    assert.is_true(taken < mutate.rounds / 20, taken .. ' taken')
+    assert.is_true(taken < mutate.rounds / 200, taken .. ' taken')
   end)
 
   it('a file of codes is taken, of whole numbers, or refused', function()
