@@ -16,6 +16,7 @@ build = {
     -- What is in bin and lib is moved elsewhere by luarocks; these stay where they are installed.
     CMAKE_INSTALL_BINDIR = 'libexec',
     CMAKE_INSTALL_LIBDIR = 'clib',
+    ARGENT_CUDA = 'OFF', -- kernels for all cards take minutes: `cmake --install` has them
   },
   install = {bin = {argent = 'scripts/rock.lua'}},
 }

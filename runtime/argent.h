@@ -53,6 +53,7 @@ enum { AG_ABI = 1 };
 int ag_abi(void);
 
 const char *ag_version(void);
+const char *ag_build(void); /* compiler and kind of build, for people */
 const char *ag_cdef(void);       /* this section and the prototypes of the ops, as text */
 const char *ag_last_error(void); /* thread-local; valid until the next failing call */
 /* 1 where what LuaJIT, its `require` or the dynamic loader said means that there was no memory. A

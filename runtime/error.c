@@ -33,6 +33,8 @@ int ag_abi(void) { return AG_ABI; }
 
 const char *ag_version(void) { return AGI_VERSION; }
 
+const char *ag_build(void) { return AGI_BUILD; }
+
 /* Whether a file is there of which an error says that it was not found: who asks by opening it
  * needs memory for that. Its path stands between `before` and `after`. */
 static int is_there(const char *error, const char *before, const char *after)

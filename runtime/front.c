@@ -161,7 +161,7 @@ static bool codes_arg(agi_front *f, ag_tensor *w, ag_tensor *scale, int64_t outs
     return (w->shape[0] == outs && w->shape[1] == (q4 ? (k + 1) / 2 : k) &&
             scale->shape[0] == outs && scale->shape[1] == chunks(k)) ||
            agi_bad(f, "w %s and scale %s are not %s weights of %lld x %lld", agi_shape_text(w, a),
-                   agi_shape_text(scale, b), ag_weight_name(out->kind), (long long)outs,
+                   agi_shape_text(scale, b), ag_weight_name((int)out->kind), (long long)outs,
                    (long long)k);
 }
 
@@ -172,11 +172,13 @@ bool agi_weight_arg(agi_front *f, ag_tensor *w, ag_tensor *opt_scale, int64_t ou
     int64_t n;
     if (!agi_in(f, "w", w, AGI_WEIGHT)) return false;
     *out = agi_weight_of(w, 0);
-    if (!agi_weight_dense(out->kind)) {
-        if (!opt_scale) return agi_bad(f, "w is %s and needs scales", ag_weight_name(out->kind));
+    if (!agi_weight_dense((int)out->kind)) {
+        if (!opt_scale)
+            return agi_bad(f, "w is %s and needs scales", ag_weight_name((int)out->kind));
         return codes_arg(f, w, opt_scale, outs, k, out);
     }
-    if (opt_scale) return agi_bad(f, "w is %s, which has no scales", ag_weight_name(out->kind));
+    if (opt_scale)
+        return agi_bad(f, "w is %s, which has no scales", ag_weight_name((int)out->kind));
     if (w->ndim == 4 && f->be->slots->packed) {
         out->chunks = chunks(k);
         return agi_shaped(f, "w", w, 4,

@@ -12,17 +12,27 @@
 /* Blocks whose largest number is smaller are zeros: the inverse of their scale is no float. */
 #define AGI_BLOCK_LEAST 1e-30f
 
-/* Rows of x as codes, [rows, chunks, AGI_CHUNK], and for each block its scale and the sum of its
- * codes, [rows, chunks]. */
+/* Rows of x as codes, and for each block its scale and the sum of its codes. AGI_BLOCK_ROWS rows
+ * lie together, so that a tile finds what it needs of a chunk at fixed places behind one address:
+ * code [rows / AGI_BLOCK_ROWS, chunks, AGI_BLOCK_ROWS, AGI_CHUNK], the others without the last. */
+enum { AGI_BLOCK_ROWS = 8 };
 typedef struct {
     int8_t *code;
     float *scale;
     int32_t *sum;
+    int64_t chunks;
 } agi_block_rows;
 
+/* Which block is that of row r and chunk c. */
+static inline int64_t agi_block_of(const agi_block_rows *x, int64_t r, int64_t c)
+{
+    return (r / AGI_BLOCK_ROWS * x->chunks + c) * AGI_BLOCK_ROWS + r % AGI_BLOCK_ROWS;
+}
+
 typedef struct agi_blocks {
-    /* Codes and scales of a row of n: scale = largest / 127, code = x / scale to nearest, ties to
-     * even; zeros behind the last. A block with NaN or infinities has the scale NaN. */
+    /* Codes and scales of a row of n, each AGI_BLOCK_ROWS blocks after the one before: scale =
+     * largest / 127, code = x / scale to nearest, ties to even; zeros behind the last. A block with
+     * NaN or infinities has the scale NaN. */
     void (*quantize)(int8_t *code, float *scale, const float *x, int64_t n);
     /* Outputs [o0, o1) of all rows; o0 is the first of a panel. w is packed. */
     void (*dot)(const agi_linear_args *a, const agi_block_rows *x, int64_t o0, int64_t o1);

@@ -32,9 +32,11 @@ static void quantize_blocks(int8_t *code, float *scale, const float *x, int64_t 
         const float largest = v_hmax(most);
         const vf inverse = v_set(largest < AGI_BLOCK_LEAST ? 0 : 127 / largest);
         for (int i = 0; i < AGI_CHUNK / LANES; i++)
-            v_store_i8(code + c + i * LANES, v_mul(v[i], inverse));
-        scale[c / AGI_CHUNK] =
+            v_store_i8(code + i * LANES, v_mul(v[i], inverse));
+        *scale =
             (largest < AGI_BLOCK_LEAST ? 0 : largest / 127) + v4_first(v_sum4(bad, bad, bad, bad));
+        code += AGI_BLOCK_ROWS * AGI_CHUNK;
+        scale += AGI_BLOCK_ROWS;
     }
 }
 
@@ -51,7 +53,7 @@ INLINE vi code_vector(const char *w, int i, const int ahead)
 INLINE void block_tile(const agi_linear_args *a, const agi_block_rows *x, int64_t r, int64_t o,
                        const int R, const enum agi_weight_kind kind, const int ahead)
 {
-    enum { MOST = 8 };
+    enum { MOST = AGI_BLOCK_ROWS };
     const int64_t chunks = a->w.chunks, first = o / AGI_PANEL * chunks;
     const int bytes = (int)agi_weight_bytes(kind, AGI_PANEL * AGI_CHUNK);
     const char *w = (const char *)a->w.p + first * bytes;
@@ -59,21 +61,22 @@ INLINE void block_tile(const agi_linear_args *a, const agi_block_rows *x, int64_
     vf acc[MOST][VECTORS];
     for (int i = 0; i < R; i++)
         for (int v = 0; v < VECTORS; v++) acc[i][v] = v_zero();
-    for (int64_t c = 0; c < chunks; c++, w += bytes, scale += AGI_PANEL) {
+    const int64_t block = agi_block_of(x, r, 0);
+    const int8_t *code = x->code + block * AGI_CHUNK;
+    const float *xs = x->scale + block;
+    const int32_t *sums = x->sum + block;
+    for (int64_t c = 0; c < chunks; c++) {
         vi sum[MOST][VECTORS];
         const int bias = kind == AGI_WEIGHT_Q8 ? V_BIAS : AGI_Q4_BIAS;
         for (int i = 0; i < R; i++)
-            for (int v = 0; v < VECTORS; v++)
-                sum[i][v] = vi_set(-bias * x->sum[(r + i) * chunks + c]);
+            for (int v = 0; v < VECTORS; v++) sum[i][v] = vi_set(-bias * sums[i]);
         if (ahead) __builtin_prefetch(scale + BLOCK_AHEAD / 16);
-        const int8_t *code = x->code + r * chunks * AGI_CHUNK + c * AGI_CHUNK;
         if (kind == AGI_WEIGHT_Q8)
             for (int j = 0; j < AGI_CHUNK / 4; j++)
                 for (int v = 0; v < VECTORS; v++) {
                     const vi wv = code_vector(w, j * VECTORS + v, ahead);
                     for (int i = 0; i < R; i++)
-                        sum[i][v] =
-                            v_dot8(sum[i][v], wv, vi_four(code + i * chunks * AGI_CHUNK + 4 * j));
+                        sum[i][v] = v_dot8(sum[i][v], wv, vi_four(code + i * AGI_CHUNK + 4 * j));
                 }
         else
             for (int j = 0; j < AGI_CHUNK / 8; j++)
@@ -81,7 +84,7 @@ INLINE void block_tile(const agi_linear_args *a, const agi_block_rows *x, int64_
                     const vi wv = code_vector(w, j * VECTORS + v, ahead);
                     const vi low = vi_low4(wv), high = vi_high4(wv);
                     for (int i = 0; i < R; i++) {
-                        const int8_t *four = code + i * chunks * AGI_CHUNK + 4 * j;
+                        const int8_t *four = code + i * AGI_CHUNK + 4 * j;
                         sum[i][v] = v_dot4(sum[i][v], low, vi_four(four));
                         sum[i][v] = v_dot4(sum[i][v], high, vi_four(four + AGI_CHUNK / 2));
                     }
@@ -89,9 +92,13 @@ INLINE void block_tile(const agi_linear_args *a, const agi_block_rows *x, int64_
         for (int v = 0; v < VECTORS; v++) {
             const vf ws = v_load_f16(scale + v * LANES);
             for (int i = 0; i < R; i++)
-                acc[i][v] = v_fma(v_mul(ws, v_set(x->scale[(r + i) * chunks + c])),
-                                  v_of_int(sum[i][v]), acc[i][v]);
+                acc[i][v] = v_fma(v_mul(ws, v_set(xs[i])), v_of_int(sum[i][v]), acc[i][v]);
         }
+        w += bytes;
+        scale += AGI_PANEL;
+        code += AGI_BLOCK_ROWS * AGI_CHUNK;
+        xs += AGI_BLOCK_ROWS;
+        sums += AGI_BLOCK_ROWS;
     }
     for (int i = 0; i < R; i++)
         for (int v = 0; v < VECTORS; v++) {

@@ -15,8 +15,9 @@ enum { AVX_VNNI = 1 << 4 }; /* CPUID leaf 7.1, eax */
 
 static bool has_avx2(void)
 {
+    unsigned a, b, c, d; /* clang 14 knows no feature "f16c" */
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+           __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
 
 static bool has_avx2vnni(void)

@@ -34,18 +34,21 @@ static int dot(const agi_linear_args *a, const agi_worker *w)
 /* The rows of x as blocks, in the worker's scratch, where they may be already. */
 static agi_block_rows blocks_of(const agi_linear_args *a, const agi_worker *w, bool kept)
 {
-    const int64_t chunks = (a->k + AGI_CHUNK - 1) / AGI_CHUNK, blocks = a->rows * chunks;
-    agi_block_rows x = {.code = w->scratch};
-    x.scale = (float *)(void *)(x.code + blocks * AGI_CHUNK);
-    x.sum = (int32_t *)(void *)(x.scale + blocks);
-    if (kept) return x;
-    for (int64_t r = 0; r < a->rows; r++)
-        w->isa->blocks->quantize(x.code + r * chunks * AGI_CHUNK, x.scale + r * chunks,
+    const int64_t chunks = (a->k + AGI_CHUNK - 1) / AGI_CHUNK;
+    const int64_t rows = (a->rows + AGI_BLOCK_ROWS - 1) / AGI_BLOCK_ROWS * AGI_BLOCK_ROWS;
+    agi_block_rows x = {.code = w->scratch, .chunks = chunks};
+    x.scale = (float *)(void *)(x.code + rows * chunks * AGI_CHUNK);
+    x.sum = (int32_t *)(void *)(x.scale + rows * chunks);
+    for (int64_t r = 0; r < a->rows && !kept; r++) {
+        const int64_t first = agi_block_of(&x, r, 0);
+        w->isa->blocks->quantize(x.code + first * AGI_CHUNK, x.scale + first,
                                  a->x + r * a->x_stride, a->k);
-    for (int64_t b = 0; b < blocks; b++) {
-        int32_t sum = 0;
-        for (int i = 0; i < AGI_CHUNK; i++) sum += x.code[b * AGI_CHUNK + i];
-        x.sum[b] = sum;
+        for (int64_t c = 0; c < chunks; c++) {
+            const int64_t b = first + c * AGI_BLOCK_ROWS;
+            int32_t sum = 0;
+            for (int i = 0; i < AGI_CHUNK; i++) sum += x.code[b * AGI_CHUNK + i];
+            x.sum[b] = sum;
+        }
     }
     return x;
 }

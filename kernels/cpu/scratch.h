@@ -5,6 +5,7 @@
 #ifndef ARGENT_KERNELS_CPU_SCRATCH_H
 #define ARGENT_KERNELS_CPU_SCRATCH_H
 
+#include "blocks.h"
 #include "../../runtime/backend.h"
 #include "../../runtime/ops.h"
 #include "isa.h"
@@ -38,7 +39,8 @@ enum { AGI_BLOCKED_ROWS = 256 };
 /* For each block of 32 of a row its codes, a scale and a sum. */
 static inline int64_t agi_linear_scratch(const agi_linear_args *a)
 {
-    const int64_t rows = a->rows < AGI_BLOCKED_ROWS ? a->rows : AGI_BLOCKED_ROWS;
+    int64_t rows = a->rows < AGI_BLOCKED_ROWS ? a->rows : AGI_BLOCKED_ROWS;
+    rows = (rows + AGI_BLOCK_ROWS - 1) / AGI_BLOCK_ROWS * AGI_BLOCK_ROWS;
     return a->w.scale ? rows * ((a->k + AGI_CHUNK - 1) / AGI_CHUNK) * (AGI_CHUNK + 8) : 0;
 }
 

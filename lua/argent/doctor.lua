@@ -11,6 +11,7 @@ local models = require 'argent.doctor.models'
 local ops = require 'argent.ops'
 local posix = require 'argent.posix'
 local status = require 'argent.status'
+local system = require 'argent.doctor.system'
 
 local M = {
   --- What the libraries are and which of them are here, see argent.doctor.libraries.
@@ -21,6 +22,8 @@ local M = {
   models = models.all,
   --- A run for each op, see argent.doctor.cases.
   CASES = cases.CASES,
+  --- The system around Argent, see argent.doctor.system.
+  system = system.look,
   --- Whether CUDA can be used, or why not, see argent.doctor.card.
   cuda = card.look,
   --- The instruction sets that kernels are written for, besides plain C.

@@ -179,7 +179,8 @@ describe('argent', function()
         assert.truthy(r.out:find(option:gsub('%-', '\\-'), 1, true), option)
       end
     end
-    for _, part in ipairs {'.SH EXIT STATUS', '130', 'ARGENT_MODEL', '(default: speech.wav)'} do
+    for _, part in ipairs {'.SH EXIT STATUS', '130', 'ARGENT_MODEL', '(default: speech.wav)',
+      'MIT License'} do
       assert.truthy(r.out:find(part, 1, true), part)
     end
     for line in r.out:gmatch '[^\n]+' do -- what begins with a point is a request of man's own

@@ -108,7 +108,7 @@ for _, k in ipairs(kernels.all()) do
     it('gives chunks with their history the bits of one pass', function()
       local rnd = kernels.random(3)
       for _, D in ipairs {1, 9} do
-        local C, O, K, T = 70, 35, 7, 300
+        local C, O, K, T = 200, 35, 7, 300
         local past = (K - 1) * D
         local x, w = kernels.tensor(be, {past + T, C}, rnd), kernels.tensor(be, {O, K, C}, rnd)
         local packed, alpha = pack(w), kernels.tensor(be, {C}, rnd)

@@ -152,8 +152,8 @@ end
 --- Options of every verb that runs a model.
 function M.model_options(p)
   M.model_option(p)
-  p:option('--dtype', 'Of the linear weights: bf16 (default), f32 (the reference mode), q8 or q4 '
-    .. '(8 or 4 bits, on the CPU); a model that is stored in q8 or q4 is used so.')
+  p:option('--dtype', 'Of the linear weights (default: bf16): f32 is the reference mode, q8 and q4 '
+    .. 'have 8 and 4 bits, on the CPU. A model that is stored in q8 or q4 is used so.')
     :choices(dtypes.weights)
   p:option('--cache-dtype', 'Of the keys and values that the talker keeps: bf16 takes half the '
     .. 'memory of f32 (default: f32 where the weights are f32 or bf16).'):choices(Session.DTYPES)

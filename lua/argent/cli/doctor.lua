@@ -11,8 +11,11 @@ local M = {summary = 'check this installation'}
 function M.parser(p)
   p:option('-m --model', 'Also check this model: a directory, or a name on the hub.')
     :argname '<model>'
-  p:flag('--json', 'Print one JSON object: cpu, ops, libraries, cuda, places, models, healthy.')
+  p:flag('--json', 'Print one JSON object: system, cpu, ops, libraries, cuda, places, models, '
+    .. 'healthy.')
   p:epilog [[
+What it prints is what a report of a mistake needs, and holds no secret but paths and names.
+
 Exit codes: 0 when all that is needed works (a missing model or CUDA is told, and fine); 1 when a
 kernel of the CPU or of the card differs from plain C; 3 when a library is missing, or the model
 of -m is.
@@ -149,12 +152,35 @@ local function model_lines(add, r)
   end
 end
 
+-- 'key value' of a table, sorted.
+local function pairs_text(t, joint)
+  local list = {}
+  for key, value in pairs(t) do list[#list + 1] = key .. joint .. value end
+  table.sort(list)
+  return #list > 0 and table.concat(list, ', ') or 'none'
+end
+
+local function system_lines(add, s)
+  add('system: %s', s.release)
+  wrapped(add, '  ', ('Linux %s, %s'):format(s.kernel, s.libc))
+  wrapped(add, '  ', ('build: %s, ABI %d'):format(s.build, s.abi))
+  wrapped(add, '  ', ('%s: %s'):format(s.installed and 'installed' or 'the tree', s.place))
+  wrapped(add, '  ', 'JIT ' .. s.jit)
+  wrapped(add, '  ', 'Lua modules: ' .. pairs_text(s.modules, ' '))
+  wrapped(add, '  ', 'limits: ' .. pairs_text(s.limits, ' '))
+  local free = {}
+  for folder, bytes in pairs(s.disk) do free[folder] = ('%.1f GB'):format(bytes / 1e9) end
+  wrapped(add, '  ', 'free on disks: ' .. pairs_text(free, ' '))
+  wrapped(add, '  ', 'environment: ' .. pairs_text(s.environment, '='))
+end
+
 local function text(r)
   local lines = {}
   local function add(fmt, ...)
     lines[#lines + 1] = select('#', ...) > 0 and fmt:format(...) or fmt
   end
   add('argent %s, %s, %s', r.version, jit.version, jit.arch)
+  system_lines(add, r.system)
   cpu_lines(add, r.cpu)
   op_lines(add, r)
   library_lines(add, r.libraries)
@@ -192,7 +218,7 @@ function M.run(args)
   local r = {
     version = require('argent').version, cpu = doctor.cpu(), bound = doctor.BOUND,
     libraries = doctor.libraries(), cuda = doctor.cuda(), places = doctor.places(),
-    models = doctor.models(args.model),
+    models = doctor.models(args.model), system = doctor.system(),
   }
   r.ops, r.failures = doctor.ops()
   local fault, kind = fault_of(r)

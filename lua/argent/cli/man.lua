@@ -81,6 +81,8 @@ function M.page()
   for _, e in ipairs(ENVIRONMENT) do
     out[#out + 1] = ('.TP\n\\fB%s\\fR\n%s'):format(e[1], roff(e[2]))
   end
+  out[#out + 1] = '.SH COPYRIGHT'
+  out[#out + 1] = 'The authors of Argent. MIT License; the demo voice: Apache License 2.0.'
   return table.concat(out, '\n')
 end
 

@@ -3,6 +3,7 @@
 -- of them. `stage(name, ...)` is the decoder's business; here are the parts.
 
 local ops = require 'argent.ops'
+local room = require 'argent.room'
 local tensor = require 'argent.tensor'
 local weights = require 'argent.weights'
 
@@ -50,7 +51,7 @@ function M.fast(conv)
   if #w.shape == 2 then w = w:view(w.shape[1], 1, w.shape[2]) end
   local outs, taps, channels = unpack(w.shape)
   local size = backend:packed_conv1d_size(outs, taps, channels)
-  conv.weight, conv.taps, conv.packed = tensor.zeros(backend, {size}), taps, true
+  conv.weight, conv.taps, conv.packed = room.tensor(backend, {size}, 'f32'), taps, true
   ops.pack_conv1d(conv.weight, w)
   w:release()
   conv.forward_op = packed_conv1d

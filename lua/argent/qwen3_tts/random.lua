@@ -99,7 +99,7 @@ function Scope:get(name, shape, dtype) return self.make(self.prefix .. name, sha
 
 -- Bytes of tensors after which those that nobody has kept are looked for: the collector does not
 -- see their size.
-local COLLECT = 2 ^ 27
+local COLLECT = 2 ^ 25
 
 --- Scopes of a model. The tensors depend on the seed and on the order in which they are asked for.
 ---@param backend ag.Backend where the tensors will be
