@@ -3,6 +3,8 @@
 local command = require 'support.command'
 local lfs = require 'lfs'
 
+-- Folders of files that nobody reads as text.
+local DATA = {['spec/fixtures'] = true, ['spec/fuzz/corpus'] = true}
 local CODE = {'runtime', 'kernels', 'lua', 'scripts', 'spec', 'cmake', '.ci'}
 
 local function slurp(path)
@@ -21,7 +23,7 @@ local function files()
       local mode = lfs.attributes(command.root .. '/' .. inner, 'mode')
       if mode == 'file' then
         list[#list + 1] = inner
-      elseif mode == 'directory' and name:sub(1, 1) ~= '.' and inner ~= 'spec/fixtures' then
+      elseif mode == 'directory' and name:sub(1, 1) ~= '.' and not DATA[inner] then
         walk(inner)
       end
     end

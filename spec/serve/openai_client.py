@@ -13,7 +13,8 @@ own = {"argent": {"seed": 1, "max_frames": 6}}
 
 
 def speak(**more):
-    fields = dict(model="tts-1", voice="ryan", input="One two.", response_format="wav", extra_body=own)
+    fields = dict(model="tts-1", voice="ryan", input="One two.", response_format="wav",
+                  extra_body=own)
     fields.update(more)
     return client.audio.speech.create(**fields)
 

@@ -1,7 +1,8 @@
 """A stand-in of the hub on this machine, for spec/pull_spec.lua: hub_server.py FOLDER LOG [FAULT].
 
 Serves FOLDER as the repository Qwen/Qwen3-TTS-12Hz-0.6B-Base, safetensors files as large ones. Its
-first line on standard output is the port. Each request is a line in LOG: method, path, range. FAULT:
+first line on standard output is the port. Each request is a line in LOG: method, path, range.
+FAULT:
   token     asks for the token `secret`
   cut       ends the first answer of more than 10 MB a byte before its end
   damaged   sends weights with one bit that is another one
