@@ -42,6 +42,8 @@ extern const agi_blocks agi_blocks_plain; /* reads weights in rows, too */
 #if defined(__x86_64__)
 extern const agi_blocks agi_blocks_avx2, agi_blocks_avx2vnni;
 extern const agi_blocks agi_blocks_avx512, agi_blocks_avx512vnni;
+#elif defined(__aarch64__)
+extern const agi_blocks agi_blocks_neon, agi_blocks_neondot;
 #endif
 
 #endif

@@ -40,6 +40,12 @@ static bool has_amx(void)
 }
 #endif
 
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+
+static bool has_dot(void) { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
+#endif
+
 /* Each faster than the one before it. */
 static const struct {
     const agi_isa *isa;
@@ -52,6 +58,7 @@ static const struct {
     {&agi_isa_amx, has_amx},
 #elif defined(__aarch64__)
     {&agi_isa_neon, always},
+    {&agi_isa_neondot, has_dot},
 #endif
 };
 

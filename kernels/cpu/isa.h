@@ -98,6 +98,7 @@ extern const agi_isa agi_isa_avx512vnni;
 extern const agi_isa agi_isa_amx;
 #elif defined(__aarch64__)
 extern const agi_isa agi_isa_neon;
+extern const agi_isa agi_isa_neondot;
 #endif
 
 /* The i-th table of this build by name, from plain, 0, to the fastest; NULL beyond. */

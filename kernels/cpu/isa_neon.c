@@ -3,5 +3,8 @@
 #include "dot_simd.h"
 #include "loops_simd.h"
 #include "conv_direct.h"
+#include "blocks_simd.h"
 
-AGI_ISA_TABLE(neon, plain);
+AGI_BLOCKS_TABLE(neon);
+AGI_ISA_TABLE(neon, neon);
+AGI_ISA_TABLE(neondot, neondot); /* products of quantised weights differ, nothing else */

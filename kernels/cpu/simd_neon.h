@@ -5,6 +5,7 @@
 
 #include <arm_neon.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef float32x4_t vf;
 enum { LANES = 4 };
@@ -84,5 +85,59 @@ static inline v4 v_sum4(vf a, vf b, vf c, vf d)
     return vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d));
 }
 static inline float v_hmax(vf x) { return vmaxvq_f32(x); }
+
+/* ---- bytes ---- */
+
+/* LANES whole numbers, or four times as many bytes. */
+typedef int32x4_t vi;
+static inline int8x16_t vi_bytes(vi x) { return vreinterpretq_s8_s32(x); }
+static inline vi vi_set(int32_t x) { return vdupq_n_s32(x); }
+static inline vi vi_load(const void *p) { return vreinterpretq_s32_s8(vld1q_s8(p)); }
+/* Four bytes, in every lane. */
+static inline vi vi_four(const int8_t *p)
+{
+    int32_t x;
+    memcpy(&x, p, sizeof x);
+    return vdupq_n_s32(x);
+}
+/* The low and the high half of each byte. */
+static inline vi vi_low4(vi x)
+{
+    return vreinterpretq_s32_s8(vandq_s8(vi_bytes(x), vdupq_n_s8(15)));
+}
+static inline vi vi_high4(vi x)
+{
+    return vreinterpretq_s32_u8(vshrq_n_u8(vreinterpretq_u8_s32(x), 4));
+}
+static inline vf v_of_int(vi x) { return vcvtq_f32_s32(x); }
+static inline vf v_load_f16(const uint16_t *p)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+/* To nearest whole numbers, ties to even, as signed bytes. */
+static inline void v_store_i8(int8_t *p, vf x)
+{
+    const int16x4_t h = vqmovn_s32(vcvtnq_s32_f32(x));
+    const int8x8_t b = vqmovn_s16(vcombine_s16(h, h));
+    vst1_lane_s32((int32_t *)(void *)p, vreinterpret_s32_s8(b), 0);
+}
+/* Each lane of acc += the sum of its four products: of w, whose bytes are codes + 128 for v_dot8
+ * and 0 to 15 for v_dot4, and the signed bytes of x. v_dot8 takes a weight for its code + V_BIAS.
+ */
+enum { V_BIAS = 0 };
+static inline vi v_dot4(vi acc, vi w, vi x)
+{
+#if defined(__ARM_FEATURE_DOTPROD)
+    return vdotq_s32(acc, vi_bytes(w), vi_bytes(x));
+#else
+    const int8x16_t a = vi_bytes(w), b = vi_bytes(x);
+    const int16x8_t low = vmull_s8(vget_low_s8(a), vget_low_s8(b)), high = vmull_high_s8(a, b);
+    return vaddq_s32(acc, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+#endif
+}
+static inline vi v_dot8(vi acc, vi w, vi x)
+{
+    return v_dot4(acc, veorq_s32(w, vdupq_n_s32((int32_t)0x80808080)), x);
+}
 
 #endif

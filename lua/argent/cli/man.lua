@@ -20,8 +20,7 @@ local EXIT = {
 
 local ENVIRONMENT = {
   {'ARGENT_MODEL', 'The model where -m is not given: a directory or a name on the hub.'},
-  {'ARGENT_ISA', 'The instruction set of the kernels: plain; on x86 avx2, avx512, amx; on ARM '
-    .. 'neon.'},
+  {'ARGENT_ISA', 'The instruction set of the kernels: plain, or one that argent doctor lists.'},
   {'ARGENT_TRACE', 'When set, errors show the Lua stack.'},
   {'HF_HUB_CACHE, HF_HOME', 'Where the hub keeps the models it has fetched.'},
 }
