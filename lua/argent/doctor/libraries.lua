@@ -59,6 +59,10 @@ M.LIST = {
     end,
   },
   {
+    name = 'libsonic', files = {'libsonic.so.0'}, package = 'libsonic0',
+    needed_for = 'speech at another speed (--speed)', optional = true,
+  },
+  {
     name = 'libedit', files = {'libedit.so.2', 'libedit.so.0'}, package = 'libedit2',
     needed_for = 'editing and completion at the prompt', optional = true,
   },
