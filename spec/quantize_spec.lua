@@ -106,6 +106,18 @@ describe('a quantised model', function()
     assert.same({'.', '..', 'q4', 'q8'}, listing(folder))
   end)
 
+  it('is not made inside the model, of which it would be a part', function()
+    local inside = folder .. '/whole'
+    finally(function() os.execute('rm -rf ' .. inside) end)
+    os.execute(('cp -r %s %s'):format(model, inside))
+    for _, to in ipairs {inside .. '/q8', inside .. '/speech_tokenizer/q8/'} do
+      local err = ('%s: is inside the model %s; name another place'):format(to, inside)
+      assert.same({nil, err, 'io'},
+        {quantize.directory(inside, to, 'q8', {backend = be})})
+    end
+    assert.is_nil(lfs.attributes(inside .. '/q8.partial'))
+  end)
+
   it('of damaged weights is not made, and leaves nothing behind', function()
     local damaged = folder .. '/damaged'
     finally(function() os.execute('rm -rf ' .. damaged) end)

@@ -7,6 +7,7 @@ local dtypes = require 'argent.dtype'
 local io_tensors = require 'argent.io'
 local lfs = require 'lfs'
 local models = require 'argent.models'
+local posix = require 'argent.posix'
 local weight = require 'argent.nn.weight'
 local weights = require 'argent.weights'
 
@@ -133,6 +134,11 @@ function M.directory(dir, to, dtype, opts)
   if not backend then return nil, err, code end
   if lfs.attributes(to, 'mode') then
     return nil, to .. ': is there already; give another name, or remove it', 'io'
+  end
+  -- All that is in the folder is copied, so a copy inside it would hold itself.
+  local home, place = posix.realpath(dir), posix.realpath(to:gsub('/+$', ''):match '^(.*)/' or '.')
+  if home and place and (place .. '/'):sub(1, #home + 1) == home .. '/' then
+    return nil, ('%s: is inside the model %s; name another place'):format(to, dir), 'io'
   end
   kind, err = models.of(dir)
   if not kind then return nil, err, 'format' end
