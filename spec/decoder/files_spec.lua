@@ -103,6 +103,9 @@ describe('a language model', function()
     ['with pieces that are not known'] = {'qwen3', 'tokenizer.json', function(t)
       t.pre_tokenizer.pretokenizers[1].pattern.Regex = '\\w+'
     end, 'DIR/tokenizer.json: pre_tokenizer[0].pattern: is none that is known'},
+    ['with a step of pieces that is none'] = {'qwen3', 'tokenizer.json', function(t)
+      t.pre_tokenizer.pretokenizers[1] = 'x'
+    end, 'DIR/tokenizer.json: pre_tokenizer[0]: expected an object'},
     ['with a tokenizer of another kind'] = {'qwen3', 'tokenizer.json', function(t)
       t.model.type = 'Unigram'
     end, "DIR/tokenizer.json: model.type: expected BPE, got string 'Unigram'"},
@@ -121,6 +124,27 @@ describe('a language model', function()
       assert.equal(case[4], (refused(dir)))
     end)
   end
+
+  for what, case in pairs {
+    ['that does not say what it is'] = {'general.architecture', 'general.architecturX',
+      'DIR: general.architecture: expected a text', 'format'},
+    ['with frequencies of its own'] = {'token_embd.weight', 'rope_freqs.weight',
+      'DIR: rope_freqs.weight: frequencies of its own are not supported', 'unsupported'},
+  } do
+    it('of a GGUF file ' .. what .. ' is refused', function()
+      local bytes, n = read(FOLDER .. 'smollm/model.gguf'):gsub(case[1]:gsub('%p', '%%%0'), case[2])
+      assert.equal(1, n)
+      local path = st.write(bytes)
+      finally(function() os.remove(path) end)
+      assert.same({case[3], case[4]}, {refused(path)})
+    end)
+  end
+
+  it('has no chat template of what is no text', function()
+    for _, v in ipairs {5, true, {}} do
+      assert.is_nil(require('argent.decoder.templates').name(v))
+    end
+  end)
 
   for what, case in pairs {
     ['an empty folder'] = {'config.json', 'DIR/config.json: No such file or directory'},

@@ -105,6 +105,9 @@ local KEYS = {
 function M.of_gguf(metadata, path, tied)
   return json.checked(function()
     local architecture = metadata['general.architecture']
+    if type(architecture) ~= 'string' then
+      json.object(metadata, path):fault('general.architecture', 'expected a text')
+    end
     local values = {
       model_type = architecture, hidden_act = 'silu', tie_word_embeddings = tied,
       eos_token_id = metadata['tokenizer.ggml.eos_token_id'],

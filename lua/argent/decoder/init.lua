@@ -40,6 +40,10 @@ local function read_file(path, backend)
   if not w then return nil, err, code or 'format' end
   local metadata = w:metadata()
   local parts = {}
+  if w:info 'rope_freqs.weight' then -- LLaMA 3.1's scaling, of which the metadata says nothing
+    return nil, ('%s: rope_freqs.weight: frequencies of its own are not supported'):format(
+      (path:gsub('%c', '?'))), 'unsupported'
+  end
   parts.cfg, err = config.of_gguf(metadata, path, w:info 'output.weight' == nil)
   if not parts.cfg then return nil, err, 'format' end
   parts.tokenizer, err = tokenizers.of_gguf(metadata, path)

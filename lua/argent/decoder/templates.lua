@@ -72,7 +72,7 @@ table.sort(M.names)
 ---@param text string? in Jinja
 ---@return string?
 function M.name(text)
-  return text and TEXTS[(text:gsub('\n', '\\n'))]
+  return type(text) == 'string' and TEXTS[(text:gsub('\n', '\\n'))] or nil
 end
 
 --- The template of a Hugging Face folder: chat_template.jinja, or of tokenizer_config.json.

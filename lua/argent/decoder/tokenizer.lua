@@ -3,7 +3,6 @@
 -- would be other ids.
 
 local Tokenizer = require 'argent.text.tokenizer'
-local check = require 'argent.check'
 local json = require 'argent.json'
 local lfs = require 'lfs'
 local vocabulary = require 'argent.text.vocabulary'
@@ -30,8 +29,9 @@ local function pieces_of(s)
     :get 'pretokenizers' or {s:get 'pre_tokenizer'}
   s:expect(type(list) == 'table' and #list <= 4, 'pre_tokenizer', 'a list of steps')
   for i, values in ipairs(list) do
-    local step = json.object(check.type(values, 'step', 'table'), s.file,
-      ('pre_tokenizer[%d]'):format(i - 1))
+    local where = ('pre_tokenizer[%d]'):format(i - 1)
+    if type(values) ~= 'table' then s:fault(where, 'expected an object') end
+    local step = json.object(values, s.file, where)
     local kind = step:string 'type'
     if kind == 'Split' then
       local found = SPLITS[step:object('pattern'):string 'Regex']
