@@ -48,6 +48,8 @@ local function network(s)
   -- RoBERTa's rows begin behind that of padding.
   c.first_position = kind == 'roberta' and s:int('pad_token_id', 0, 1024) + 1 or 0
   c.most = c.position_rows - c.first_position
+  s:expect(c.most >= 3, 'max_position_embeddings', 'room for a text behind row %d',
+    c.first_position)
   return c
 end
 

@@ -6,6 +6,7 @@ local Network = require 'argent.encoder.network'
 local check = require 'argent.check'
 local config = require 'argent.encoder.config'
 local dtypes = require 'argent.dtype'
+local lib = require 'argent.ffi'
 local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
 local tokenizers = require 'argent.encoder.tokenizer'
@@ -138,6 +139,10 @@ function Encoder:states(texts)
   for _, group in ipairs(#ids > 0 and groups(ids) or {}) do
     local x, err, code = self.network:forward(group)
     if not x then return nil, err, code end
+    if lib.ag_tensor_count_nonfinite(x) > 0 then
+      return nil, self.weights:damaged() or self.dir .. ': the network makes NaN of this text',
+        'format'
+    end
     local first = 1
     for _, text in ipairs(group) do
       out[#out + 1] = x:narrow(1, first, #text)

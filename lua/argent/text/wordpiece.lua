@@ -14,6 +14,7 @@ WordPiece.__index = WordPiece
 local MAX_TEXT = 4 * 2 ^ 20 -- bytes
 local LONGEST_WORD = 100 -- code points; longer words are unknown
 local CACHED_WORDS = 20000
+local MAX_ID = 2 ^ 24
 
 -- Control characters go, but for tab and line ends; U+FFFD is there where a text was damaged.
 local DROPPED = assert(regex.compile [=[(?:(?![\t\n\r])[\p{Cc}\p{Cf}\p{Cs}\p{Co}]|\x{fffd})+]=])
@@ -39,6 +40,9 @@ function WordPiece.new(ids, added, kind)
     cached = 0, unknown = ids[kind.unknown]}, WordPiece)
   if not self.unknown then return nil, ('the word %s is missing'):format(kind.unknown) end
   for word, id in pairs(ids) do
+    if type(word) ~= 'string' or type(id) ~= 'number' or id % 1 ~= 0 or id < 0 or id > MAX_ID then
+      return nil, 'a word has no id from 0 to 2^24'
+    end
     self.words[id], self.size = word, math.max(self.size, id + 1)
   end
   local contents = {}
