@@ -11,6 +11,14 @@ describe('a data URL', function()
     end
   end)
 
+  it('is made of bytes, which it gives back', function()
+    for digits, bytes in pairs {[''] = '', ['Zg=='] = 'f', ['Zm8='] = 'fo', ['Zm9v'] = 'foo',
+      ['+/+/AP8='] = '\251\255\191\0\255'} do
+      assert.equal('data:audio/wav;base64,' .. digits, data_url.encode('audio/wav', bytes))
+      assert.equal(bytes, data_url.decode(data_url.encode('audio/wav', bytes)))
+    end
+  end)
+
   it('is told from a path by its first letters, in any case', function()
     for text, is in pairs {['data:x'] = true, ['DATA:,'] = true, ['data.wav'] = false,
       ['a/data:b'] = false, [''] = false} do

@@ -270,6 +270,17 @@ describe('argent serve', function()
       assert.matches(message, answer.error.message)
       ws:close()
     end
+    -- Behind the start, too, in one message.
+    ws = assert(websocket.new_from_uri(('ws://127.0.0.1:%d/v1/audio/speech/stream'):format(
+      srv.port)))
+    assert(ws:connect(5))
+    assert(ws:send(json.encode {type = 'start', model = 'tts-1', voice = 'ryan'}, 'text', 5))
+    assert(ws:send(json.encode {type = 'what'}, 'text', 5))
+    local answer = json.decode(assert(ws:receive(5)), 'message')
+    assert.equal('expected {"type": "text", "text": "..."} or {"type": "end"}',
+      answer.error.message)
+    assert.is_nil((ws:receive(5)))
+    ws:close()
     ws = assert(websocket.new_from_uri(('ws://127.0.0.1:%d/v1/audio/speech/stream'):format(
       srv.port)))
     assert(ws:connect(5))
@@ -279,5 +290,28 @@ describe('argent serve', function()
     ws:close()
     assert.equal(0, srv:request('GET', '/health').json.speaking)
     speaks()
+  end)
+
+  it('hears a client that leaves its WebSocket behind the end of the text', function()
+    local websocket = require 'http.websocket'
+    local ws = assert(websocket.new_from_uri(('ws://127.0.0.1:%d/v1/audio/speech/stream'):format(
+      srv.port)))
+    assert(ws:connect(5))
+    for _, object in ipairs {
+      {type = 'start', model = 'tts-1', voice = 'ryan', argent = {seed = 5, max_frames = 6000}},
+      {type = 'text', text = ('One two three four five. '):rep(20)}, {type = 'end'},
+    } do
+      assert(ws:send(json.encode(object), 'text', 5))
+    end
+    assert(ws:receive(5))
+    ws:close()
+    server.sleep(0.5)
+    assert.equal(0, srv:request('GET', '/health').json.speaking)
+  end)
+
+  it('makes no voices for pages of other places', function()
+    local r = srv:request('POST', '/v1/audio/voices', '--X--', {Origin = 'http://evil.example',
+      ['Content-Type'] = 'multipart/form-data; boundary=X'})
+    assert.equal(403, r.status)
   end)
 end)

@@ -6,6 +6,7 @@ local ffi = require 'ffi'
 local M = {}
 
 local ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+local DIGITS = ffi.new('uint8_t[64]', {ALPHABET:byte(1, 64)})
 local VALUES = ffi.new 'int8_t[256]'
 ffi.fill(VALUES, 256, 0xff) -- -1: no digit
 for i = 1, 64 do VALUES[ALPHABET:byte(i)] = i - 1 end
@@ -15,6 +16,33 @@ for i = 1, 64 do VALUES[ALPHABET:byte(i)] = i - 1 end
 ---@return boolean
 function M.is(text)
   return text:sub(1, 5):lower() == 'data:'
+end
+
+--- Bytes in base64. A request of a server may hold many of them.
+---@param bytes string
+---@return string digits
+function M.base64(bytes)
+  local n, at = #bytes, 0
+  local data, out = ffi.cast('const uint8_t *', bytes), ffi.new('uint8_t[?]', math.ceil(n / 3) * 4)
+  for i = 0, n - 1, 3 do
+    local b = i + 1 < n and data[i + 1] or 0
+    local c = i + 2 < n and data[i + 2] or 0
+    local v = data[i] * 65536 + b * 256 + c
+    out[at] = DIGITS[bit.rshift(v, 18)]
+    out[at + 1] = DIGITS[bit.band(bit.rshift(v, 12), 63)]
+    out[at + 2] = i + 1 < n and DIGITS[bit.band(bit.rshift(v, 6), 63)] or 61 -- '='
+    out[at + 3] = i + 2 < n and DIGITS[bit.band(v, 63)] or 61
+    at = at + 4
+  end
+  return ffi.string(out, at)
+end
+
+--- A data URL that holds bytes.
+---@param kind string media type
+---@param bytes string
+---@return string url
+function M.encode(kind, bytes)
+  return ('data:%s;base64,%s'):format(kind, M.base64(bytes))
 end
 
 -- The bytes of base64 digits; white space among them and padding at their end are passed over.

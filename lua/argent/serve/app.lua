@@ -92,6 +92,16 @@ function App:submit(options, request)
   return ticket, err, code
 end
 
+--- Whether the page that sends a request may. Browsers let any page open a WebSocket or send a form
+--- anywhere; they say which page it is.
+---@param request argent.Request
+---@return boolean
+function App:admits(request)
+  local origin = request:header 'origin'
+  return not origin or origin == self.cors or self.cors == '*'
+    or origin:match '^https?://(.*)$' == request:header ':authority'
+end
+
 -- ---- small routes ----
 
 function App:health(request)

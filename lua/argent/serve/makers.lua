@@ -1,7 +1,7 @@
 -- /v1/audio/voices: which voices there are, and new ones from a recording (Base models) or a
 -- description (VoiceDesign models).
 
-local basexx = require 'basexx'
+local data_url = require 'argent.audio.data_url'
 local json = require 'argent.json'
 local limits = require 'argent.serve.limits'
 local multipart = require 'argent.serve.multipart'
@@ -66,7 +66,7 @@ local function make(app, form, value)
         'consent'
     end
     local reference, err = app.tts:clone {
-      audio = 'data:audio/wav;base64,' .. basexx.to_base64(form.audio_sample.value),
+      audio = data_url.encode('audio/wav', form.audio_sample.value),
       text = value 'text',
     }
     if not reference then return nil, 'audio_sample: ' .. err, 'audio_sample' end
@@ -86,6 +86,10 @@ end
 
 --- POST: a new voice.
 function M.create(app, request)
+  if not app.keys and not app:admits(request) then
+    request:fail(403, 'this server does not speak with pages of other places')
+    return
+  end
   local form = read(request)
   if not form then return end
   local function value(name)

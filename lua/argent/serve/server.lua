@@ -36,8 +36,10 @@ local function context(cert, key)
   local function slurp(path)
     local f, err = io.open(path, 'rb')
     if not f then return nil, err end
-    local text = f:read '*a'
+    local text
+    text, err = f:read '*a'
     f:close()
+    if not text then return nil, ('%s: %s'):format(path, err or 'cannot be read') end
     return text
   end
   local certs, err = slurp(cert)

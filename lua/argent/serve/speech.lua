@@ -1,7 +1,7 @@
 -- POST /v1/audio/speech: text in, sound out while it is made.
 
-local basexx = require 'basexx'
 local condition = require 'cqueues.condition'
+local data_url = require 'argent.audio.data_url'
 local encoder = require 'argent.audio.encoder'
 local fields = require 'argent.serve.fields'
 local json = require 'argent.json'
@@ -27,7 +27,7 @@ local function accepted(request)
 end
 
 -- Why a ticket could not be had, as a status.
-local REFUSED = {busy = 429, value = 400, memory = 400, capacity = 400, format = 500}
+local REFUSED = {busy = 429, value = 400, memory = 400, capacity = 400, stopping = 503}
 
 local function refuse(app, request, err, code, begun)
   local status = not begun and REFUSED[code] or 500
@@ -109,7 +109,7 @@ local function event(object)
 end
 
 local function delta(bytes)
-  return event {type = 'speech.audio.delta', audio = basexx.to_base64(bytes)}
+  return event {type = 'speech.audio.delta', audio = data_url.base64(bytes)}
 end
 
 -- Sends what the ticket brings. An answer is begun with the first sound, so that what fails before

@@ -4,6 +4,7 @@
 -- gets sound as binary messages, and at the end {"type": "done", ...} or {"type": "error", ...}.
 
 local cqueues = require 'cqueues'
+local errno = require 'cqueues.errno'
 local fields = require 'argent.serve.fields'
 local json = require 'argent.json'
 local limits = require 'argent.serve.limits'
@@ -12,6 +13,9 @@ local unicode = require 'argent.text.unicode'
 local websocket = require 'http.websocket'
 
 local M = {}
+
+-- Seconds for a frame that has begun to come, and between two looks for whether speech has ended.
+local PING, LOOK = 0.1, 0.5
 
 -- lua-http believes the length that a frame says. This stands between it and the socket, and
 -- refuses frames that are longer than a message may be, or more of them than a speech may have.
@@ -50,8 +54,9 @@ end
 
 -- The next message of the client as an object; nil when there is none, with err when it is no good.
 local function receive(ws, timeout)
-  local text, kind = ws:receive(timeout)
-  if not text then return nil, ws.socket.over and 'the messages are too long' or nil end
+  local text, kind, code = ws:receive(timeout)
+  if not text and ws.socket.over then return nil, 'the messages are too long' end
+  if not text then return nil, code == errno.ETIMEDOUT and 'no message came in time' or nil end
   if kind ~= 'text' then return nil, 'messages are JSON texts' end
   local object = json.decode(text, 'the message')
   if type(object) ~= 'table' or #object > 0 or type(object.type) ~= 'string' then
@@ -89,6 +94,21 @@ local function start(app, ws, request)
   return ticket, voiced, asked
 end
 
+-- Behind the end of the text there are pings to answer, and a client that may leave.
+local function attend(ws, ticket)
+  while not ticket.ended do
+    local ok, _, code = ws.socket:fill(1, 0)
+    if ok then
+      ws:receive(PING)
+      if ws.readyState == 3 then return 'gone' end
+    elseif code ~= errno.ETIMEDOUT then
+      return 'gone'
+    else
+      cqueues.poll({pollfd = ws.socket:pollfd(), events = 'r'}, LOOK)
+    end
+  end
+end
+
 -- Takes text until the client says that it is all; returns why it is not good.
 local function take_text(app, ws, ticket)
   local characters = 0
@@ -97,7 +117,7 @@ local function take_text(app, ws, ticket)
     if not object then return err or 'gone' end
     if object.type == 'end' then
       ticket:finish()
-      return nil
+      return attend(ws, ticket)
     elseif object.type ~= 'text' or type(object.text) ~= 'string' then
       return 'expected {"type": "text", "text": "..."} or {"type": "end"}'
     elseif unicode.fault(object.text) then
@@ -115,7 +135,9 @@ end
 local function send_sound(ws, voiced, request)
   while true do
     local bytes, err, code = voiced:next()
+    if err and voiced.why == 'gone' then return nil end
     if err then
+      if voiced.why then err, code = voiced.why, nil end
       request.log.error = err
       return fail(ws, err, nil, code)
     end
@@ -131,31 +153,24 @@ local function converse(app, ws, request)
   local ticket, voiced, asked = start(app, ws, request)
   if not ticket then return end
   cqueues.running():wrap(function()
-    local why = take_text(app, ws, ticket)
+    local ok, why = pcall(take_text, app, ws, ticket)
+    if not ok then request.log.fault, why = tostring(why), 'an internal error' end
     if why and not ticket.ended then
       voiced.why = why
       ticket:cancel()
     end
   end)
   send_sound(ws, voiced, request)
-  if voiced.why and voiced.why ~= 'gone' then fail(ws, voiced.why) end
   voiced:close()
   request.log.ended, request.log.voice = ticket.ended, asked.voice:sub(1, 64)
   app.metrics:add('argent_speech_ended_total', 1, ('how="%s"'):format(ticket.ended))
-end
-
--- Browsers let any page open a WebSocket anywhere; they say which page it is.
-local function admitted(app, request)
-  local origin = request:header 'origin'
-  return not origin or origin == app.cors
-    or origin:match '^https?://(.*)$' == request:header ':authority'
 end
 
 --- Answers the request that opens a WebSocket.
 ---@param app argent.App
 ---@param request argent.Request
 function M.handle(app, request)
-  if not admitted(app, request) then
+  if not app:admits(request) then
     request:fail(403, 'this server does not speak with pages of other places')
     return
   end
