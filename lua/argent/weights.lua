@@ -21,6 +21,7 @@ local INDEX_LIMIT = 64 * 2 ^ 20
 
 ---@class ag.Weights
 ---@field products table<string, true> names of what Scope.product has noted
+---@field copied number bytes of tensors that scopes have noted as copied
 ---@field path string the file, or the index of the shards
 local Weights = {}
 Weights.__index = Weights
@@ -129,7 +130,7 @@ function M.open(path, opts)
   opts = check.options(opts, 'weights', {'backend'})
   backends.check(opts.backend, 'weights: backend')
   local w = setmetatable({backend = opts.backend, entries = {}, used = {}, absent = {},
-    products = {}, blanks = headers_only and {} or nil}, Weights)
+    products = {}, copied = 0, blanks = headers_only and {} or nil}, Weights)
   local file, ok, err, code = path
   if lfs.attributes(path, 'mode') == 'directory' then
     file = path .. '/' .. SINGLE
@@ -460,6 +461,14 @@ end
 function Scope:product(name)
   check.type(name, 'product: name', 'string')
   self.weights.products[self.prefix .. name] = true
+end
+
+--- Notes that this tensor is used as a copy: the file's own bytes are not read again.
+---@param name string
+function Scope:copied(name)
+  check.type(name, 'copied: name', 'string')
+  local w, e = self.weights, self.weights.entries[self.prefix .. name]
+  w.copied = w.copied + lib.ag_file_bytes(e.file.raw, e.index)
 end
 
 --- The tensor, which must be there. Call inside `build`.

@@ -65,6 +65,7 @@ function M.load(scope, outs, ins, dtype)
     -- arithmetic.
     local w = scope:get('weight', {outs, ins})
     if dtype == 'f32' and w.dtype == 'f32' then return w, nil, false end
+    scope:copied 'weight'
     return packed(w, {panels, chunks, 16, 32}, dtype), nil, true
   end
   local codes, scale
@@ -72,6 +73,7 @@ function M.load(scope, outs, ins, dtype)
     codes = scope:get('weight', {outs, up(ins, form.each)}, form.dtype)
     scale = scope:get('weight_scale', {outs, chunks}, 'f16')
     if weights.only_headers() then return codes, scale, false end
+    scope:copied 'weight_scale'
   else
     local w = scope:get('weight', {outs, ins})
     if weights.only_headers() then
@@ -80,6 +82,7 @@ function M.load(scope, outs, ins, dtype)
     end
     codes, scale = quantized(scope, w, dtype)
   end
+  scope:copied 'weight'
   return packed(codes, {panels, chunks, 8 / form.each, 16, 4}, 'u8'),
     packed(scale, {panels, chunks, 16}, 'f16'), true
 end

@@ -53,7 +53,8 @@ function M.available()
   return math.min(available, limit and limit - used or math.huge)
 end
 
--- The bytes of a model's weights, whether or not they are in memory yet.
+-- The bytes of a model's weights that are used where they lie in the files, whether or not they are
+-- in memory yet. Those that products read as copies count where these are.
 local function weights_of(tts)
   local bytes = 0
   for _, dir in ipairs {tts.dir, tts.dir .. '/speech_tokenizer'} do
@@ -62,6 +63,7 @@ local function weights_of(tts)
       if name:find '%.safetensors$' then bytes = bytes + size end
     end
   end
+  for _, w in ipairs {tts.weights, tts.codec_weights} do bytes = bytes - w.copied end
   return bytes
 end
 
@@ -94,13 +96,14 @@ end
 
 --- Divides memory.
 ---@param tts ag.Synthesizer
----@param memory? number bytes in all, weights included; default: half of what is available
+---@param memory? number bytes in all, weights included; default: half of what is available, beside
+---what is allocated already
 ---@param rows? integer default: by cores and memory
 ---@return argent.Budget? budget
 ---@return string? err
 ---@return string? code 'memory' when not even one row fits
 function M.plan(tts, memory, rows)
-  memory = memory or SHARE * M.available()
+  memory = memory or tts.backend.live_bytes + SHARE * M.available()
   tts.costs = tts.costs or costs(tts)
   local block, stream = tts.costs.block, tts.costs.stream
   local fixed = weights_of(tts) + tts.backend.live_bytes

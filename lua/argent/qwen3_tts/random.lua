@@ -94,6 +94,7 @@ function Scope:scope(prefix) return scope(self.backend, self.make, self.prefix .
 function Scope:look_later() return self end
 function Scope.unusable() end -- what is made here is sound
 function Scope.has() return false end
+function Scope.copied() end
 function Scope.try() return nil end
 function Scope:get(name, shape, dtype) return self.make(self.prefix .. name, shape, dtype) end
 
