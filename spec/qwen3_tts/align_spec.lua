@@ -50,6 +50,22 @@ describe('the word times of the demo voice', function()
     end
   end)
 
+  it('leave no keys and values behind in memory', function()
+    local said, cfg = truth[1], tts.cfg.talker
+    local function align()
+      assert(tts:align {text = said.text, codes = said.codes, voice = 'heart'})
+    end
+    align()
+    collectgarbage()
+    collectgarbage()
+    finally(function() collectgarbage 'restart' end)
+    collectgarbage 'stop'
+    local before = be.live_bytes
+    for _ = 1, 4 do align() end
+    local block = cfg.num_hidden_layers * 2 * cfg.num_key_value_heads * 256 * cfg.head_dim * 4
+    assert.is_true(be.live_bytes - before < 4 * block)
+  end)
+
   it('are estimated, and a little worse, where a model does not name its heads', function()
     local path = os.tmpname()
     os.remove(path)

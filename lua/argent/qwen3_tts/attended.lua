@@ -66,9 +66,11 @@ local function read(tts, rows, layers, see)
         see(layer, x:host(), info.pos, heads, n, keys)
       end)
   end
+  local session = tts.talker.backbone:session()
   local done, hidden, err, code = pcall(function()
-    return tts.talker.backbone:forward(tts.talker.backbone:session(), rows)
+    return tts.talker.backbone:forward(session, rows)
   end)
+  session:release()
   for _, handle in ipairs(handles) do handle:stop() end
   if not done then error(hidden, 0) end
   if not hidden then return nil, err, code end
