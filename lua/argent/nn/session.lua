@@ -242,6 +242,8 @@ end
 
 --- Gives the memory back now; the collector does not see how much it is.
 function methods:release()
+  -- Views that the collector has not found yet would keep it.
+  for r = 1, self.memory.released and 0 or self.rows do self.memory:decommit(r) end
   for _, cache in ipairs(self.caches) do
     cache.k:release()
     cache.v:release()
