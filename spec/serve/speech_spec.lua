@@ -334,6 +334,33 @@ describe('argent serve, with options,', function()
     local b = srv:speak {voice = 'default', instructions = 'An old man, amused.'}
     assert.equal(200, a.status, a.body)
     assert.is_true(a.body == b.body)
+    -- Over a WebSocket, too.
+    local described = require('argent.qwen3_tts').open(model 'design')
+    local feed = assert(described:feed {instruct = 'An old man, amused.', seed = 1,
+      max_frames = 6})
+    assert(feed:write 'One two. ')
+    assert(feed:finish())
+    local want, got, done = {}, {}, nil
+    for chunk in feed:chunks() do
+      want[#want + 1] = require('argent.audio.pcm').s16(chunk.samples:host())
+    end
+    local ws = assert(require('http.websocket').new_from_uri(
+      ('ws://127.0.0.1:%d/v1/audio/speech/stream'):format(srv.port)))
+    assert(ws:connect(5))
+    for _, object in ipairs {
+      {type = 'start', model = 'tts-1', voice = {id = r.json.id},
+        argent = {seed = 1, max_frames = 6}},
+      {type = 'text', text = 'One two. '}, {type = 'end'},
+    } do
+      assert(ws:send(json.encode(object), 'text', 5))
+    end
+    while not done do
+      local data, kind = assert(ws:receive(10))
+      if kind == 'binary' then got[#got + 1] = data else done = json.decode(data, 'message') end
+    end
+    ws:close()
+    assert.equal('done', done.type)
+    assert.is_true(table.concat(want) == table.concat(got))
   end)
 
   it('lets a script add routes, voices and hooks', function()

@@ -74,7 +74,7 @@ local function start(app, ws, request)
   local asked, message, param = fields.read(app, object, 'pcm')
   if not asked then return fail(ws, message, param) end
   local o = asked.options
-  for _, name in ipairs {'text', 'instruct', 'layout', 'split'} do o[name] = nil end
+  for _, name in ipairs {'text', 'layout', 'split'} do o[name] = nil end
   o.seed = o.seed or app:seed()
   if app.stopping then return fail(ws, 'the server is stopping', nil, 'stopping') end
   if app.steer then
