@@ -40,14 +40,17 @@ describe('a text encoder', function()
     local w = assert(weights.open(BERT, {backend = be}))
     local prefix = w:info(name) and '' or 'bert.'
     local t = assert(ag.load(path, {backend = be}))
-    t[prefix .. name]:select(1, 1):fill(0 / 0)
+    local x = t[prefix .. name]:to 'f32'
+    t[prefix .. name] = x
+    x:select(1, 1):fill(3e38)
+    ag.ops.add(x, x, x, 1)
     assert(ag.save(path, t))
     local later = weights.LATER
     finally(function() weights.LATER = later end)
     weights.LATER = 0
     local enc = assert(ag.encoder.open(dir, {backend = be}))
-    local x, err, code = enc:embed 'one'
-    assert.is_nil(x)
+    local vector, err, code = enc:embed 'one'
+    assert.is_nil(vector)
     assert.equal('format', code)
     assert.matches(name:gsub('%p', '%%%0') .. ': %d+ values are NaN or infinite', err)
   end)
