@@ -363,6 +363,8 @@ end
 ---that has been read still needs
 ---@return ag.Weights
 function Weights:renamed(name, order)
+  check.type(name, 'renamed: name', 'function')
+  check.type(order, 'renamed: order', 'function')
   local w = setmetatable({}, Weights)
   for k, v in pairs(self) do w[k] = v end
   w.entries, w.used, w.absent = {}, {}, {}
@@ -468,6 +470,7 @@ end
 function Scope:copied(name)
   check.type(name, 'copied: name', 'string')
   local w, e = self.weights, self.weights.entries[self.prefix .. name]
+  if not e then error(("copied: there is no '%s'"):format(self.prefix .. name), 2) end
   w.copied = w.copied + lib.ag_file_bytes(e.file.raw, e.index)
 end
 
