@@ -8,6 +8,7 @@
 #include "../../runtime/error.h"
 #include "../../runtime/ops.h"
 
+#include <math.h>
 #include <string.h>
 
 /* To the nearest whole number, ties to even, of a number that is far below 2^22. */
@@ -31,10 +32,12 @@ static uint32_t largest_bits(const float *x)
 }
 
 /* Codes of a block, which are x / scale, at least lo and at most hi; returns the f16 of the scale:
- * the one that makes `end` of the number of the largest size. */
+ * the one that makes `end` of the number of the largest size. The smallest f16 lie so far apart
+ * that the nearest one may be much too small: then it is the next. */
 static uint16_t codes_of(int32_t *code, const float *x, float largest, float end, int lo, int hi)
 {
-    const uint16_t half = agi_f16_from_f32(largest / end);
+    uint16_t half = agi_f16_from_f32(largest / end);
+    if (fabsf(largest) > fabsf(agi_f32_from_f16(half)) * (fabsf(end) + 0.5f)) half++;
     const float scale = agi_f32_from_f16(half), inverse = scale != 0 ? 1 / scale : 0;
     for (int i = 0; i < AGI_CHUNK; i++) {
         int c = nearest(x[i] * inverse);

@@ -96,6 +96,17 @@ for kind, form in pairs(CODES) do
       end
     end)
 
+    it('is near small numbers, where f16 is coarse', function()
+      for _, largest in ipairs {1e-7, 1e-6, 3.7e-6, 1.06e-5, 8.9e-5, 7e-4} do
+        local w = {}
+        for c = 1, BLOCK do w[c] = largest * (c - 8) / 24 end
+        local codes, scale = planes(cpu, ag.tensor(cpu, {w}), kind)
+        local got, step = meaning(codes, scale, kind, BLOCK)[1], math.abs(scale:totable()[1][1])
+        assert.is_true(step < largest / (kind == 'q8' and 126 or 8) + 2 ^ -24)
+        for c = 1, BLOCK do assert.is_true(math.abs(got[c] - w[c]) <= 0.51 * step) end
+      end
+    end)
+
     it('of zeros is zeros, and of numbers that f16 cannot scale too', function()
       local w = ag.tensor(cpu, {{0, 0, 0}, {1e-12, -1e-12, 0}})
       local codes, scale = planes(cpu, w, kind)
