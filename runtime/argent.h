@@ -98,7 +98,7 @@ int ag_backend_packed(const ag_backend *be); /* 1 when `linear` reads packed wei
 double ag_backend_live_bytes(const ag_backend *be);
 int ag_backend_sync(ag_backend *be);
 /* How many floats the packed weights [outs, taps, channels] of ops.pack_conv1d take on this
- * backend; 0 where it packs none. */
+ * backend; 0 where it packs none, or not so many. */
 double ag_packed_conv1d_size(const ag_backend *be, int32_t outs, int32_t taps, int32_t channels);
 /* The i-th instruction set that this build has kernels for, from "plain", 0, to the fastest; NULL
  * beyond the last. */

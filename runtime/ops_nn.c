@@ -1,5 +1,6 @@
 /* ops_nn.c: fronts (validation) of products, norms and token ops of ops.def. */
 #include "front.h"
+#include "size.h"
 
 static float *f32(const ag_tensor *t) { return t ? (float *)(void *)agi_tensor_data(t) : NULL; }
 
@@ -75,9 +76,18 @@ int ag_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias, i
     return agi_front_run(&f, &a, sizeof a, (double)rows * (double)outs * (double)(taps * channels));
 }
 
+/* Whether packed weights of this shape can be counted, in bytes and with whole panels of both. */
+static bool countable(int64_t outs, int64_t taps, int64_t channels)
+{
+    enum { PANEL = 32 }; /* of no table more */
+    int64_t n;
+    return agi_mul(outs + PANEL, taps, &n) && agi_mul(n, channels + PANEL, &n) && agi_mul(n, 4, &n);
+}
+
 double ag_packed_conv1d_size(const ag_backend *be, int32_t outs, int32_t taps, int32_t channels)
 {
     if (!be->slots->packed_conv1d_size || outs < 1 || taps < 1 || channels < 1) return 0;
+    if (!countable(outs, taps, channels)) return 0;
     return (double)be->slots->packed_conv1d_size(be, outs, taps, channels);
 }
 
@@ -93,6 +103,9 @@ static bool packed(agi_front *f, const char *name, const ag_tensor *w, int64_t o
     }
     return agi_range(f, "outputs", outs, 1, INT32_MAX) && agi_range(f, "taps", taps, 1, 1 << 20) &&
            agi_range(f, "channels", channels, 1, INT32_MAX) &&
+           (countable(outs, taps, channels) ||
+            agi_bad(f, "%lld outputs, %lld taps and %lld channels are too many", (long long)outs,
+                    (long long)taps, (long long)channels)) &&
            agi_vector(f, name, w, slots->packed_conv1d_size(f->be, outs, taps, channels));
 }
 
@@ -134,6 +147,11 @@ int ag_packed_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_
         return f.rc;
     }
     const int64_t past = (int64_t)(taps - 1) * dilation;
+    if (!countable(past + 512, 2, channels)) { /* what a worker has of x at once */
+        agi_bad(&f, "%lld rows of %lld channels are too many", (long long)past,
+                (long long)channels);
+        return f.rc;
+    }
     const int64_t rows = rx.rows < past ? 0 : rx.rows - past;
     if (!agi_equal(&f, "out", out, "x", x, ro.rows, rows)) return f.rc;
     agi_packed_conv1d_args a = {.out = f32(out),

@@ -175,6 +175,12 @@ for _, k in ipairs(kernels.all()) do
       refused('taps is 0, expected 1 to 1048576', {5, 3}, {6, 4}, nil, 0, 1, 0)
       refused('dilation is 0, expected 1 to 1048576', {5, 3}, {6, 4}, nil, 2, 0, 0)
       refused('accumulate is 2, expected 0 to 1', {5, 3}, {6, 4}, nil, 2, 1, 2)
+      local n = 2 ^ 26 -- n * 4096 * n is 0 in 64 bits
+      kernels.refuses(('packed_conv1d: %d outputs, 4096 taps and %d channels are too many'):format(
+        n, n), function()
+        ops.packed_conv1d(ag.zeros(be, {0, n}), ag.zeros(be, {0, n}), ag.zeros(be, {0}), nil, nil,
+          nil, 4096, 1, 0)
+      end)
       local x = ag.zeros(be, {6, 3})
       local square = pack(ag.zeros(be, {3, 1, 3}))
       kernels.refuses('packed_conv1d: out overlaps x', function()
