@@ -86,6 +86,7 @@ static int cpu_decommit(ag_backend *be, char *data, int64_t from, int64_t to)
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     if (p == MAP_FAILED)
         return agi_fail(AG_ENOMEM, "cannot give back %lld bytes", (long long)bytes);
+    madvise(p, (size_t)bytes, MADV_HUGEPAGE); /* as before */
     return AG_OK;
 }
 
