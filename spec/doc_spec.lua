@@ -26,8 +26,8 @@ describe('documentation', function()
   end
 
   it('is there for functions and methods, with their place', function()
-    tells('ag.load', 'M.load(path, opts)', 'Reads every tensor of a file.', 'path: string',
-      'io.lua:')
+    tells('ag.load', 'M.load(path, opts)', 'Reads every tensor of a safetensors or GGUF file.',
+      'path: string', 'io.lua:')
     tells('x:narrow', 'Tensor:narrow(dim, first, length)', '1-based')
     tells('be.sync', 'Backend:sync()')
     tells('tensor.item', 'Tensor:item()')
@@ -35,14 +35,14 @@ describe('documentation', function()
 
   it('is there for ops, by their names alone, too', function()
     for _, name in ipairs {'ops.linear', 'ag.ops.linear', 'linear'} do
-      tells(name, 'ops.linear(out, x, w, opt_bias)', 'out[t, o] = sum_i x[t, i] w[o, i] + bias[o].')
+      tells(name, 'ops.linear(out, x, w, opt_bias,', 'out[t, o] = sum_i x[t, i] w[o, i] + bias[o].')
     end
     for op in pairs(ag.ops) do assert.truthy(#text(op) > #op + 20) end
     tells('ag.ops', 'ops', 'ops.silu(out, x)  out = x / (1 + e^-x).')
   end)
 
   it('is there for modules: what they are for, and a line for each part', function()
-    tells('ag', 'ag', 'ag.load(path, opts)  Reads every tensor of a file.',
+    tells('ag', 'ag', 'ag.load(path, opts)  Reads every tensor of a safetensors or GGUF file.',
       'ag.plot  ag.plot: pictures of what goes on in speech',
       'ag.qwen3_tts  Qwen3-TTS from a model directory')
     tells('ag.plot', 'ag.plot', 'ag.plot.line(values, opts)  One curve or several.',
@@ -69,7 +69,7 @@ describe('documentation', function()
   it('is there for options: named by their function, or alone', function()
     tells('tts:say', 'Synthesizer:say(opts)', 'ag.Speech: text, voice, ')
     tells('tts.say.seed', 'ag.Speech.seed: integer?', '0 .. 2^53')
-    tells('seed', 'ag.Speech.seed: integer?', 'from the clock')
+    tells('seed', 'ag.Generate.seed: integer?', 'from the clock')
     tells('ag.backend.threads', 'threads: integer?', '0 or nil = one per core')
     tells('ag.plot.line.labels', 'labels: string[]?', "the curves' names in the legend")
   end)

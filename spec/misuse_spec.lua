@@ -28,6 +28,7 @@ for names in ([[
   speech.prime
   utterance.rows_of utterance.append utterance.set_guard utterance.attach
   stream.run stream.ops stream.conv stream.convnext stream.dequantize stream.residual_unit
+  stream.block stream.last_block stream.rows utterance.input_of
   image.pixel
 ]]):gmatch '%S+' do INTERNAL[names] = true end
 

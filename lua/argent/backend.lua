@@ -70,7 +70,10 @@ end
 ---@param channels integer
 ---@return integer
 function Backend:packed_conv1d_size(outs, taps, channels)
-  local function size(v, name) return check.int(v, 'packed_conv1d_size: ' .. name, 1, 2 ^ 20, 1) end
+  local function size(v, name)
+    v = check.int(v, 'packed_conv1d_size: ' .. name, 1, 2 ^ 20, 1)
+    return v -- no tail call, which would take this function's level away
+  end
   return lib.ag_packed_conv1d_size(self, size(outs, 'outs'), size(taps, 'taps'),
     size(channels, 'channels'))
 end
