@@ -363,6 +363,19 @@ describe('argent serve, with options,', function()
     assert.is_true(table.concat(want) == table.concat(got))
   end)
 
+  it('gives a row back whose sound cannot be sent on', function()
+    local script = st.write([[
+      local function fail() error('no more', 0) end
+      require('argent.audio.speed').new = function() return {write = fail, finish = fail} end
+      return function() end]], os.tmpname())
+    finally(function() os.remove(script) end)
+    srv = server.start {'-m', model 'custom', '--threads', '1', '--lua', script}
+    local r = srv:speak {argent = {max_frames = 6000}}
+    assert.equal(500, r.status)
+    assert.equal('no more', srv:line(function(l) return l.fault end).fault)
+    assert.equal(0, srv:request('GET', '/health').json.speaking)
+  end)
+
   it('lets a script add routes, voices and hooks', function()
     local script = st.write([[
       return function(app)

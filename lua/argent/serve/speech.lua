@@ -204,8 +204,12 @@ function M.handle(app, request)
     ['x-argent-seed'] = ('%.0f'):format(asked.options.seed),
   }
   local send = request.stream.peer_version == 1.0 and whole or stream
-  local ok, begun
-  ok, err, code = send(request, voiced, asked, head)
+  local done, ok, begun
+  done, ok, err, code = pcall(send, request, voiced, asked, head)
+  if not done then
+    voiced:close()
+    error(ok, 0)
+  end
   begun = err
   if ok and begun == true and not request.done then
     if asked.sse then

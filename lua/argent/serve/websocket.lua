@@ -160,8 +160,9 @@ local function converse(app, ws, request)
       ticket:cancel()
     end
   end)
-  send_sound(ws, voiced, request)
+  local done, fault = pcall(send_sound, ws, voiced, request)
   voiced:close()
+  if not done then error(fault, 0) end
   request.log.ended, request.log.voice = ticket.ended, asked.voice:sub(1, 64)
   app.metrics:add('argent_speech_ended_total', 1, ('how="%s"'):format(ticket.ended))
 end
