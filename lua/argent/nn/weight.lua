@@ -33,6 +33,17 @@ local function quantized(scope, w, kind)
   return codes, scale
 end
 
+-- The weight as floats of any kind; codes that have lost their scales are a fault of the file.
+local function floats(scope, outs, ins)
+  local w = scope:get('weight', {outs, ins})
+  for _, form in pairs(CODES) do
+    if w.dtype == form.dtype then
+      scope:unusable('weight', ('%s without weight_scale'):format(w.dtype))
+    end
+  end
+  return w
+end
+
 --- Codes and scales in the shapes of a model's files.
 ---@param w ag.Tensor [outs, ins] of floats
 ---@param kind string 'q8' or 'q4'
@@ -63,7 +74,7 @@ function M.load(scope, outs, ins, dtype)
     end
     -- f32 stays as the file has it: it is the codec's, whose products are of many rows and wait for
     -- arithmetic.
-    local w = scope:get('weight', {outs, ins})
+    local w = floats(scope, outs, ins)
     if dtype == 'f32' and w.dtype == 'f32' then return w, nil, false end
     scope:copied 'weight'
     return packed(w, {panels, chunks, 16, 32}, dtype), nil, true
@@ -75,7 +86,7 @@ function M.load(scope, outs, ins, dtype)
     if weights.only_headers() then return codes, scale, false end
     scope:copied 'weight_scale'
   else
-    local w = scope:get('weight', {outs, ins})
+    local w = floats(scope, outs, ins)
     if weights.only_headers() then
       scope:product 'weight'
       return w, nil, false
