@@ -27,6 +27,7 @@ for names in ([[
   talker.prompt_rows predictor.pass predictor.frame predictor.frame_embeddings predictor.state
   speech.prime
   utterance.rows_of utterance.append utterance.set_guard utterance.attach
+  utterance.input_of
   stream.run stream.ops stream.conv stream.convnext stream.dequantize stream.residual_unit
   stream.block stream.last_block stream.rows utterance.input_of
   image.pixel

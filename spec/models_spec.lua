@@ -69,8 +69,8 @@ describe('a directory', function()
     os.remove(path .. '/config.json')
     m, err, code = ag.open(path)
     assert.is_nil(m)
-    assert.equal(path .. ': is no model: it holds no config.json; a model is a folder that hf '
-      .. 'download has made, or its name, as in -m Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice', err)
+    assert.equal(path .. ': is no model: it holds no config.json; a model is a folder that argent '
+      .. 'pull has made, or its name, as in -m Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice', err)
     assert.equal('model', code)
   end)
 

@@ -73,7 +73,8 @@ describe('argent', function()
     local e = assert(ag.load(('%s/%s.safetensors'):format(model.dir, case.name), {backend = be}))
     assert.same(e.codes:totable(), json.decode(read(codes), 'codes').codes)
     local decoded = dir .. '/decoded.wav'
-    r = command.run {'decode', codes, '-m', model.model, '-o', decoded, '--bits', 'float'}
+    r = command.run {'decode', codes, '-m', model.model, '-o', decoded, '--bits', 'float',
+      '--codec', 'f32'}
     assert.equal(0, r.code, r.err)
     assert.equal(samples(read(wav)), samples(read(decoded)))
   end)

@@ -131,8 +131,8 @@ describe('argent says what to do', function()
   end)
 
   it('to who names a folder that holds no model', function()
-    local why = dir .. ': is no model: it holds no config.json; a model is a folder that hf '
-      .. 'download has made, or its name, as in -m Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice'
+    local why = dir .. ': is no model: it holds no config.json; a model is a folder that argent '
+      .. 'pull has made, or its name, as in -m Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice'
     for _, verb in ipairs {'say', 'voices', 'inspect', 'clone', 'bench'} do
       says(3, why, verb, '-m', dir, (verb == 'say' or verb == 'clone') and recording or nil)
     end

@@ -150,7 +150,7 @@ assert(tts:say {text = 'Hi.', voice = 'ryan', seed = 1, max_frames = 3})
   it('documents functions, methods and ops', function()
     local out = piped(':doc ag.load\n:doc tensor.narrow\n:doc ops.linear\n:doc be.sync\n'
       .. ':doc nothing\n:doc\n')
-    for _, part in ipairs {'M.load(path, opts)', 'Reads every tensor of a file.', '  path: string',
+    for _, part in ipairs {'M.load(path, opts)', 'Reads every tensor of a safetensors or GGUF file.', '  path: string',
       'Tensor:narrow(dim, first, length)', 'ops.linear(out, x, w, opt_bias)', 'Backend:sync()',
       "there is no 'nothing'", ':doc needs a name'} do
       assert.truthy(out:find(part, 1, true), part .. ' is not in\n' .. out)
@@ -241,7 +241,7 @@ assert(tts:say {text = 'Hi.', voice = 'ryan', seed = 1, max_frames = 3})
       t:type('\n'):expect 'qwen3_tts/init.lua':expect '> '
       t:settle():type("'" .. model:sub(1, -3) .. '\t'):expect '/'
       t:type("'\n"):expect('"' .. model .. '/'):expect '> '
-      t:settle():type('be:\t'):expect 'isa  kind  live_bytes  sync  threads':expect '> '
+      t:settle():type('be:\t'):expect 'isa  kind  live_bytes  packed':expect '> '
       t:type('\21'):settle():type('\4'):wait()
     end)
 
