@@ -125,11 +125,6 @@ describe('argent says what to do', function()
     says(4, why, 'decode', recording, '-o', dir .. '/x.wav')
   end)
 
-  it('to who wants attention drawn and names no layer', function()
-    says(2, 'attention: which layer? give --layer N, from 0; argent inspect says how many the '
-      .. 'talker has', 'plot', 'attention', 'Hi.', '-m', models.custom)
-  end)
-
   it('to who names a folder that holds no model', function()
     local why = dir .. ': is no model: it holds no config.json; a model is a folder that argent '
       .. 'pull has made, or its name, as in -m Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice'

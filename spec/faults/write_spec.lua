@@ -37,7 +37,7 @@ describe('a write that fails', function()
     flac = say('-o', '%d/x.flac'),
     opus = say('-o', '%d/x.opus'),
     codes = say('-o', '%d/x.wav', '--codes', '%d/x.json'),
-    each = {'say', '-f', lines, '--each', '-o', '%d/%%s.wav', unpack(DEMO)},
+    each = {'say', '-f', lines, '--each', '-o', '%d/%s.wav', unpack(DEMO)},
     tensors = {'run', script, '%d/x.safetensors'},
   }
   -- An ogg file has a serial number that is drawn anew.
