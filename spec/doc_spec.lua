@@ -35,7 +35,8 @@ describe('documentation', function()
 
   it('is there for ops, by their names alone, too', function()
     for _, name in ipairs {'ops.linear', 'ag.ops.linear', 'linear'} do
-      tells(name, 'ops.linear(out, x, w, opt_bias,', 'out[t, o] = sum_i x[t, i] w[o, i] + bias[o].')
+      tells(name, 'ops.linear(out, x, w, opt_bias, opt_scale)',
+        'out[t, o] = sum_i x[t, i] w[o, i] + bias[o].')
     end
     for op in pairs(ag.ops) do assert.truthy(#text(op) > #op + 20) end
     tells('ag.ops', 'ops', 'ops.silu(out, x)  out = x / (1 + e^-x).')

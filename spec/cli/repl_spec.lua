@@ -150,10 +150,10 @@ assert(tts:say {text = 'Hi.', voice = 'ryan', seed = 1, max_frames = 3})
   it('documents functions, methods and ops', function()
     local out = piped(':doc ag.load\n:doc tensor.narrow\n:doc ops.linear\n:doc be.sync\n'
       .. ':doc nothing\n:doc\n')
-    for _, part in ipairs {'M.load(path, opts)', 'Reads every tensor of a safetensors or GGUF file.',
-      '  path: string',
-      'Tensor:narrow(dim, first, length)', 'ops.linear(out, x, w, opt_bias, opt_scale)', 'Backend:sync()',
-      "there is no 'nothing'", ':doc needs a name'} do
+    for _, part in ipairs {'M.load(path, opts)',
+      'Reads every tensor of a safetensors or GGUF file.', '  path: string',
+      'Tensor:narrow(dim, first, length)', 'ops.linear(out, x, w, opt_bias, opt_scale)',
+      'Backend:sync()', "there is no 'nothing'", ':doc needs a name'} do
       assert.truthy(out:find(part, 1, true), part .. ' is not in\n' .. out)
     end
     assert.truthy((piped(':doc tts:say\n', {'-m', model})):find('Synthesizer:say(opts)', 1, true))

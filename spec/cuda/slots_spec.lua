@@ -58,7 +58,8 @@ print(x:totable()[2][2])
   it('is told by the doctor, and is no fault', function()
     local r = run {'doctor'}
     assert.equal(0, r.code, r.err)
-    assert.matches('\n  without a kernel on the card: nearest, pack, pack_conv1d,\n  packed_conv1d, quantize\n', r.out)
+    assert.matches('\n  without a kernel on the card: nearest, pack, pack_conv1d,\n'
+      .. '  packed_conv1d, quantize\n', r.out)
     assert.matches('\n  nearest +%a[%w]* +[^\n]* %-\n', r.out)
     assert.matches('\n  all %d+ ops agree', r.out)
   end)
