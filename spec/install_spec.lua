@@ -123,7 +123,8 @@ describe('an installation', function()
     assert.equal(1, select(2, r.out:match('.*Built target uninstall(.*)'):gsub('\n/', '')))
   end)
 
-  if read(build .. '/CMakeCache.txt'):find 'ARGENT_SANITIZE:BOOL=ON' then
+  local sanitize = read(build .. '/CMakeCache.txt'):match 'ARGENT_SANITIZE:%u+=(%a+)'
+  if sanitize and sanitize ~= 'OFF' then
     pending 'plain LuaJIT and programs do not load a library with sanitizers'
     return
   end
