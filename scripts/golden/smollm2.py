@@ -55,8 +55,9 @@ def main(path, out):
     with torch.no_grad():
         for prompt in PROMPTS:
             ids = torch.tensor([tokenizer.encode(prompt).ids])
-            made = model.generate(ids, do_sample=False, max_new_tokens=200, eos_token_id=None,
-                                  repetition_penalty=1.0)
+            # Without a mask generate takes <|im_end|> in a prompt for padding.
+            made = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
+                                  max_new_tokens=200, eos_token_id=None, repetition_penalty=1.0)
             # By how much the choice of each id was certain.
             logits = model(made).logits[0, ids.shape[1] - 1:-1]
             two = logits.topk(2).values
