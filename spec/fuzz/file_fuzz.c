@@ -47,9 +47,10 @@ static int memory_file(const uint8_t *data, size_t n, char path[64])
 /* Reads every byte of a tensor, which the sanitizer watches. */
 static void read_all(const ag_tensor *t)
 {
-    int64_t shape[AG_MAX_DIMS], bytes = ag_tensor_dtype(t) == AG_F32   ? 4
-                                        : ag_tensor_dtype(t) == AG_I32 ? 4
-                                                                       : 2;
+    const int dtype = ag_tensor_dtype(t);
+    int64_t shape[AG_MAX_DIMS], bytes = dtype == AG_F32 || dtype == AG_I32 ? 4
+                                        : dtype == AG_I8 || dtype == AG_U8 ? 1
+                                                                           : 2;
     ag_tensor_shape(t, shape);
     for (int d = 0; d < ag_tensor_ndim(t); d++) bytes *= shape[d];
     void *host = malloc((size_t)bytes + 1);
