@@ -174,7 +174,9 @@ describe('argent', function()
         os.remove(heard .. '.line')
         os.remove(bin .. '/' .. name)
       end
-      assert.is_nil(lfs.attributes 'speech.wav')
+      -- Another spec may have made a file of that name meanwhile, of another sound.
+      local made = lfs.attributes 'speech.wav' and read 'speech.wav' or ''
+      assert.is_true(made:sub(-#want) ~= want)
     end)
 
     it('is kept as well when a file is named, also when the player gives up', function()
