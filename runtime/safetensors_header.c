@@ -14,10 +14,9 @@
 static const agi_file_dtype dtypes[] = {
 #define AG_DTYPE(NAME, name, type, ...) {#NAME, 1, sizeof(type), AG_##NAME, NULL},
 #include "dtype.def"
-    {"BOOL", 1, 1, -1, NULL},    {"U8", 1, 1, -1, NULL},      {"I8", 1, 1, -1, NULL},
-    {"F8_E4M3", 1, 1, -1, NULL}, {"F8_E5M2", 1, 1, -1, NULL}, {"I16", 1, 2, -1, NULL},
-    {"U16", 1, 2, -1, NULL},     {"U32", 1, 4, -1, NULL},     {"F64", 1, 8, -1, NULL},
-    {"I64", 1, 8, -1, NULL},     {"U64", 1, 8, -1, NULL}};
+    {"BOOL", 1, 1, -1, NULL}, {"F8_E4M3", 1, 1, -1, NULL}, {"F8_E5M2", 1, 1, -1, NULL},
+    {"I16", 1, 2, -1, NULL},  {"U16", 1, 2, -1, NULL},     {"U32", 1, 4, -1, NULL},
+    {"F64", 1, 8, -1, NULL},  {"I64", 1, 8, -1, NULL},     {"U64", 1, 8, -1, NULL}};
 
 /* ---- the text ---- */
 
