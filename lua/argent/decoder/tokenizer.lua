@@ -81,10 +81,11 @@ local function whole_words(v, ids)
 end
 
 --- Reads a tokenizer.json of byte-level BPE; what is wrong is a fault of json.checked.
----@param path string
+---@param values table the file, parsed
+---@param path string for messages
 ---@return ag.Tokenizer
-function M.of_json(path)
-  local s = json.object(assert(json.read(path, LIMIT)), path)
+function M.of_json(values, path)
+  local s = json.object(values, path)
   local model = s:object 'model'
   model:one_of('type', {'BPE'})
   local nfc = s:get 'normalizer' ~= nil
@@ -113,7 +114,7 @@ function M.open(dir)
   end
   local values, err = json.read(path, LIMIT)
   if not values then return nil, err end
-  return json.checked(M.of_json, path)
+  return json.checked(M.of_json, values, path)
 end
 
 -- GGUF's kinds of tokens that are matched in texts as they are spelt.

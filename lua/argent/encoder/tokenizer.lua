@@ -58,8 +58,7 @@ local function wordpiece_json(s, model)
   return words
 end
 
-local function of_json(path)
-  local values = assert(json.read(path, LIMIT))
+local function of_json(values, path)
   local s = json.object(values, path)
   local model = s:object 'model'
   -- Older files leave out the type, of which the fields tell.
@@ -69,7 +68,7 @@ local function of_json(path)
     words = wordpiece_json(s, model)
     frame, err = framed(words, '[CLS]', '[SEP]', path)
   elseif kind == 'BPE' then
-    words = decoders.of_json(path)
+    words = decoders.of_json(values, path)
     frame, err = framed(words, '<s>', '</s>', path)
     if frame then frame.options = {special = true} end
   else
@@ -113,7 +112,7 @@ function M.open(dir)
   end
   local values, err = json.read(path, LIMIT)
   if not values then return nil, err end
-  return json.checked(of_json, path)
+  return json.checked(of_json, values, path)
 end
 
 return M
