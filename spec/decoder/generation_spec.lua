@@ -158,6 +158,15 @@ describe('generate', function()
     assert.equal(12, #ids {hooks = {token = function() return 50 end}})
   end)
 
+  it('takes a prompt of more ids than Lua has places for arguments', function()
+    local long = {}
+    for i = 1, 20000 do long[i] = 50 end
+    local r, err, code = lm:generate(opts {prompt = long})
+    assert.is_nil(r)
+    assert.matches('session full', err)
+    assert.equal('capacity', code)
+  end)
+
   it('raises what a hook raises, and works on', function()
     local ok, err = pcall(function()
       lm:generate(opts {hooks = {logits = function() error('mine', 0) end}})

@@ -10,7 +10,7 @@ local lines = require 'argent.cli.lines'
 local manifest = require 'argent.cli.manifest'
 local output = require 'argent.cli.output'
 local posix = require 'argent.posix'
-local sampling = require 'argent.qwen3_tts.sampling'
+local draws = require 'argent.draws'
 local speech = require 'argent.cli.speech'
 local status = require 'argent.status'
 
@@ -201,7 +201,7 @@ end
 function M.run(tts, text, args)
   local list = lines.read(text)
   if #list == 0 then return nil, 'no line holds any text', 'value' end
-  local seed, last = sampling.seed(args, 0), list[#list].number
+  local seed, last = draws.seed(args, 0), list[#list].number
   if seed > 2 ^ 53 - (last - 1) then
     return nil, ('--seed %.0f: line %d would have a seed above 2^53; give one of at most %.0f')
       :format(seed, last, 2 ^ 53 - (last - 1)), 'usage'

@@ -3,10 +3,11 @@
 -- next; all that changes lies in small tensors, so it is one plan, cut where a hook looks.
 
 local check = require 'argent.check'
+local draws = require 'argent.draws'
 local ffi = require 'ffi'
+local hook = require 'argent.hook'
 local ops = require 'argent.ops'
 local plan = require 'argent.plan'
-local posix = require 'argent.posix'
 local status = require 'argent.status'
 local stops = require 'argent.decoder.stops'
 local templates = require 'argent.decoder.templates'
@@ -85,23 +86,8 @@ local function set_sampling(self, level)
   if greedy == nil then greedy = not d.do_sample end
   if greedy then params[1] = 0 end
   self.state.params:set(params)
-  local function signed(u) return u >= 2 ^ 31 and u - 2 ^ 32 or u end
-  local low = self.seed % 2 ^ 32
-  local high = (self.seed - low) / 2 ^ 32 % 2 ^ 32
   local stream = check.int(opts.stream or 0, 'stream', 0, 2 ^ 32 - 1, level)
-  self.state.key:set {signed(low), signed(high), #self.ids, signed(stream)}
-end
-
-local function check_hooks(hooks, level)
-  if hooks == nil then return end
-  check.options(hooks, 'hooks', HOOKS, level + 1)
-  for name, fn in pairs(hooks) do check.type(fn, 'hooks.' .. name, 'function', level + 1) end
-end
-
-local function seed_of(opts, level)
-  if opts.seed == nil then return math.floor(posix.now() * 1e6) % 2 ^ 32 end
-  local seed = check.int(opts.seed, 'seed', 0, 2 ^ 53, level)
-  return seed
+  self.state.key:set(draws.key(self.seed, stream, #self.ids))
 end
 
 -- The ids of the prompt, which begin the context.
@@ -136,9 +122,9 @@ end
 function Generation.start(lm, opts, what)
   check.type(opts, what .. ': options', 'table', 1)
   check.options(opts, what, OPTIONS, 1)
-  check_hooks(opts.hooks, 1)
+  hook.check(opts.hooks, HOOKS, 1)
   local self = setmetatable({
-    lm = lm, opts = opts, ids = {}, seed = seed_of(opts, 2), hooks = opts.hooks or {},
+    lm = lm, opts = opts, ids = {}, seed = draws.seed(opts, 2), hooks = opts.hooks or {},
     max_tokens = check.int(opts.max_tokens or 256, 'max_tokens', 1, MOST_TOKENS, 1),
     stops = stops.new(lm.tokenizer, opts.stop, 2),
   }, Generation)
@@ -161,7 +147,8 @@ end
 function Generation:read_prompt()
   local s, ids = self.state, self.prompt_ids
   s.session:reset()
-  local before = {unpack(ids, 1, #ids - 1)}
+  local before = {} -- by a loop: unpack is for some thousand values at most
+  for i = 1, #ids - 1 do before[i] = ids[i] end
   if #before > 0 then
     local x = self.lm:embed(before)
     local h, err, code = self.lm.backbone:forward(s.session, x)
@@ -177,17 +164,6 @@ function Generation:read_prompt()
 end
 
 -- ---- steps ----
-
--- What a hook returned, into the tensor it was shown.
-local function replace(name, x, value)
-  if value == nil then return end
-  if type(value) == 'table' then value = tensor.from(x.backend, value) end
-  if not tensor.is(value) or value:count() ~= x:count() then
-    error(('hooks.%s: expected nil, or %d values to replace what it was shown, got %s'):format(name,
-      x:count(), tensor.is(value) and tostring(value) or check.show(value)), 0)
-  end
-  x:copy(value:contiguous():view(-1))
-end
 
 -- The id that a hook chose: written, and noted for the repetition penalty instead of the drawn one.
 local function replace_token(self, id)
@@ -219,7 +195,7 @@ local function program_of(self)
       call(function()
         local now = s.user
         if name == 'token' then replace_token(now, now.hooks.token(now, s.token:item()))
-        else replace(name, x, now.hooks[name](now, x)) end
+        else hook.replace(name, x, now.hooks[name](now, x)) end
       end)
     end
     local tap = lm.watchers:tap(function() return s.session.consumed[1] end, call)
@@ -323,14 +299,15 @@ function Generation:fork(changes)
   changes = check.options(changes, 'fork', FORK)
   if not self.state then error('fork: the generation has been finished', 2) end
   if self.state.making then error('fork: not in a hook', 2) end
-  check_hooks(changes.hooks, 0)
+  hook.check(changes.hooks, HOOKS, 0)
   local g = setmetatable({}, Generation)
   for k, v in pairs(self) do g[k] = v end
-  g.opts, g.ids, g.ended, g.stopping = {}, {unpack(self.ids)}, nil, nil
+  g.opts, g.ids, g.ended, g.stopping = {}, {}, nil, nil
+  for i, id in ipairs(self.ids) do g.ids[i] = id end
   for _, from in ipairs {self.opts, changes} do
     for k, v in pairs(from) do g.opts[k] = v end
   end
-  g.hooks, g.seed = g.opts.hooks or {}, changes.seed and seed_of(changes, 1) or self.seed
+  g.hooks, g.seed = g.opts.hooks or {}, changes.seed and draws.seed(changes, 1) or self.seed
   g.max_tokens = check.int(g.opts.max_tokens or 256, 'max_tokens', 1, MOST_TOKENS)
   g.stops = stops.new(self.lm.tokenizer, g.opts.stop, 1)
   for _, id in ipairs(g.ids) do g.stops:add(id) end

@@ -6,6 +6,7 @@ local Speech = require 'argent.qwen3_tts.speech'
 local check = require 'argent.check'
 local increment = require 'argent.text.increment'
 local sampling = require 'argent.qwen3_tts.sampling'
+local draws = require 'argent.draws'
 local unicode = require 'argent.text.unicode'
 local utterance = require 'argent.qwen3_tts.utterance'
 
@@ -28,7 +29,7 @@ function Feed.new(tts, opts, batch)
   check.options(check.type(opts, 'feed', 'table', 1), 'feed', OPTIONS, 1)
   local copy = {layout = 'stream', split = 'off'}
   for k, v in pairs(opts) do copy[k] = v end
-  copy.seed = sampling.seed(opts, 2)
+  copy.seed = draws.seed(opts, 2)
   sampling.of(tts.cfg.generation, copy, copy.seed, 2)
   return setmetatable({tts = tts, opts = copy, batch = batch, held = '', finished = false}, Feed)
 end

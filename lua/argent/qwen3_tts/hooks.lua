@@ -3,7 +3,7 @@
 
 local check = require 'argent.check'
 local ffi = require 'ffi'
-local tensor = require 'argent.tensor'
+local hook = require 'argent.hook'
 
 local M = {}
 
@@ -28,20 +28,7 @@ local NAMES = {'hidden', 'logits', 'code', 'predictor_logits', 'input'}
 ---@param hooks table?
 ---@param level integer extra levels up to the caller's line
 function M.check(hooks, level)
-  if hooks == nil then return end
-  check.options(hooks, 'hooks', NAMES, level + 1)
-  for name, fn in pairs(hooks) do check.type(fn, 'hooks.' .. name, 'function', level + 1) end
-end
-
--- What a hook returned, into the tensor it was shown.
-local function replace(name, x, value)
-  if value == nil then return end
-  if type(value) == 'table' then value = tensor.from(x.backend, value) end
-  if not tensor.is(value) or value:count() ~= x:count() then
-    error(('hooks.%s: expected nil, or %d values to replace what it was shown, got %s'):format(name,
-      x:count(), tensor.is(value) and tostring(value) or check.show(value)), 0)
-  end
-  x:copy(value:contiguous():view(-1))
+  hook.check(hooks, NAMES, level + 1)
 end
 
 -- The id that a hook chose for a group: written, and where group 0 is concerned noted for the
@@ -95,7 +82,7 @@ function M.bind(u, hooks)
   for _, name in ipairs {'hidden', 'logits', 'predictor_logits', 'input'} do
     local fn = hooks[name]
     bound[name] = fn and function(x, group)
-      replace(name, x, call(u, name, fn, x, group))
+      hook.replace(name, x, call(u, name, fn, x, group))
     end
   end
   local input = bound.input

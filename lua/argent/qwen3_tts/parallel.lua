@@ -4,7 +4,7 @@
 
 local check = require 'argent.check'
 local ops = require 'argent.ops'
-local sampling = require 'argent.qwen3_tts.sampling'
+local draws = require 'argent.draws'
 local status = require 'argent.status'
 local tensor = require 'argent.tensor'
 local utterance = require 'argent.qwen3_tts.utterance'
@@ -30,7 +30,7 @@ local function stream(scheduler, opts)
   check.type(opts.text, 'text', 'string')
   local self = setmetatable({
     scheduler = scheduler, opts = opts, parts = utterance.parts(scheduler.tts, opts),
-    seed = sampling.seed(opts, 0), tickets = {}, at = 1, asked = 0, list = {},
+    seed = draws.seed(opts, 0), tickets = {}, at = 1, asked = 0, list = {},
     utterances = {},
     frames = 0, seconds = 0, prompt_rows = 0, notes = {},
   }, Parallel)

@@ -3,6 +3,7 @@
 -- the small state of its draws in the batch's tensors, at `index`, which changes as others come and
 -- go.
 
+local draws = require 'argent.draws'
 local ops = require 'argent.ops'
 local tensor = require 'argent.tensor'
 
@@ -100,10 +101,7 @@ end
 --- How the next draws are made.
 ---@param s ag.Sampling
 function Row:set_sampling(s)
-  local function signed(u) return u >= 2 ^ 31 and u - 2 ^ 32 or u end
-  local low = s.seed % 2 ^ 32
-  local high = (s.seed - low) / 2 ^ 32 % 2 ^ 32
-  self:state 'key':set {signed(low), signed(high), s.draws or 0, signed(s.stream % 2 ^ 32)}
+  self:state 'key':set(draws.key(s.seed, s.stream, s.draws or 0))
   self:state 'params':set(s.talker)
   self:state 'predictor_params':set(s.predictor)
 end

@@ -2,7 +2,6 @@
 -- generation_config.json.
 
 local check = require 'argent.check'
-local posix = require 'argent.posix'
 
 local M = {}
 
@@ -45,18 +44,6 @@ function M.of(g, opts, seed, level)
   if greedy(opts.predictor_greedy, opts.greedy, g.subtalker_dosample) then p[1] = 0 end
   local stream = check.int(opts.stream or 0, 'stream', 0, nil, level)
   return {seed = seed, stream = stream, talker = t, predictor = p}
-end
-
---- The seed of the draws: the caller's, else from the clock.
----@param opts ag.Speech
----@param level integer
----@return integer
-function M.seed(opts, level)
-  if opts.seed ~= nil then
-    local seed = check.int(opts.seed, 'seed', 0, 2 ^ 53, level)
-    return seed
-  end
-  return math.floor(posix.now() * 1e6) % 2 ^ 32
 end
 
 return M

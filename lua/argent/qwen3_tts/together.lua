@@ -4,7 +4,7 @@
 local Pool = require 'argent.pool'
 local Scheduler = require 'argent.qwen3_tts.scheduler'
 local check = require 'argent.check'
-local sampling = require 'argent.qwen3_tts.sampling'
+local draws = require 'argent.draws'
 local utterance = require 'argent.qwen3_tts.utterance'
 
 local M = {}
@@ -21,7 +21,7 @@ local function options_of(opts)
       error(('say: %s: a list of %d for %d texts'):format(key, #v, n), 4)
     end
   end
-  local seed = type(opts.seed) ~= 'table' and sampling.seed(opts, 3)
+  local seed = type(opts.seed) ~= 'table' and draws.seed(opts, 3)
   local first = seed and type(opts.stream) ~= 'table'
     and check.int(opts.stream or 0, 'stream', 0, 2 ^ 31 - n, 2)
   for i = 1, n do

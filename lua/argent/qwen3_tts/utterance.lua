@@ -15,6 +15,7 @@ local prompt = require 'argent.qwen3_tts.prompt'
 local rider = require 'argent.qwen3_tts.rider'
 local Voice = require 'argent.qwen3_tts.voice'
 local sampling = require 'argent.qwen3_tts.sampling'
+local draws = require 'argent.draws'
 local sentences = require 'argent.text.sentences'
 local status = require 'argent.status'
 local tensor = require 'argent.tensor'
@@ -126,7 +127,7 @@ end
 local function check_options(tts, opts, level)
   hooks.check(opts.hooks, level + 1)
   check.type(opts.text, 'text', 'string', level + 1)
-  local seed = sampling.seed(opts, level + 2)
+  local seed = draws.seed(opts, level + 2)
   local max = opts.max_frames
     and check.int(opts.max_frames, 'max_frames', 1, 2 ^ 31 - 1, level + 1)
   sampling.of(tts.cfg.generation, opts, seed, level + 2)
@@ -490,7 +491,7 @@ function Utterance:fork(changes)
   if changes.max_frames then
     v.max_frames = check.int(changes.max_frames, 'max_frames', 1, 2 ^ 31 - 1)
   end
-  if changes.seed then v.seed = sampling.seed(changes, 1) end
+  if changes.seed then v.seed = draws.seed(changes, 1) end
   apply(v, changes)
   return v
 end
