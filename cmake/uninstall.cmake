@@ -1,16 +1,35 @@
 # Removes the files that `cmake --install` has noted in BUILD/install_manifest.txt, below DESTDIR
-# where that is set, and Argent's own folders that are empty then.
+# where that is set, and Argent's own folders that are empty then: `argent` and what is in it, below
+# the prefix, which stays, whatever it is called.
 
 set(manifest ${BUILD}/install_manifest.txt)
 if(NOT EXISTS ${manifest})
   message(FATAL_ERROR "nothing to uninstall: there is no ${manifest}")
 endif()
 file(STRINGS ${manifest} files)
+
+# The prefix is the folder that all of them are in.
+list(GET files 0 prefix)
+foreach(file ${files})
+  while(NOT prefix STREQUAL "/")
+    string(FIND "${file}" "${prefix}/" at)
+    if(at EQUAL 0)
+      break()
+    endif()
+    get_filename_component(prefix "${prefix}" DIRECTORY)
+  endwhile()
+endforeach()
+string(LENGTH "$ENV{DESTDIR}${prefix}" above)
+
 foreach(file ${files})
   set(path "$ENV{DESTDIR}${file}")
   file(REMOVE "${path}")
   get_filename_component(folder "${path}" DIRECTORY)
-  while(folder MATCHES "/argent" AND IS_DIRECTORY "${folder}")
+  while(IS_DIRECTORY "${folder}")
+    string(SUBSTRING "${folder}" ${above} -1 inside)
+    if(NOT "${inside}/" MATCHES "/argent/")
+      break()
+    endif()
     file(GLOB left LIST_DIRECTORIES ON "${folder}/*")
     if(left)
       break()

@@ -248,10 +248,14 @@ static cpu_set_t core_of(const cpu_set_t *set, int n)
     return one;
 }
 
+/* Lets the threads run where the caller could before it was pinned; those of a parent are its own,
+ * and a caller that is not here may have ended. */
 static void unpin(agi_team *t)
 {
     if (t->pinned && pthread_equal(t->caller, pthread_self()))
         pthread_setaffinity_np(t->caller, sizeof t->free_set, &t->free_set);
+    for (int i = 0; t->pinned && !is_parents(t) && i < t->started; i++)
+        pthread_setaffinity_np(t->handles[i], sizeof t->free_set, &t->free_set);
     t->pinned = false;
 }
 

@@ -123,13 +123,23 @@ describe('an installation', function()
     assert.equal(1, select(2, r.out:match('.*Built target uninstall(.*)'):gsub('\n/', '')))
   end)
 
+  it('leaves its prefix after an uninstall, whatever that is called', function()
+    local r = sh([[mkdir -p opt/argent/bin opt/argent/share/argent/models && cd opt/argent &&
+      touch bin/argent share/argent/models/x && cd ../.. &&
+      printf '%s\n' "$0/opt/argent/bin/argent" "$0/opt/argent/share/argent/models/x" \
+        >install_manifest.txt && cmake -DBUILD="$0" -P "$1/cmake/uninstall.cmake" &&
+      find opt | sort]], command.root)
+    assert.same({0, 'opt\nopt/argent\nopt/argent/bin\nopt/argent/share\n'}, {r.code, r.out}, r.err)
+  end)
+
   local sanitize = read(build .. '/CMakeCache.txt'):match 'ARGENT_SANITIZE:%u+=(%a+)'
   if sanitize and sanitize ~= 'OFF' then
     pending 'plain LuaJIT and programs do not load a library with sanitizers'
     return
   end
 
-  local PATH = "LUA_PATH=\"$1/share/lua/5.1/?.lua;$1/share/lua/5.1/?/init.lua;;\" "
+  local PATH = [[unset ARGENT_BUILD
+    LUA_PATH="$1/share/lua/5.1/?.lua;$1/share/lua/5.1/?/init.lua;;" ]]
 
   it('gives plain luajit the module argent', function()
     local r = sh(PATH .. [[luajit -e "

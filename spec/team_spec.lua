@@ -3,7 +3,9 @@
 
 local ag = require 'argent'
 local command = require 'support.command'
+local faults = require 'support.faults'
 local lib = require 'argent.ffi'
+local st = require 'support.st'
 
 -- Runs a script in a process of its own that may use one core, and returns the numbers it prints.
 local function on_one_core(script)
@@ -48,51 +50,54 @@ local CHAIN = [[
   end
 ]]
 
+-- Where each thread of this process may run, the caller's first.
+local WHERE = [[
+  local ag = require 'argent'
+  local lfs = require 'lfs'
+  local function allowed()
+    local tasks = {}
+    for task in lfs.dir '/proc/self/task' do tasks[#tasks + 1] = tonumber(task) end
+    table.sort(tasks)
+    for i, task in ipairs(tasks) do
+      local status = assert(io.open(('/proc/self/task/%d/status'):format(task)))
+      tasks[i] = status:read '*a':match 'Cpus_allowed_list:%s*(%S+)'
+      status:close()
+    end
+    return tasks
+  end
+  local before = allowed()[1]
+]]
+
 describe('the worker team', function()
+  local pipe = assert(io.popen 'nproc')
+  local cores = pipe:read '*n'
+  pipe:close()
+
   it('of four threads on one core takes little more of it than one thread', function()
     local t = on_one_core(CHAIN .. 'print(cost(chain(1)), cost(chain(4)))')
     assert.is_true(t[2] < 2 * t[1], ('%g s of one thread, %g s of four'):format(t[1], t[2]))
   end)
 
   it('keeps each thread on a core of its own when it is asked, and lets the caller go', function()
-    local pipe = assert(io.popen 'nproc')
-    local cores = pipe:read '*n'
-    pipe:close()
     if cores < 2 then
       pending 'there is one core'
       return
     end
-    local path = os.tmpname()
-    local f = assert(io.open(path, 'w'))
-    f:write [[
-      local ag = require 'argent'
-      local lfs = require 'lfs'
-      local function where(task)
-        local status = assert(io.open('/proc/self/task/' .. task .. '/status'))
-        local list = status:read '*a':match 'Cpus_allowed_list:%s*(%S+)'
-        status:close()
-        return list
-      end
-      local caller
-      for task in lfs.dir '/proc/self/task' do caller = tonumber(task) and task or caller end
-      local before = where(caller)
+    local path = st.write(WHERE .. [[
       local be = assert(ag.backend('cpu', {threads = 2, pin = true}))
       local x = ag.zeros(be, {64, 4096}):fill(1)
       ag.ops.silu(x, x)
-      for task in lfs.dir '/proc/self/task' do
-        if tonumber(task) then print(where(task)) end
-      end
+      print(unpack(allowed()))
       x:release()
       be, x = nil, nil
       collectgarbage()
       collectgarbage()
-      print(where(caller) == before)
-    ]]
-    f:close()
+      print(allowed()[1] == before)
+    ]])
     local r = command.run {'run', path}
     os.remove(path)
     assert.equal(0, r.code, r.err)
-    local first, second, free = r.out:match '^(%d+)\n(%d+)\n(%a+)\n$'
+    local first, second, free = r.out:match '^(%d+)\t(%d+)\n(%a+)\n$'
     assert.is_not_nil(free, r.out)
     assert.not_equal(first, second)
     assert.equal('true', free)
@@ -108,6 +113,27 @@ describe('the worker team', function()
     assert.equal(1, t[1])
     local _, err = ag.backend('cuda-emulated', {pin = true})
     assert.equal("pin: not on backend 'cuda-emulated'", err)
+  end)
+
+  it('runs anywhere again where the system refuses to keep one of its threads', function()
+    local missing = cores < 2 and 'there is one core' or faults.missing()
+    if missing then
+      pending(missing)
+      return
+    end
+    local path = st.write(WHERE .. [[
+      local lib = require 'argent.ffi'
+      local be = assert(ag.backend('cpu', {threads = 2}))
+      print(lib.ag_backend_pin(be), lib.ag_backend_pin(be))
+      for _, where in ipairs(allowed()) do print(where == before) end
+    ]])
+    -- The calls of the first time are 1 and 2; the second time frees both threads first.
+    for _, n in ipairs {5, 6} do
+      local r = faults.run({'run', path}, {fault = ('affinity:EPERM:%d:1'):format(n)})
+      assert.equal(0, r.code, r.err)
+      assert.equal('0\t-5\ntrue\ntrue\n', r.out, 'call ' .. n)
+    end
+    os.remove(path)
   end)
 
   it('takes nothing when there is nothing to do', function()

@@ -44,6 +44,12 @@ static inline int64_t agi_linear_scratch(const agi_linear_args *a)
     return a->w.scale ? rows * ((a->k + AGI_CHUNK - 1) / AGI_CHUNK) * (AGI_CHUNK + 8) : 0;
 }
 
+/* What the instruction set needs of it; nothing for no rows, however far apart the taps are. */
+static inline int64_t agi_packed_conv1d_scratch(const agi_isa *isa, const agi_packed_conv1d_args *a)
+{
+    return a->rows > 0 ? isa->conv->scratch(a) : 0;
+}
+
 static inline int64_t agi_cpu_scratch(const agi_isa *isa, enum agi_op op, const void *args)
 {
     switch (op) {
@@ -51,7 +57,7 @@ static inline int64_t agi_cpu_scratch(const agi_isa *isa, enum agi_op op, const 
     case AGI_OP_rope_append: return agi_rope_append_scratch(args);
     case AGI_OP_linear: return agi_linear_scratch(args);
     case AGI_OP_sample: return agi_sample_scratch(args);
-    case AGI_OP_packed_conv1d: return isa->conv->scratch(args);
+    case AGI_OP_packed_conv1d: return agi_packed_conv1d_scratch(isa, args);
     default: return 0;
     }
 }

@@ -3,6 +3,7 @@
 local amount = require 'support.amount'
 local command = require 'support.command'
 local faults = require 'support.faults'
+local st = require 'support.st'
 
 local SAY = {'say', 'Hi.', '-m', command.root .. '/models/demo', '--seed', '1', '--max-frames', '3',
   '--threads', '1', '-o', '%d/x.wav'}
@@ -91,6 +92,26 @@ describe('memory that is refused once', function()
     end
     os.remove(path)
     assert.is_true(memory > 3, memory .. ' of 61')
+  end)
+
+  it('is not asked for where LuaJIT registers machine code, which would crash', function()
+    local function calls(pieces)
+      local path = st.write(([[
+        local function loop()
+          local x = 0
+          for i = 1, 100 do x = x + i end
+          return x
+        end
+        jit.on(loop)
+        for _ = 1, %d do
+          jit.flush()
+          loop()
+        end]]):format(pieces))
+      local n = faults.count({'run', path}, 'memory:ENOMEM')
+      os.remove(path)
+      return n
+    end
+    assert.equal(calls(0), calls(40))
   end)
 
   it('may be refused for machine code alone, for good: then Lua is interpreted', function()

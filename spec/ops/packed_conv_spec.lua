@@ -153,6 +153,12 @@ for _, k in ipairs(kernels.all()) do
       ops.packed_conv1d(ag.zeros(be, {0, 2}), ag.zeros(be, {6, 3}), w, nil, nil, nil, 7, 1, 0)
     end)
 
+    it('takes no memory for no rows, however far the filter reaches', function()
+      local w = pack(ag.zeros(be, {1, 1024, 100}))
+      ops.packed_conv1d(ag.zeros(be, {0, 1}), ag.zeros(be, {6, 100}), w, nil, nil, nil, 1024,
+        2 ^ 20, 0)
+    end)
+
     it('refuses what does not fit', function()
       local w = ag.zeros(be, {3, 2, 4})
       local packed = pack(w)

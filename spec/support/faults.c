@@ -9,6 +9,7 @@
  *                   EINTR, or `short`: half of the bytes are written
  *   sync:EIO        fsync, fdatasync        rename:EIO  rename, renameat, renameat2
  *   open:EMFILE     open, openat            read:EIO    read, pread, readv
+ *   affinity:EPERM  sched_setaffinity
  *   any:SIGTERM     all of these system calls; a signal arrives just before it
  *
  * The number of calls seen is written into the file that ARGENT_FAULT_SEEN names. A segmentation
@@ -197,6 +198,7 @@ static const struct {
              {"rename", {SYS_rename, SYS_renameat, SYS_renameat2, -1}},
              {"open", {SYS_open, SYS_openat, -1}},
              {"read", {SYS_read, SYS_pread64, SYS_readv, -1}},
+             {"affinity", {SYS_sched_setaffinity, -1}},
              {"any",
               {SYS_write, SYS_pwrite64, SYS_writev, SYS_fsync, SYS_rename, SYS_open, SYS_openat,
                SYS_read, SYS_pread64, SYS_close, SYS_munmap, SYS_unlink, -1}}};
