@@ -130,7 +130,7 @@ typedef struct {
 /* w lies as pack_conv1d leaves it. bias, alpha and inv_beta may be NULL, the last two together. */
 typedef struct {
     float *out, *x, *w, *bias, *alpha, *inv_beta;
-    int64_t rows, outs, taps, k, dilation, out_stride, x_stride;
+    int64_t rows, outs, taps, k, dilation, period, out_stride, x_stride;
     int accumulate;
 } agi_packed_conv1d_args;
 

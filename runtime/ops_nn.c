@@ -127,7 +127,7 @@ int ag_pack_conv1d(ag_tensor *out, ag_tensor *w)
 
 int ag_packed_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_bias,
                      ag_tensor *opt_alpha, ag_tensor *opt_inv_beta, int32_t taps, int32_t dilation,
-                     int32_t accumulate)
+                     int32_t period, int32_t accumulate)
 {
     agi_front f = agi_front_begin(AGI_OP_packed_conv1d);
     agi_rows rx, ro;
@@ -140,6 +140,7 @@ int ag_packed_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_
           packed(&f, "w", w, outs, taps, channels) && agi_vector(&f, "bias", opt_bias, outs) &&
           agi_vector(&f, "alpha", opt_alpha, channels) &&
           agi_vector(&f, "inv_beta", opt_inv_beta, channels) &&
+          agi_range(&f, "period", period, 0, INT32_MAX) &&
           agi_range(&f, "accumulate", accumulate, 0, 1) && agi_apart(&f, out, false)))
         return f.rc;
     if (!opt_alpha != !opt_inv_beta) {
@@ -165,6 +166,7 @@ int ag_packed_conv1d(ag_tensor *out, ag_tensor *x, ag_tensor *w, ag_tensor *opt_
                                 .taps = taps,
                                 .k = channels,
                                 .dilation = dilation,
+                                .period = period,
                                 .out_stride = ro.stride,
                                 .x_stride = rx.stride,
                                 .accumulate = accumulate};

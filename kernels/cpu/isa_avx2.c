@@ -3,7 +3,7 @@
 #include "dot_simd.h"
 #include "loops_simd.h"
 #include "blocks_simd.h"
-#include "conv_direct.h"
+#include "conv_filter.h"
 
 AGI_BLOCKS_TABLE(avx2);
 AGI_ISA_TABLE(avx2, avx2);

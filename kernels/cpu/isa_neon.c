@@ -2,7 +2,7 @@
 #include "simd_neon.h"
 #include "dot_simd.h"
 #include "loops_simd.h"
-#include "conv_direct.h"
+#include "conv_filter.h"
 #include "blocks_simd.h"
 
 AGI_BLOCKS_TABLE(neon);

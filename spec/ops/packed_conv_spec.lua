@@ -65,10 +65,10 @@ for _, k in ipairs(kernels.all()) do
       local x = ag.tensor(be, {{1}, {2}, {4}, {8}, {16}})
       local w = pack(ag.tensor(be, {{{1}, {10}}, {{-1}, {1}}}))
       local out = ag.zeros(be, {4, 2})
-      ops.packed_conv1d(out, x, w, ag.tensor(be, {0.5, 0}), nil, nil, 2, 1, 0)
+      ops.packed_conv1d(out, x, w, ag.tensor(be, {0.5, 0}), nil, nil, 2, 1, 0, 0)
       assert.near({{21.5, 1}, {42.5, 2}, {84.5, 4}, {168.5, 8}}, out)
       out = ag.tensor(be, {{1, 1}, {2, 2}, {3, 3}})
-      ops.packed_conv1d(out, x, w, nil, nil, nil, 2, 2, 1)
+      ops.packed_conv1d(out, x, w, nil, nil, nil, 2, 2, 0, 1)
       assert.near({{42, 4}, {84, 8}, {167, 15}}, out)
     end)
 
@@ -76,9 +76,9 @@ for _, k in ipairs(kernels.all()) do
       -- T, C, O, taps, dilation
       for i, s in ipairs {{1, 1, 1, 1, 1}, {9, 3, 5, 7, 1}, {31, 33, 7, 3, 1}, {40, 31, 33, 7, 3},
         {33, 5, 1, 7, 1}, {70, 64, 40, 7, 9}, {17, 36, 17, 1, 1}, {290, 17, 2, 2, 1},
-        {33, 290, 3, 7, 1}} do
+        {33, 290, 3, 7, 1}, {320, 9, 3, 7, 9}, {600, 100, 2, 7, 1}} do
         local T, C, O, K, D = unpack(s)
-        local snake, accumulate = i % 3 > 0, i % 2
+        local snake, accumulate, period = i % 3 > 0, i % 2, ({0, 1, 4, 32, 160})[i % 5 + 1]
         local x, w, bias, alpha, inv_beta, before
         local out = kernels.agree(k, function(b)
           local rnd = kernels.random(i)
@@ -91,7 +91,7 @@ for _, k in ipairs(kernels.all()) do
           local o, packed = ag.zeros(b, {T, O}), pack(w)
           return function()
             ops.copy(o, before)
-            ops.packed_conv1d(o, x, packed, bias, alpha, inv_beta, K, D, accumulate)
+            ops.packed_conv1d(o, x, packed, bias, alpha, inv_beta, K, D, period, accumulate)
           end, o
         end):totable()
         local want, size = sums(x, w, bias, alpha, inv_beta, D)
@@ -105,19 +105,22 @@ for _, k in ipairs(kernels.all()) do
       end
     end)
 
-    it('gives chunks with their history the bits of one pass', function()
+    it('gives chunks of whole periods with their history the bits of one pass', function()
       local rnd = kernels.random(3)
-      for _, D in ipairs {1, 9} do
+      for _, s in ipairs {{1, 1, {1, 17, 2, 100, 33, 147}}, {9, 1, {1, 17, 2, 100, 33, 147}},
+        {1, 4, {4, 16, 280}}, {9, 10, {10, 200, 90}}, {3, 32, {32, 96, 172}}} do
+        local D, period, sizes = unpack(s)
         local C, O, K, T = 200, 35, 7, 300
         local past = (K - 1) * D
         local x, w = kernels.tensor(be, {past + T, C}, rnd), kernels.tensor(be, {O, K, C}, rnd)
         local packed, alpha = pack(w), kernels.tensor(be, {C}, rnd)
         local whole = ag.zeros(be, {T, O})
-        ops.packed_conv1d(whole, x, packed, nil, alpha, alpha, K, D, 0)
+        ops.packed_conv1d(whole, x, packed, nil, alpha, alpha, K, D, period, 0)
         local at = 0
-        for _, n in ipairs {1, 17, 2, 100, 33, 147} do
+        for _, n in ipairs(sizes) do
           local part = ag.zeros(be, {n, O})
-          ops.packed_conv1d(part, x:narrow(1, at + 1, past + n), packed, nil, alpha, alpha, K, D, 0)
+          ops.packed_conv1d(part, x:narrow(1, at + 1, past + n), packed, nil, alpha, alpha, K, D,
+            period, 0)
           assert.same_bits(whole:narrow(1, at + 1, n), part)
           at = at + n
         end
@@ -129,8 +132,8 @@ for _, k in ipairs(kernels.all()) do
       local x = kernels.tensor(be, {6, 2, 40}, rnd):narrow(3, 3, 33)
       local w = pack(kernels.tensor(be, {34, 1, 33}, rnd))
       local out, apart = ag.zeros(be, {12, 40}):narrow(2, 4, 34), ag.zeros(be, {6, 2, 34})
-      ops.packed_conv1d(out, x, w, nil, nil, nil, 1, 1, 0)
-      ops.packed_conv1d(apart, x:contiguous(), w, nil, nil, nil, 1, 1, 0)
+      ops.packed_conv1d(out, x, w, nil, nil, nil, 1, 1, 0, 0)
+      ops.packed_conv1d(apart, x:contiguous(), w, nil, nil, nil, 1, 1, 0, 0)
       assert.same_bits(apart:view(12, 34), out)
     end)
 
@@ -141,7 +144,7 @@ for _, k in ipairs(kernels.all()) do
       x[30]:narrow(1, 7, 1):set {math.huge}
       local w = pack(kernels.tensor(be, {3, 1, 33}, kernels.random(5)))
       local out = ag.zeros(be, {40, 3})
-      ops.packed_conv1d(out, x, w, nil, nil, nil, 1, 1, 0)
+      ops.packed_conv1d(out, x, w, nil, nil, nil, 1, 1, 0, 0)
       for t, row in ipairs(out:totable()) do
         local finite = row[1] - row[1] == 0
         assert.equal(t ~= 5 and t ~= 30, finite)
@@ -150,7 +153,7 @@ for _, k in ipairs(kernels.all()) do
 
     it('gives no rows for an input shorter than the filter', function()
       local w = pack(ag.zeros(be, {2, 7, 3}))
-      ops.packed_conv1d(ag.zeros(be, {0, 2}), ag.zeros(be, {6, 3}), w, nil, nil, nil, 7, 1, 0)
+      ops.packed_conv1d(ag.zeros(be, {0, 2}), ag.zeros(be, {6, 3}), w, nil, nil, nil, 7, 1, 0, 0)
     end)
 
     it('takes no memory for no rows, however far the filter reaches', function()
@@ -162,10 +165,10 @@ for _, k in ipairs(kernels.all()) do
     it('refuses what does not fit', function()
       local w = ag.zeros(be, {3, 2, 4})
       local packed = pack(w)
-      local function refused(text, out, x, alpha, taps, dilation, accumulate)
+      local function refused(text, out, x, alpha, taps, dilation, accumulate, period)
         kernels.refuses('packed_conv1d: ' .. text, function()
           ops.packed_conv1d(ag.zeros(be, out), ag.zeros(be, x), packed, nil, alpha, nil, taps,
-            dilation, accumulate)
+            dilation, period or 0, accumulate)
         end)
       end
       local size = #packed
@@ -181,16 +184,17 @@ for _, k in ipairs(kernels.all()) do
       refused('taps is 0, expected 1 to 1048576', {5, 3}, {6, 4}, nil, 0, 1, 0)
       refused('dilation is 0, expected 1 to 1048576', {5, 3}, {6, 4}, nil, 2, 0, 0)
       refused('accumulate is 2, expected 0 to 1', {5, 3}, {6, 4}, nil, 2, 1, 2)
+      refused('period is -1, expected 0 to 2147483647', {5, 3}, {6, 4}, nil, 2, 1, 0, -1)
       local n = 2 ^ 26 -- n * 4096 * n is 0 in 64 bits
       kernels.refuses(('packed_conv1d: %d outputs, 4096 taps and %d channels are too many'):format(
         n, n), function()
         ops.packed_conv1d(ag.zeros(be, {0, n}), ag.zeros(be, {0, n}), ag.zeros(be, {0}), nil, nil,
-          nil, 4096, 1, 0)
+          nil, 4096, 1, 0, 0)
       end)
       local x = ag.zeros(be, {6, 3})
       local square = pack(ag.zeros(be, {3, 1, 3}))
       kernels.refuses('packed_conv1d: out overlaps x', function()
-        ops.packed_conv1d(x, x, square, nil, nil, nil, 1, 1, 1)
+        ops.packed_conv1d(x, x, square, nil, nil, nil, 1, 1, 0, 1)
       end)
     end)
   end)

@@ -233,8 +233,8 @@ function CASES.packed_conv1d(m)
     -- Sums below 1: on AMX each product keeps 16 bits.
     local w, out = packed(m:spread(1 / 16, 0, 45, taps, 67)), m:values(rows, 45)
     local x = m:values(rows + (taps - 1) * 3, 67)
-    ops.packed_conv1d(out, x, w, m:values(45), nil, nil, taps, 3, 0)
-    ops.packed_conv1d(out, x, w, nil, m:values(67), m:values(67), taps, 3, 1)
+    ops.packed_conv1d(out, x, w, m:values(45), nil, nil, taps, 3, 16, 0)
+    ops.packed_conv1d(out, x, w, nil, m:values(67), m:values(67), taps, 3, 16, 1)
     made[i] = out
   end
   return made

@@ -60,13 +60,14 @@ local function load_convnext(scope, C, fast)
   }
 end
 
-local function load_wave_block(backend, scope, channels, rate, fast)
+-- rows: of a frame, behind the block's upsampling.
+local function load_wave_block(backend, scope, channels, rate, rows, fast)
   local outs, units = channels / 2, {}
   for i, dilation in ipairs(DILATIONS) do
     local s = scope:scope(('block.%d.'):format(i + 1))
     units[i] = {
       act1 = layers.snake(backend, s:scope('act1.'), outs),
-      conv1 = fast(layers.conv(backend, s:scope('conv1.conv.'), outs, outs, 7, dilation)),
+      conv1 = fast(layers.conv(backend, s:scope('conv1.conv.'), outs, outs, 7, dilation), rows),
       act2 = layers.snake(backend, s:scope('act2.'), outs),
       conv2 = fast(layers.conv(backend, s:scope('conv2.conv.'), outs, outs, 1)),
     }
@@ -90,6 +91,8 @@ function CodecDecoder.load(backend, cfg, scope, mode)
   local fast = mode == 'fast' and layers.fast or as_it_is
   local L, H, D = cfg.latent_dim, cfg.transformer.hidden_size, cfg.decoder_dim
   local pre, wave = scope:scope('pre_transformer.'), scope:scope('decoder.')
+  local rows = 1 -- of a frame
+  for _, ratio in ipairs(cfg.upsampling_ratios) do rows = rows * ratio end
   local self = setmetatable({
     backend = backend, cfg = cfg, mode = mode, rate = cfg.sample_rate,
     samples_per_frame = cfg.samples_per_frame, groups = cfg.num_quantizers,
@@ -99,7 +102,7 @@ function CodecDecoder.load(backend, cfg, scope, mode)
     transformer = Backbone.load(backend, cfg.transformer, pre, 'f32'),
     output_proj = fast(layers.linear(pre:scope('output_proj.'), L, H)),
     upsample = {}, blocks = {},
-    first = fast(layers.conv(backend, wave:scope('0.conv.'), D, L, 7)),
+    first = fast(layers.conv(backend, wave:scope('0.conv.'), D, L, 7), rows),
   }, CodecDecoder)
   if mode == 'fast' then layers.fast_linears(self.transformer) end
   for i, ratio in ipairs(cfg.upsampling_ratios) do
@@ -111,7 +114,8 @@ function CodecDecoder.load(backend, cfg, scope, mode)
   end
   local n = #cfg.upsample_rates
   for i, rate in ipairs(cfg.upsample_rates) do
-    self.blocks[i] = load_wave_block(backend, wave:scope(i .. '.'), D / 2 ^ (i - 1), rate,
+    rows = rows * rate
+    self.blocks[i] = load_wave_block(backend, wave:scope(i .. '.'), D / 2 ^ (i - 1), rate, rows,
       fast)
   end
   local C = D / 2 ^ n

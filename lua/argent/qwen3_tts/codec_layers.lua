@@ -34,7 +34,7 @@ end
 
 local function packed_conv1d(self, out, window, act, accumulate)
   ops.packed_conv1d(out, window, self.weight, self.bias, act and act.alpha, act and act.inv_beta,
-    self.taps, self.dilation, accumulate and 1 or 0)
+    self.taps, self.dilation, self.period, accumulate and 1 or 0)
 end
 
 --- Whether this backend has the ops of packed weights.
@@ -44,13 +44,16 @@ end
 
 --- Packs the weights of a convolution of stride 1 for its backend, see M.packs.
 ---@param conv ag.CausalConv
+---@param period? integer rows of a frame, see ops.packed_conv1d: chunks must be whole frames (default
+---1: of any rows, but filters of 7 taps are slow then)
 ---@return ag.CausalConv conv
-function M.fast(conv)
+function M.fast(conv, period)
   if weights.only_headers() then return conv end
   local w, backend = conv.weight, conv.weight.backend
   if #w.shape == 2 then w = w:view(w.shape[1], 1, w.shape[2]) end
   local outs, taps, channels = unpack(w.shape)
   local size = backend:packed_conv1d_size(outs, taps, channels)
+  conv.period = period or 1
   conv.weight, conv.taps, conv.packed = room.tensor(backend, {size}, 'f32'), taps, true
   ops.pack_conv1d(conv.weight, w)
   w:release()
