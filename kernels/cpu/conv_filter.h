@@ -58,8 +58,8 @@ static int64_t conv_size(int64_t outs, int64_t taps, int64_t channels)
 
 /* ---- packing ---- */
 
-/* The value of a filter at the p-th point is the sum of its taps times at[p]. What the values at the
- * other points make of one when they are put together is divided out here. */
+/* The value of a filter at the p-th point is the sum of its taps times at[p]. What the values at
+ * the other points make of one when they are put together is divided out here. */
 static void filter_at_points(double at[POINTS][FILTERED])
 {
     for (int p = 0; p < POINTS - 1; p++) {

@@ -1,10 +1,10 @@
 -- One sampled sound per kind of model by the hash of its bytes, on every instruction set of this
 -- CPU, so that a change of one bit anywhere between text and wave is seen. The weights of the
 -- golden checkpoints are exact in bf16, so f32 and bf16 give the same bits, and all instruction
--- sets the same codes. Samples depend on the instruction set, and but for plain on whether the codec
--- is the fast one, that of bf16 models; amx has AVX-512's f32 codec. avx2, avx512, amx and neon
--- take their functions from kernels/cpu alone, so their hashes hold on every machine. plain takes
--- them from the C library, whose releases and variants differ in the last bit: its hashes
+-- sets the same codes. Samples depend on the instruction set, and but for plain on whether the
+-- codec is the fast one, that of bf16 models; amx has AVX-512's f32 codec. avx2, avx512, amx and
+-- neon take their functions from kernels/cpu alone, so their hashes hold on every machine. plain
+-- takes them from the C library, whose releases and variants differ in the last bit: its hashes
 -- hold where that library gives the values they were made with, and elsewhere the samples are
 -- within 1e-4 of the official wave.
 

@@ -44,8 +44,8 @@ end
 
 --- Packs the weights of a convolution of stride 1 for its backend, see M.packs.
 ---@param conv ag.CausalConv
----@param period? integer rows of a frame, see ops.packed_conv1d: chunks must be whole frames (default
----1: of any rows, but filters of 7 taps are slow then)
+---@param period? integer rows of a frame, see ops.packed_conv1d: chunks must be whole frames
+---(default 1: chunks of any rows, but filters of 7 taps are slow then)
 ---@return ag.CausalConv conv
 function M.fast(conv, period)
   if weights.only_headers() then return conv end
