@@ -79,7 +79,7 @@ describe('argent as a process', function()
     local script, log, words = dir .. '/during.sh', dir .. '/during.log', {}
     for i, a in ipairs(args) do words[i] = command.quote(a) end
     st.write(([[
-      %s %s 2>%s >/dev/null & pid=$!
+      env --default-signal=HUP,INT,TERM %s %s 2>%s >/dev/null & pid=$!
       (sleep 30; kill -KILL $pid) >/dev/null 2>&1 & limit=$!
       for i in $(seq 3000); do
         if compgen -G %s >/dev/null || ! kill -0 $pid 2>/dev/null; then break; fi

@@ -58,8 +58,8 @@ describe('writers of one output', function()
     math.randomseed(1)
     for _ = 1, amount.of(6, 200) do
       local after = 0.01 + 0.2 * math.random()
-      os.execute(('(%s & timeout -s KILL %.3f %s & wait) 2>/dev/null'):format(line(1), after,
-        line(2)))
+      os.execute(('(%s & %s & sleep %.3f; kill -KILL $!; wait) 2>/dev/null'):format(line(1),
+        line(2), after))
       assert.is_true(whole[read(folder .. '/x.wav')] or false)
     end
     os.execute(line(3) .. ' 2>/dev/null')

@@ -444,6 +444,7 @@ describe('argent serve, with options,', function()
   end)
 
   it('stops at once when it is told twice', function()
+    local script = os.tmpname()
     srv = server.start {'-m', model 'custom', '--threads', '1', '--lua', st.write([[
       return function(app)
         function app.steer(options)
@@ -451,8 +452,8 @@ describe('argent serve, with options,', function()
             x:narrow(1, app.tts.cfg.talker.codec.eos + 1, 1):fill(-1e9)
           end}
         end
-      end]], '/tmp/argent-endless.lua')}
-    os.remove '/tmp/argent-endless.lua'
+      end]], script)}
+    os.remove(script)
     local s = srv:connect()
     s:write(server.bytes('POST', '/v1/audio/speech', {model = 'tts-1', voice = 'ryan',
       input = 'One.', response_format = 'pcm', argent = {max_frames = 7500}}))
