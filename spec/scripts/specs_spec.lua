@@ -38,6 +38,7 @@ describe('scripts/specs', function()
       :format(2 * files, files), out)
     local _, told = out:gsub('Pending %-> spec/[%w_/]+_spec%.lua waits for a card', '')
     assert.equal(files, told)
+    assert.no.matches('What failed', out)
   end)
 
   it('counts a crash, a leak at the exit and a failure, and shows what they said', function()
@@ -56,6 +57,10 @@ describe('scripts/specs', function()
     assert.matches('\nspec/bench_spec.lua: 0 successes, 0 failures, 1 errors, 0 pending, exit code '
       .. '139, %d+ s\nit fell over here\n', out)
     assert.matches('a leak of 24 bytes', out)
+    local again = out:match '\nWhat failed:\n(.*)'
+    for _, said in ipairs {'spec/bench_spec.lua\nit fell over here', 'a leak of 24 bytes', 'no hub'} do
+      assert.matches(said, again, 1, true)
+    end
     assert.matches('Failure %-> no hub', out)
   end)
 end)
