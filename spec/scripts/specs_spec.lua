@@ -58,7 +58,7 @@ describe('scripts/specs', function()
       .. '139, %d+ s\nit fell over here\n', out)
     assert.matches('a leak of 24 bytes', out)
     local again = out:match '\nWhat failed:\n(.*)'
-    for _, said in ipairs {'spec/bench_spec.lua\nit fell over here', 'a leak of 24 bytes', 'no hub'} do
+    for _, said in ipairs {'bench_spec.lua\nit fell over here', 'a leak of 24 bytes', 'no hub'} do
       assert.matches(said, again, 1, true)
     end
     assert.matches('Failure %-> no hub', out)
