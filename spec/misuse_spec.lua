@@ -25,7 +25,6 @@ local INTERNAL = {}
 for names in ([[
   tensor.own tensor.dtype tensor.read linear.forward backbone.step scope.unusable
   talker.prompt_rows predictor.pass predictor.frame predictor.frame_embeddings predictor.state
-  speech.prime
   utterance.rows_of utterance.append utterance.set_guard utterance.attach
   utterance.input_of
   stream.run stream.ops stream.conv stream.convnext stream.dequantize stream.residual_unit

@@ -121,6 +121,13 @@ function Program:try(t, host, bytes)
   return true
 end
 
+--- Gives back what its plans hold, as plan:release does.
+function Program:release()
+  for _, step in ipairs(self) do
+    if type(step) ~= 'function' then step:release() end
+  end
+end
+
 --- Like capture, but the body may cut the recording: `call(f)` there makes f run at that place
 --- every time, between the ops recorded before it and those after. Without a call it is one plan.
 ---@param backend ag.Backend

@@ -27,6 +27,9 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int getpid(void);
     int getpagesize(void);
     int sched_getaffinity(int pid, size_t size, void *set);
+    struct argent_rlimit { unsigned long now, most; };
+    int getrlimit(int what, struct argent_rlimit *limit);
+    int setrlimit(int what, const struct argent_rlimit *limit);
     int isatty(int fd);
     int fileno(void *file);
     int mkdir(const char *path, unsigned mode);
@@ -42,6 +45,7 @@ local M = {}
 local C = ffi.C
 local MONOTONIC, POLLOUT = 1, 4
 local X_OK, W_OK = 1, 2
+local RLIMIT_NOFILE = 7
 local O_WRONLY, O_CREAT, O_APPEND, O_NONBLOCK, O_CLOEXEC = 1, 64, 1024, 2048, 524288
 
 M.ENOENT, M.EINTR, M.EIO, M.EAGAIN, M.ENOMEM = 2, 4, 5, 11, 12
@@ -169,6 +173,17 @@ function M.memory_file(bytes)
   if ok then return fd end
   M.close(fd)
   return nil, err, code
+end
+
+--- Lets this process have as many descriptors as the system allows it.
+---@return integer count
+function M.most_files()
+  local limit = ffi.new 'struct argent_rlimit'
+  if C.getrlimit(RLIMIT_NOFILE, limit) ~= 0 then return 1024 end
+  local now = limit.now
+  limit.now = limit.most
+  if C.setrlimit(RLIMIT_NOFILE, limit) == 0 then now = limit.most end
+  return tonumber(now)
 end
 
 --- A pipe; reading from it does not wait.

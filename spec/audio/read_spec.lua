@@ -131,6 +131,22 @@ describe('reading a sound', function()
     assert.equal('value', code)
   end)
 
+  it('reads the bytes of a file, and gives way between blocks', function()
+    local bytes = wav {data = samples16(tone(20000, 24000))}
+    local want = assert(ag.audio.read(file('bytes.wav', bytes), {backend = be}))
+    local errors, pauses = require('argent.posix').realpath '/proc/self/fd/2', 0
+    local got = assert(ag.audio.read({bytes = bytes}, {backend = be, pause = function()
+      pauses = pauses + 1
+      assert.equal(errors, require('argent.posix').realpath '/proc/self/fd/2')
+    end}))
+    assert.is_true(compare.same_bits(want, got))
+    assert.equal(5, pauses) -- blocks of 4096
+    local ok, err, code = ag.audio.read({bytes = 'RIFF'}, {backend = be})
+    assert.same({nil, 'value'}, {ok, code})
+    assert.matches('^the recording: is no sound that can be read', err)
+    assert.has_error(function() ag.audio.read({bytes = 5}, {backend = be}) end)
+  end)
+
   it('gives as many samples as librosa does', function()
     -- len(librosa.resample(x, orig_sr=rate, target_sr=24000)) of librosa 0.11.0 with soxr 1.1.0.
     for rate, lengths in pairs {

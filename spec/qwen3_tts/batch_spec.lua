@@ -120,6 +120,7 @@ for _, model in ipairs(golden.models()) do
       assert.equal(1, (u.prompt_rows - 1) % 32)
       while u:next() do end -- luacheck: ignore 542
       local batch = new(2)
+      batch.slice = 32
       local a = join(batch, 1)
       batch:step()
       local b = join(batch, 3, long)
@@ -136,6 +137,31 @@ for _, model in ipairs(golden.models()) do
       finish(batch)
       assert.same(alone[1].codes, codes(a))
       assert.same(codes(u), codes(b))
+    end)
+
+    it('reads as much of a prompt before a frame as takes half the time of one', function()
+      local batch = new(2)
+      local a = join(batch, 1)
+      batch:step()
+      local b = join(batch, 3, {text = ('one two three four five six seven. '):rep(12),
+        split = 'off', layout = 'whole'})
+      local function read()
+        local before = batch.session.consumed[b.row.slot]
+        batch:step()
+        return batch.session.consumed[b.row.slot] - before
+      end
+      local first = read()
+      assert.is_true(first <= 8 and batch.read_time > 0)
+      batch.read_time = 0.125        -- 8 positions took so long,
+      batch:pace(0.375)              -- and a frame takes three times that: 12 fit into its half
+      assert.same({12, 12}, {batch.slice, read()})
+      batch.read_time, batch.period = 0.125, nil
+      batch:pace(100)
+      assert.same({32, 32}, {batch.slice, read()})
+      batch.read_time, batch.period = 0.125, nil
+      batch:pace(0.001)
+      assert.same({4, 4}, {batch.slice, read()})
+      assert.is_nil(a.ended)
     end)
 
     -- Spoils a row in its fourth frame; the other goes on as if nothing had been.

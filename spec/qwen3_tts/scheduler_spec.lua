@@ -238,6 +238,26 @@ describe('a batch of requests', function()
       assert(d:sound()).samples))
   end)
 
+  it('goes on when one that is told of its sound cancels another', function()
+    local batch = assert(tts:batch {rows = 3})
+    local list = {}
+    for i = 1, 3 do
+      list[i] = assert(batch:submit(options {seed = i, max_frames = 20}))
+    end
+    local want = assert(tts:say(options {seed = 1, max_frames = 20}))
+    list[1].notify = function()
+      list[2]:cancel()
+      list[3]:cancel()
+    end
+    while batch:busy() do batch:step() end
+    local parts = {}
+    for chunk in function() return list[1]:take() end do parts[#parts + 1] = chunk.samples end
+    assert.same({'cancelled', 'cancelled'}, {list[2].ended, list[3].ended})
+    assert.is_true(compare.same_bits(want.samples,
+      require('argent.audio.sound').join(parts).samples))
+    assert.same({0, 0, 0}, {list[1].ready, list[2].ready, list[3].ready})
+  end)
+
   it('keeps within its memory, and refuses by name what never fits', function()
     local costs = assert(tts:batch {rows = 1}) and tts.costs
     local fixed = assert(tts:batch {rows = 1}).budget

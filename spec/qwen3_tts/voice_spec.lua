@@ -86,6 +86,40 @@ describe('a voice', function()
     assert.equal(before + frames, pushed)
   end)
 
+  it('is made and prepared in pieces, between which others can go on', function()
+    local want = assert(tts:clone {audio = recording, text = TEXT})
+    local o = {text = 'One two.', seed = 3, max_frames = 8, reference = want}
+    local sound = assert(tts:say(o))
+    -- Speech of others is made in each pause, as a server does.
+    local other = assert(tts:frames {text = 'Three four.', seed = 1, max_frames = 400,
+      reference = want})
+    local pieces = 0
+    local function pause()
+      pieces = pieces + 1
+      if pieces % 10 == 0 then other() end
+    end
+    local got = assert(tts:clone {audio = recording, text = TEXT, pause = pause})
+    assert.is_true(pieces > 50, pieces)
+    assert.is_true(compare.same_bits(want.speaker, got.speaker))
+    assert.same(want.codes:totable(), got.codes:totable())
+    pieces = 0
+    assert.is_true(tts:prepare(got, pause))
+    assert.equal(#got.codes, pieces)
+    o.reference = got
+    assert.is_true(compare.same_bits(sound.samples, assert(tts:say(o)).samples))
+    assert.is_true(tts:prepare(got, pause)) -- done once
+    assert.equal(#got.codes, pieces)
+    -- What pause raises gives it up.
+    local fresh = assert(tts:clone {audio = recording, text = TEXT})
+    for _, work in ipairs {
+      function(stop) return tts:clone {audio = recording, text = TEXT, pause = stop} end,
+      function(stop) return tts:prepare(fresh, stop) end,
+    } do
+      local ok, err = pcall(work, function() error('enough', 0) end)
+      assert.same({false, 'enough'}, {ok, err})
+    end
+  end)
+
   it('is made of samples too, as a tensor or a list, and of parts', function()
     local samples = assert(ag.audio.read(recording, {backend = be}))
     local a = assert(tts:clone {audio = recording})

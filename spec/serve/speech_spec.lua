@@ -226,6 +226,33 @@ describe('argent serve', function()
   end)
 end)
 
+local function slurp(path)
+  local f = assert(io.open(path, 'rb'))
+  local s = f:read '*a'
+  f:close()
+  return s
+end
+
+-- A form that makes a voice.
+local function voice_form(fields)
+  local parts = {}
+  for name, value in pairs(fields) do
+    parts[#parts + 1] = ('--XX\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n')
+      :format(name, name == 'audio_sample' and '; filename="a.wav"\r\nContent-Type: audio/wav'
+        or '', value)
+  end
+  return table.concat(parts) .. '--XX--\r\n',
+    {['Content-Type'] = 'multipart/form-data; boundary=XX'}
+end
+
+local function voice_bytes(fields)
+  return server.bytes('POST', '/v1/audio/voices', voice_form(fields))
+end
+
+local function post_voice(srv, fields)
+  return srv:request('POST', '/v1/audio/voices', voice_form(fields))
+end
+
 describe('argent serve, with options,', function()
   if not available then
     it('keeps others out', function() pending(why) end)
@@ -283,19 +310,8 @@ describe('argent serve, with options,', function()
 
   it('clones voices, on a Base model, and forgets them when told', function()
     srv = server.start {'-m', model 'base', '--threads', '2'}
-    local f = assert(io.open(command.root .. '/spec/fixtures/golden/base/reference.wav', 'rb'))
-    local wav = f:read '*a'
-    f:close()
-    local function post(fields)
-      local parts = {}
-      for name, value in pairs(fields) do
-        parts[#parts + 1] = ('--XX\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n')
-          :format(name, name == 'audio_sample' and '; filename="a.wav"\r\nContent-Type: audio/wav'
-            or '', value)
-      end
-      return srv:request('POST', '/v1/audio/voices', table.concat(parts) .. '--XX--\r\n',
-        {['Content-Type'] = 'multipart/form-data; boundary=XX'})
-    end
+    local wav = slurp(command.root .. '/spec/fixtures/golden/base/reference.wav')
+    local function post(fields) return post_voice(srv, fields) end
     local r = post {type = 'audio_sample', name = 'anna', audio_sample = wav}
     assert.same({400, 'consent'}, {r.status, r.json.error.param})
     r = post {type = 'audio_sample', name = 'anna', audio_sample = 'RIFF' .. ('x'):rep(99),
@@ -322,6 +338,62 @@ describe('argent serve, with options,', function()
     assert.equal(404, srv:request('DELETE', '/v1/audio/voices/' .. id).status)
     assert.equal(400, srv:speak().status)
     assert.equal('cons_1234', srv:line(function(l) return l.consent end).consent)
+  end)
+
+  it('goes on speaking while it makes a voice, and while it prepares one', function()
+    local script = st.write([[
+      return function(app)
+        local frames, seen = 0, {}
+        function app.steer(options)
+          if options.seed == 777 then
+            options.temperature = 1000
+            options.hooks = {logits = function() frames = frames + 1 end}
+          end
+        end
+        for _, name in ipairs {'clone', 'prepare'} do
+          local fn = app.tts[name]
+          app.tts[name] = function(...)
+            local before = frames
+            local result, err, code = fn(...)
+            seen[name] = frames - before
+            return result, err, code
+          end
+        end
+        app:route('GET', '/seen', function(_, request) request:reply(200, seen) end)
+      end]], os.tmpname())
+    finally(function() os.remove(script) end)
+    srv = server.start {'-m', model 'base', '--threads', '1', '--lua', script}
+    local wav = slurp(command.root .. '/spec/fixtures/golden/base/reference.wav')
+    assert.equal(200, post_voice(srv, {type = 'audio_sample', name = 'anna', audio_sample = wav,
+      consent = 'c'}).status)
+    local s = srv:connect()
+    s:write(server.bytes('POST', '/v1/audio/speech', {model = 'tts-1', voice = 'anna',
+      input = ('one two three '):rep(20), response_format = 'pcm',
+      argent = {seed = 777, max_frames = 7500, split = 'off'}}))
+    s:flush()
+    assert.is_truthy(s:read(1))
+    -- A client that leaves while its voice is made holds nobody up.
+    local gone = srv:connect()
+    gone:write(voice_bytes {type = 'audio_sample', name = 'gone', audio_sample = wav,
+      consent = 'c', text = 'One two three.'})
+    gone:flush()
+    gone:close()
+    assert.equal(200, post_voice(srv, {type = 'audio_sample', name = 'bert', audio_sample = wav,
+      consent = 'c', text = 'One two three.'}).status)
+    srv.voice = 'bert'
+    local r = srv:speak()
+    assert.equal(200, r.status, r.body)
+    local seen = srv:request('GET', '/seen').json
+    s:close()
+    assert.is_true(seen.clone >= 3, seen.clone)
+    assert.is_true(seen.prepare >= 3, seen.prepare)
+    local tts = assert(ag.qwen3_tts.open(model 'base'))
+    local sound = assert(tts:say {text = 'One two.', seed = 1, max_frames = 6,
+      reference = assert(tts:clone {audio = command.root
+        .. '/spec/fixtures/golden/base/reference.wav', text = 'One two three.'})})
+    assert.is_true(r.body:sub(45) == require('argent.audio.pcm').s16(sound.samples:host()))
+    assert.equal(400, post_voice(srv, {type = 'audio_sample', name = 'long', audio_sample = wav,
+      consent = 'c', text = ('x'):rep(5000)}).status)
   end)
 
   it('speaks with voices that are described, on a VoiceDesign model', function()

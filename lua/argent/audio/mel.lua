@@ -14,6 +14,7 @@ local M = {RATE = 24000, HOP = 256, BANDS = 128, HIGHEST = 12000}
 local SIZE = 1024                    -- of the window and the transform
 local PAD = (SIZE - M.HOP) / 2       -- samples mirrored at each end
 local BINS = SIZE / 2 + 1
+local PIECE = 128                    -- frames between two pauses
 local LOG_STEP = math.log(6.4) / 27  -- of the scale above 1 kHz
 
 --- Hz to mel on Slaney's scale: linear below 1 kHz, logarithmic above.
@@ -62,10 +63,11 @@ end
 --- The log-mel spectrogram: natural logarithms of band magnitudes, at least ln 1e-5; frame t stands
 --- for the 256 samples from 256 t, that is at t * 256 / 24000 s.
 ---@param samples ag.Tensor f32 [n] at 24 kHz, n > 384
+---@param pause? fun() called between pieces of some milliseconds; may yield
 ---@return ag.Tensor? mel f32 [floor(n / 256), 128], on the backend of samples
 ---@return string? err
 ---@return string? code 'value' when there are too few samples, 'unsupported' without kissfft
-function M.spectrogram(samples)
+function M.spectrogram(samples, pause)
   if not tensor.is(samples) then check.type(samples, 'spectrogram: samples', 'tensor') end
   if #samples.shape ~= 1 or samples.dtype ~= 'f32' then
     error(('spectrogram: expected samples f32 [n], got %s'):format(tostring(samples)), 2)
@@ -90,6 +92,7 @@ function M.spectrogram(samples)
   local magnitude = ffi.new('double[?]', BINS)
   for t = 0, frames - 1 do
     status.heed_interrupt()
+    if pause and t % PIECE == 0 then pause() end
     local from = padded + t * M.HOP
     for i = 0, SIZE - 1 do block[i] = from[i] * window[i] end
     transform(block, spectrum)

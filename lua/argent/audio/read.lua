@@ -46,6 +46,11 @@ local function broken_promise(so, f)
   end
 end
 
+-- libmpg123 inside libsndfile prints messages about damaged files.
+local function quietly(fn)
+  return posix.silenced(2, fn)
+end
+
 local function open(path, name)
   local so, err, code = sndfile.load()
   if not so then return nil, err, code end
@@ -59,7 +64,7 @@ local function open(path, name)
   if not readable then return nil, err, posix.code(errno) end
   readable:close()
   local info = ffi.new 'argent_sf_info'
-  local f = so.sf_open(path, sndfile.READ, info)
+  local f = quietly(function() return so.sf_open(path, sndfile.READ, info) end)
   if f == nil then
     if sndfile.lacked_memory() then return nil, 'out of memory', 'memory' end
     return fault(name, 'value', 'is no sound that can be read (%s)', sndfile.text(nil) or 'unknown')
@@ -74,13 +79,15 @@ end
 ---@field format string 'wav 16 bit', 'ogg opus', ...
 
 -- Reads blocks, averages their channels, and hands them on; returns the frames read.
-local function pump(name, so, f, info, limit, take)
+local function pump(name, so, f, info, limit, take, pause)
   local channels, total = info.channels, 0
   local block, mono = ffi.new('float[?]', pcm.BLOCK * channels), ffi.new('float[?]', pcm.BLOCK)
+  local function next_block() return so.sf_read_float(f, block, pcm.BLOCK * channels) end
   while true do
-    local n = math.floor(tonumber(so.sf_read_float(f, block, pcm.BLOCK * channels)) / channels)
+    local n = math.floor(tonumber(quietly(next_block)) / channels)
     if n <= 0 then break end
     status.heed_interrupt()
+    if pause then pause() end
     for i = 0, n - 1 do
       local sum = 0
       for c = 0, channels - 1 do sum = sum + block[i * channels + c] end
@@ -106,7 +113,7 @@ local function pump(name, so, f, info, limit, take)
 end
 
 -- name: how messages call it.
-local function read(path, name, backend, rate, seconds)
+local function read(path, name, backend, rate, seconds, pause)
   local f, info, so = open(path, name)
   if not f then return nil, info, so end
   local container = CONTAINERS[bit.band(bit.rshift(info.format, 16), 0xfff)]
@@ -132,8 +139,8 @@ local function read(path, name, backend, rate, seconds)
   if not r then return nil, err, code end
   local limit = math.floor(seconds * info.samplerate)
   local total
-  total, err, code = pump(name, so, f, info, limit, function(mono, n) r:push(mono, n) end)
-  so.sf_close(ffi.gc(f, nil))
+  total, err, code = pump(name, so, f, info, limit, function(mono, n) r:push(mono, n) end, pause)
+  quietly(function() so.sf_close(ffi.gc(f, nil)) end)
   if not total then return nil, err, code end
   if total == 0 then return fault(name, 'value', 'holds no samples') end
   -- Flac that was streamed leaves its length open, which libsndfile gives as the largest number.
@@ -157,11 +164,8 @@ function M.name(path)
   return data_url.is(path) and 'the data URL' or (path:gsub('%c', '?'))
 end
 
-local function read_url(url, name, ...)
-  local bytes, err = data_url.decode(url)
-  if not bytes then return fault(name, 'value', '%s', err) end
-  local fd
-  fd, err = posix.memory_file(bytes)
+local function read_bytes(bytes, name, ...)
+  local fd, err = posix.memory_file(bytes)
   if not fd then return fault(name, 'memory', '%s', err) end
   local ok, samples, info, code = pcall(read, '/proc/self/fd/' .. fd, name, ...)
   posix.close(fd)
@@ -169,31 +173,37 @@ local function read_url(url, name, ...)
   return samples, info, code
 end
 
+local function read_url(url, name, ...)
+  local bytes, err = data_url.decode(url)
+  if not bytes then return fault(name, 'value', '%s', err) end
+  return read_bytes(bytes, name, ...)
+end
+
 --- Reads a sound file (wav, flac, ogg, opus, mp3) as one channel, the mean of all, at a rate, with
 --- as many samples as librosa gives (see argent.audio.resample).
----@param path string or a data URL in base64, `data:audio/wav;base64,...`
----@param opts {backend: ag.Backend, rate: integer?, max_seconds: number?} rate: of the result,
----default 24000, or 0 for the file's own; max_seconds: a longer file is refused, default 600
+---@param path string|{bytes: string} or a data URL in base64, `data:audio/wav;base64,...`; bytes:
+---those of a file
+---@param opts {backend: ag.Backend, rate: integer?, max_seconds: number?, pause: fun()?} rate: of
+---the result, default 24000, or 0 for the file's own; max_seconds: a longer file is refused,
+---default 600; pause: called between pieces of some milliseconds; may yield
 ---@return ag.Tensor? samples f32 [n]
 ---@return ag.SoundInfo|string info_or_err
 ---@return string? code 'io' when there is no such file, 'value' when it is no usable sound,
 ---'unsupported' when a library is missing
 function M.read(path, opts)
-  check.type(path, 'read: path', 'string')
-  opts = check.options(opts, 'read', {'backend', 'rate', 'max_seconds'})
+  local bytes = type(path) == 'table' and check.type(path.bytes, 'read: bytes', 'string')
+  if not bytes then check.type(path, 'read: path', 'string') end
+  opts = check.options(opts, 'read', {'backend', 'rate', 'max_seconds', 'pause'})
   if not opts.backend then
     error('read: needs a backend: ag.audio.read(path, {backend = be})', 2)
   end
   local rate = opts.rate or 24000
   if rate ~= 0 then check.int(rate, 'read: rate', 8000, 192000) end
   local seconds = check.number(opts.max_seconds or 600, 'read: max_seconds', 0.001, 1e5)
-
-  -- libmpg123 inside libsndfile prints messages about damaged files.
-  return posix.silenced(2, function()
-    local how = data_url.is(path) and read_url or read
-    local samples, info, code = how(path, M.name(path), opts.backend, rate, seconds)
-    return samples, info, code
-  end)
+  local how = bytes and read_bytes or data_url.is(path) and read_url or read
+  local samples, info, code = how(bytes or path, bytes and 'the recording' or M.name(path),
+    opts.backend, rate, seconds, opts.pause)
+  return samples, info, code
 end
 
 return M

@@ -88,6 +88,8 @@ function M.run(args)
   local tts, scheduler, server, ok
   tts, err, code = common.open_model(args)
   if not tts then return nil, err, code end
+  -- What recordings need is loaded now, so that nobody waits for it later.
+  if tts.cfg.kind == 'base' then require('argent.qwen3_tts.analysis').lacks(tts) end
   scheduler, err, code = tts:batch {rows = args.rows, memory = args.memory, queue = args.queue}
   if not scheduler then return nil, err, code end
   local app = require('argent.serve.app').new(tts, scheduler, {

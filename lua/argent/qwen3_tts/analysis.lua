@@ -46,12 +46,13 @@ Speaker.__index = Speaker
 
 --- The vector of who speaks in a recording, for the prompt of a cloned voice.
 ---@param samples ag.Tensor|number[] f32 [n] at 24 kHz, in [-1, 1]
----@param opts? {tap: fun(name: string, x: ag.Tensor)?} tap sees the stages, see ag.SpeakerEncoder
+---@param opts? {tap: fun(name: string, x: ag.Tensor)?, pause: fun()?} tap sees the stages, pause is
+---called between pieces of the work, see ag.SpeakerEncoder
 ---@return ag.Tensor? vector f32 [hidden_size of the talker]
 ---@return string? err
 ---@return string? code 'value' (too short, NaN), 'unsupported', 'format', 'memory', 'interrupted'
 function Speaker:embed(samples, opts)
-  opts = check.options(opts, 'embed', {'tap'})
+  opts = check.options(opts, 'embed', {'tap', 'pause'})
   local encoder, err, code = self.open_encoder()
   if not encoder then return nil, err, code end
   return encoder:embed(samples, opts) -- a tail call: what it refuses is the caller's line

@@ -12,6 +12,7 @@ local Row = require 'argent.qwen3_tts.row'
 local check = require 'argent.check'
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
+local posix = require 'argent.posix'
 local ops = require 'argent.ops'
 local plan = require 'argent.plan'
 local tensor = require 'argent.tensor'
@@ -21,8 +22,11 @@ local tensor = require 'argent.tensor'
 local CONTROL_IDS = 1024
 -- Before so many draws the end token may not be drawn either.
 local MINIMUM_DRAWS = 2
--- Prompt positions that are read before a frame while others wait for it.
-local SLICE = 32
+-- Prompt positions that are read before a frame while others wait for it: at most, at least, and at
+-- first.
+local SLICE, LEAST_SLICE, FIRST_SLICE = 32, 4, 8
+-- How fast the measured time of a step follows.
+local FOLLOW = 0.2
 
 -- What the fault words of rows mean, by the library's names.
 local FAULTS = {
@@ -41,6 +45,8 @@ local FAULTS = {
 ---@field params ag.Tensor [rows, 4] temperature, top-k, top-p, repetition penalty
 ---@field plans table<string, ag.Program> by number of rows and names of hooks
 ---@field program ag.Program? that of the latest frame
+---@field slice integer prompt positions that the next frame waits for at most
+---@field read_time number seconds that the latest frame waited for prompts
 local Batch = {
   CONTROL_IDS = CONTROL_IDS, MINIMUM_DRAWS = MINIMUM_DRAWS,
   -- Text vectors of a row that wait in the batch's memory, and one pad.
@@ -67,7 +73,7 @@ function Batch.new(talker, predictor, pad, rows)
   local self = setmetatable({
     talker = talker, predictor = predictor, backend = be, rows = rows, groups = G, pad = pad,
     session = talker.backbone:session {rows = rows}, state = predictor:state(rows),
-    members = {}, running = 0, free = {}, plans = {},
+    members = {}, running = 0, free = {}, plans = {}, slice = FIRST_SLICE, read_time = 0,
     hidden = f32(rows, 1, D), logits = f32(rows, cfg.vocab_size), input = f32(rows, D),
     text = f32(rows, D), seen = i32(rows, cfg.vocab_size), key = i32(rows, 4),
     params = f32(rows, 4), predictor_params = f32(rows, 4),
@@ -177,7 +183,8 @@ local function gather(self)
       if not row.prompt then waiting = waiting + 1 end
     end
   end
-  local budget, n = waiting > 0 and SLICE or math.huge, 0
+  local slice, n = waiting > 0 and self.slice or math.huge, 0
+  local budget, began = slice, posix.now()
   for _, row in ipairs(wanting) do
     local ok, err, code = true, nil, nil
     if row.prompt and budget > 0 then
@@ -192,7 +199,18 @@ local function gather(self)
       swap(self, n, row.index)
     end
   end
+  self.read_time, self.read_whole = posix.now() - began, budget == 0
   return n
+end
+
+--- Sets how much of prompts is read before a frame: what takes half the time between two frames, so
+--- that whoever speaks is held up by no more. Called after a step.
+---@param took number seconds of the step and its sound, beside those for prompts
+function Batch:pace(took)
+  self.period = self.period and self.period + FOLLOW * (took - self.period) or took
+  if not self.read_whole or self.read_time <= 0 then return end
+  local fits = math.floor(self.slice * self.period / 2 / self.read_time)
+  self.slice = math.max(LEAST_SLICE, math.min(SLICE, fits))
 end
 
 -- What a script raised, which may be nil.

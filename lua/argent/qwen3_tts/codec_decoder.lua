@@ -203,12 +203,13 @@ end
 --- The codes of a recording, for the prompt of a cloned voice or to be decoded again. The encoder
 --- is loaded when it is first asked for.
 ---@param samples ag.Tensor|number[] f32 [n] at 24 kHz, in [-1, 1]
----@param opts? {tap: fun(name: string, x: ag.Tensor)?} tap sees the stages, see ag.CodecEncoder
+---@param opts? {tap: fun(name: string, x: ag.Tensor)?, pause: fun()?} tap sees the stages, pause is
+---called between pieces of the work, see ag.CodecEncoder
 ---@return ag.Tensor? codes i32 [ceil(n / samples_per_frame), G]
 ---@return string? err
 ---@return string? code 'value' (too short, NaN), 'unsupported', 'format', 'memory', 'interrupted'
 function CodecDecoder:encode(samples, opts)
-  opts = check.options(opts, 'encode', {'tap'})
+  opts = check.options(opts, 'encode', {'tap', 'pause'})
   local encoder, err, code = self.open_encoder()
   if not encoder then return nil, err, code end
   return encoder:encode(samples, opts) -- a tail call: what it refuses is the caller's line

@@ -78,7 +78,7 @@ end
 
 -- codes [F, G] of the latent y [F, hidden]. Both branches begin at y; in each, a codebook takes
 -- what the ones before it left over.
-function CodecEncoder:quantize(codes, y)
+function CodecEncoder:quantize(codes, y, cut)
   local F, at = #y, 0
   local rest = tensor.zeros(self.backend, {F, self.cfg.codebook_dim})
   local entry = tensor.zeros(self.backend, {F, self.cfg.codebook_dim})
@@ -92,13 +92,14 @@ function CodecEncoder:quantize(codes, y)
         ops.embedding(entry, book, ids, 0)
         ops.add(rest, rest, entry, -1)
       end
+      if cut then cut() end
     end
   end
 end
 
 -- The ops from the transformer's rows to codes. Rows [before + n + after, hidden] have room for the
 -- padding of the last convolution, which repeats the first row and the last.
-function CodecEncoder:finish(codes, rows, n, tap)
+function CodecEncoder:finish(codes, rows, n, tap, cut)
   local before = self.cfg.downsample
   for i = 1, before do ops.copy(rows:narrow(1, i, 1), rows:narrow(1, before + 1, 1)) end
   for i = before + n + 1, #rows do
@@ -107,26 +108,27 @@ function CodecEncoder:finish(codes, rows, n, tap)
   local y = tensor.zeros(self.backend, {#codes, self.cfg.transformer.hidden_size})
   ops.conv1d(y, rows, self.downsample, nil, 1, before)
   if tap then tap('downsample', y) end
-  self:quantize(codes, y)
+  self:quantize(codes, y, cut)
 end
 
 --- The codes of a recording.
 ---@param samples ag.Tensor|number[] f32 [n] at `rate`, in [-1, 1]
----@param opts? {tap: fun(name: string, x: ag.Tensor)?} tap sees the stages, [T, channels]: seanet
----and transformer (chunk by chunk), downsample
+---@param opts? {tap: fun(name: string, x: ag.Tensor)?, pause: fun()?} tap sees the stages, [T,
+---channels]: seanet and transformer (chunk by chunk), downsample; pause is called between pieces of
+---the work and may yield
 ---@return ag.Tensor? codes i32 [ceil(n / samples_per_frame), G]
 ---@return string? err
 ---@return string? code 'value', 'capacity', 'memory', 'interrupted', 'format'
 function CodecEncoder:encode(samples, opts)
   local x, err, code = recording.take(self.backend, samples, 1, self.rate, 'encode')
   if not x then return nil, err, code end
-  local tap, before = opts and opts.tap, self.cfg.downsample
+  local tap, pause, before = opts and opts.tap, opts and opts.pause, self.cfg.downsample
   local n = math.ceil(#x / self.samples_per_row)
   local F = math.ceil(n / before)
   local rows = tensor.zeros(self.backend, {before + F * before, self.cfg.transformer.hidden_size})
   local stream = require('argent.qwen3_tts.codec_encoder_stream').new(self, n)
   local ok
-  ok, err, code = stream:push(rows:narrow(1, before + 1, n), x, tap)
+  ok, err, code = stream:push(rows:narrow(1, before + 1, n), x, tap, pause)
   stream:release()
   if not ok then return nil, err, code end
   local codes = tensor.zeros(self.backend, {F, self.cfg.groups}, 'i32')
@@ -134,11 +136,13 @@ function CodecEncoder:encode(samples, opts)
     self:finish(codes, rows, n, tap)
     return codes
   end
-  local p = plan.capture(self.backend, function() self:finish(codes, rows, n) end)
+  local p = plan.program(self.backend, function(call)
+    self:finish(codes, rows, n, nil, pause and function() call(pause) end)
+  end)
   ok, err, code = p:try()
   p:release()
   rows:release()
-  collectgarbage() -- dead views hold on to the scratch
+  recording.collect(pause)
   if ok then return codes end
   if code == 'value' then return recording.too_large 'encode' end
   return nil, err, code

@@ -79,14 +79,16 @@ end
 
 --- The ops of n samples, eager or recorded, from self.samples to self.rows. Only the recording's
 --- last chunk may have an n that is not a whole number of rows.
-function Stream:ops(n, tap)
+function Stream:ops(n, tap, cut)
   local e, T, here, there = self.encoder, n, self.x, self.y
   local x = shaped(here, T, e.cfg.filters)
   self:conv(e.first, x, T, function(rows)
     ops.copy(rows, self.samples:narrow(1, 1, n):view(n, 1))
   end)
   for _, b in ipairs(e.blocks) do
+    if cut then cut() end
     self:residual(b, x, there, T)
+    if cut then cut() end
     local shorter = math.ceil(T / b.rate)
     local out = shaped(there, shorter, 2 * b.channels)
     self:down(b, out, x, T)
@@ -96,25 +98,28 @@ function Stream:ops(n, tap)
   local latent, rows = shaped(there, T, H), self.rows:narrow(1, 1, T)
   self:conv(e.last, latent, T, function(window) ops.elu(window, x) end)
   if tap then tap('seanet', latent) end
+  if cut then cut() end
   e.transformer:step(self.session, rows:view(1, T, H), latent:view(1, T, H))
   if tap then tap('transformer', rows) end
 end
 
 -- Only the last chunk differs in size: one plan is kept.
-function Stream:capture(n)
+function Stream:capture(n, pause)
   if self.plan then self.plan:release() end
-  self.plan, self.planned = plan.capture(self.encoder.backend, function() self:ops(n) end), n
+  self.plan, self.planned = plan.program(self.encoder.backend, function(call)
+    self:ops(n, nil, pause and function() call(pause) end)
+  end), n
 end
 
 -- The n <= chunk samples in self.samples.
-function Stream:run(n, tap)
+function Stream:run(n, tap, pause)
   local rows = math.ceil(n / self.encoder.samples_per_row)
   local ok, err, code = self.session:ensure(rows)
   if not ok then return nil, err, code end
   if tap then
     self:ops(n, tap)
   else
-    if n ~= self.planned then self:capture(n) end
+    if n ~= self.planned then self:capture(n, pause) end
     ok, err, code = self.plan:try()
     if not ok then return nil, err, code end
   end
@@ -126,15 +131,16 @@ end
 ---@param out ag.Tensor [rows, hidden], written
 ---@param samples ag.Tensor f32 [n], rows = ceil(n / samples_per_row)
 ---@param tap? fun(name: string, x: ag.Tensor)
+---@param pause? fun() called between pieces of a chunk
 ---@return boolean? ok
 ---@return string? err
 ---@return string? code
-function Stream:push(out, samples, tap)
+function Stream:push(out, samples, tap, pause)
   local total, most, at, done = #samples, #self.samples, 0, 0
   while at < total do
     local n = math.min(most, total - at)
     self.samples:narrow(1, 1, n):copy(samples:narrow(1, at + 1, n))
-    local rows, err, code = self:run(n, tap)
+    local rows, err, code = self:run(n, tap, pause)
     if not rows then return nil, err, code end
     out:narrow(1, done + 1, rows):copy(self.rows:narrow(1, 1, rows))
     at, done = at + n, done + rows

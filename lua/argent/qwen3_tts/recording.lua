@@ -1,4 +1,5 @@
--- What the analysis networks take: the samples of a recording.
+-- What the analysis networks take: the samples of a recording. They work in pieces of some
+-- milliseconds and call `pause` between them, which may yield to other work, or raise to give up.
 
 local check = require 'argent.check'
 local lib = require 'argent.ffi'
@@ -51,6 +52,19 @@ function M.on(backend, x)
   local out, host, n = tensor.zeros(backend, x.shape), x:host()
   status.raise(lib.ag_tensor_write(out, host, n * 4))
   return out
+end
+
+--- Collects garbage, all of it: dead views hold on to scratch, which can be hundreds of megabytes.
+--- With a pause in steps, to the end of a cycle that has begun before and through a whole one.
+---@param pause? fun()
+function M.collect(pause)
+  if not pause then
+    collectgarbage()
+    return
+  end
+  for _ = 1, 2 do
+    while not collectgarbage('step', 64) do pause() end
+  end
 end
 
 --- What to say when a network made NaN of a finite recording; its weights were looked through when

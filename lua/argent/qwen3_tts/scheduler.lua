@@ -28,7 +28,7 @@ local FOLLOW = 0.2
 ---@field batch ag.Batch
 ---@field waiting ag.Ticket[] in the order in which they will get rows
 ---@field speaking ag.Ticket[]
----@field pace number seconds that a step takes, on average
+---@field pace number seconds that a step takes, on average, beside what it reads of prompts
 local Scheduler = {}
 Scheduler.__index = Scheduler
 
@@ -261,7 +261,11 @@ function Scheduler:step()
   settle(self)
   sound(self, n)
   settle(self)
-  if n > 0 then self.pace = self.pace + FOLLOW * (posix.now() - began - self.pace) end
+  if n > 0 then
+    local took = posix.now() - began - self.batch.read_time
+    self.pace = self.pace + FOLLOW * (took - self.pace)
+    self.batch:pace(took)
+  end
   return self:busy()
 end
 

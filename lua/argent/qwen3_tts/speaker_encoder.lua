@@ -22,6 +22,8 @@ local ROWS = 256          -- rows that are taken at once where a wide result rep
 local SpeakerEncoder = {}
 SpeakerEncoder.__index = SpeakerEncoder
 
+local function nothing() end
+
 local function relu(x)
   ops.clamp(x, x, 0, math.huge)
 end
@@ -107,14 +109,17 @@ local function gated_block(block, out, x, ws)
   local t, g = ws.hidden, block.group
   block.tdnn1:forward(t, x)
   relu(t)
+  ws.cut()
   -- In place: each group of channels but the first takes in the result of the one before.
   for i, layer in ipairs(block.convs) do
     local part = t:narrow(2, i * g + 1, g)
     if i > 1 then ops.add(part, part, t:narrow(2, (i - 1) * g + 1, g), 1) end
     mirrored_conv(layer, part, part, ws)
+    ws.cut()
   end
   block.tdnn2:forward(out, t)
   relu(out)
+  ws.cut()
   ops.pool(ws.gate, out, nil, 0)
   block.squeeze:forward(ws.squeezed, ws.gate)
   relu(ws.squeezed)
@@ -131,6 +136,7 @@ function SpeakerEncoder:aggregate(y, ws)
     local rows, out = y:narrow(1, first, n), ws.wide:narrow(1, 1, n)
     self.mfa:forward(out, rows)
     ops.clamp(rows, out, 0, math.huge)
+    ws.cut()
   end
 end
 
@@ -144,6 +150,7 @@ function SpeakerEncoder:pool(out, y, ws)
   ops.linear(ws.attention, y, w:narrow(2, 1, C), ws.bias:view(-1))
   relu(ws.attention)
   ops.tanh(ws.attention, ws.attention)
+  ws.cut()
   -- Channels are independent from here on: as many at a time as the scratch is wide.
   local most = ws.hidden.shape[2]
   for first = 1, C, most do
@@ -152,6 +159,7 @@ function SpeakerEncoder:pool(out, y, ws)
     ops.linear(logits, ws.attention, self.weigh.weight:narrow(1, first, n),
       self.weigh.bias:narrow(1, first, n))
     ops.pool(out:narrow(2, first, n), y:narrow(2, first, n), logits, FLOOR)
+    ws.cut()
   end
 end
 
@@ -173,11 +181,9 @@ function SpeakerEncoder:scratch(T)
     wide = tensor.zeros(be, {math.min(T, ROWS), wide}), window = tensor.zeros(be, {window}),
     gate = tensor.zeros(be, {1, C}), squeezed = tensor.zeros(be, {1, cfg.se_channels}),
     bias = tensor.zeros(be, {1, cfg.attention_channels}), pooled = tensor.zeros(be, {2, wide}),
-    mirrors = mirrors,
+    mirrors = mirrors, cut = nothing,
   }
 end
-
-local function no_tap() end
 
 --- The ops from a spectrogram to the vector, eager or recorded.
 function SpeakerEncoder:ops(out, spectrogram, ws, tap)
@@ -199,19 +205,23 @@ end
 
 --- The vector of a mel spectrogram (argent.audio.mel).
 ---@param spectrogram ag.Tensor f32 [T, 128]
----@param opts? {tap: fun(name: string, x: ag.Tensor)?} tap sees the stages, [T, channels]: block.0
----and so on, mfa, pool [2, channels]
+---@param opts? {tap: fun(name: string, x: ag.Tensor)?, pause: fun()?} tap sees the stages, [T,
+---channels]: block.0 and so on, mfa, pool [2, channels]; pause is called between pieces of the work
+---and may yield
 ---@return ag.Tensor? vector f32 [dim]
 ---@return string? err
 ---@return string? code 'value', 'interrupted', 'format'
 function SpeakerEncoder:vector(spectrogram, opts)
   local out, ws = tensor.zeros(self.backend, {self.cfg.dim}), self:scratch(#spectrogram)
-  local tap = opts and opts.tap
+  local tap, pause = opts and opts.tap, opts and opts.pause
   spectrogram = recording.on(self.backend, spectrogram)
   if tap then
     self:ops(out, spectrogram, ws, tap)
   else
-    local p = plan.capture(self.backend, function() self:ops(out, spectrogram, ws, no_tap) end)
+    local p = plan.program(self.backend, function(call)
+      if pause then ws.cut = function() call(pause) end end
+      self:ops(out, spectrogram, ws, nothing)
+    end)
     local ok, err, code = p:try()
     p:release()
     if not ok then return nil, err, code end
@@ -219,7 +229,7 @@ function SpeakerEncoder:vector(spectrogram, opts)
   for _, x in pairs(ws) do
     if tensor.is(x) then x:release() end
   end
-  collectgarbage() -- dead views hold on to the scratch, which can be hundreds of megabytes
+  recording.collect(pause)
   if lib.ag_tensor_count_nonfinite(out) > 0 then
     return recording.too_large 'embed'
   end
@@ -228,7 +238,8 @@ end
 
 --- The speaker of a recording.
 ---@param samples ag.Tensor|number[] f32 [n] at `rate`, in [-1, 1]
----@param opts? {tap: fun(name: string, x: ag.Tensor)?} as for vector; tap sees `mel` too
+---@param opts? {tap: fun(name: string, x: ag.Tensor)?, pause: fun()?} as for vector; tap sees `mel`
+---too
 ---@return ag.Tensor? vector f32 [dim]
 ---@return string? err
 ---@return string? code 'value', 'interrupted', 'format'
@@ -236,7 +247,7 @@ function SpeakerEncoder:embed(samples, opts)
   local x, err, code = recording.take(self.backend, samples, self.least, self.rate, 'embed')
   if not x then return nil, err, code end
   local spectrogram
-  spectrogram, err, code = mel.spectrogram(x)
+  spectrogram, err, code = mel.spectrogram(x, opts and opts.pause)
   if not spectrogram then return nil, err, code end
   if opts and opts.tap then opts.tap('mel', spectrogram) end
   return self:vector(spectrogram, opts)

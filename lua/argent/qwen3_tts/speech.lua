@@ -29,33 +29,53 @@ Speech.__index = Speech
 ---@return string? err
 ---@return string? code
 function Speech.new(tts, u)
+  local ok, err, code = Speech.prepare(tts, u.reference)
+  if not ok then return nil, err, code end
   local codec, lease = tts.streams:take()
   local self = setmetatable({
     tts = tts, utterance = u, rate = tts.codec.rate, codec = codec, lease = lease,
     at = 0, step = 0, samples = 0,
   }, Speech)
-  local ok, err, code = self:prime(u.reference)
-  if not ok then
-    self:close()
-    return nil, err, code
+  if u.reference and u.reference.primed then
+    ok, err, code = codec:restore(u.reference.primed)
+    if not ok then
+      self:close()
+      return nil, err, code
+    end
+  else
+    codec:reset()
   end
   return self
 end
 
---- Sets the codec to where the speech begins: to its start, or, for in-context cloning, behind the
---- frames of the recording, which pass through it unheard (REFERENCE.md, "What is decoded"). A
---- voice keeps the codec's state.
-function Speech:prime(reference)
-  local codec = self.codec
+--- For in-context cloning speech begins where the recording ends, whose frames pass through the
+--- codec unheard (REFERENCE.md, "What is decoded"). This is done once: the reference keeps the
+--- codec's state.
+---@param tts ag.Synthesizer
+---@param reference table? what utterances have of a voice
+---@param pause? fun() called between pieces of some milliseconds; may yield
+---@return boolean? ok
+---@return string? err
+---@return string? code
+function Speech.prepare(tts, reference, pause)
   local codes = reference and reference.codes
-  if reference and reference.primed then return codec:restore(reference.primed) end
-  codec:reset()
-  if not codes then return true end
-  local unheard, err, code = codec:push(codes)
-  if not unheard then return nil, err, code end
-  unheard:release()
-  reference.primed, err, code = codec:save()
-  return reference.primed and true, err, code
+  if not codes or reference.primed then return true end
+  local codec, lease = tts.streams:take()
+  local done, ok, err, code = pcall(function()
+    codec:reset()
+    local piece = pause and 1 or #codes
+    for first = 1, #codes, piece do
+      local unheard, why, kind = codec:push(codes:narrow(1, first, piece))
+      if not unheard then return nil, why, kind end
+      unheard:release()
+      if pause then pause() end
+    end
+    return codec:save()
+  end)
+  lease()
+  if not done then error(ok, 0) end
+  reference.primed = ok
+  return ok and true, err, code
 end
 
 --- The codes so far, i32 [F, G].

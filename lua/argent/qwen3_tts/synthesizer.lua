@@ -127,8 +127,9 @@ end
 --- Clones the voice of a recording (Base models): give it to say and its kin as `reference`. With
 --- the text of the recording the speech goes on from it (in-context cloning); without, only who
 --- speaks is taken from it.
----@param opts {audio: string|ag.Tensor|number[], rate: integer?, text: string?} audio: a sound
----file, a data URL of one, or samples f32 [n] at `rate` (default 24000 Hz)
+---@param opts {audio: string|ag.Tensor|number[], rate: integer?, text: string?, pause: fun()?}
+---audio: a sound file, a data URL of one, or samples f32 [n] at `rate` (default 24000 Hz); pause:
+---called between pieces of the work, some milliseconds each, so that others can go on
 ---@return ag.Voice? voice with :save(path)
 ---@return string? err
 ---@return string? code 'value' for a recording that cannot be used, 'io'
@@ -151,6 +152,21 @@ function Synthesizer:voice(from)
     voice, err, code = Voice.new(self, check.type(from, 'voice', 'table'), 1)
   end
   return voice, err, code
+end
+
+--- Does now what is done once for a voice, else before its first speech: for in-context cloning its
+--- recording passes through the codec, which takes about as long as speaking it would.
+---@param voice ag.Voice|table the parts of one keep nothing, so there is nothing to do
+---@param pause? fun() called between pieces of some milliseconds; may yield
+---@return boolean? ok
+---@return string? err
+---@return string? code
+function Synthesizer:prepare(voice, pause)
+  if not Voice.is(check.type(voice, 'prepare: voice', 'table')) then return true end
+  local reference, err, code = utterance.reference_of(self, voice, 1)
+  local ok = reference
+  if reference then ok, err, code = Speech.prepare(self, reference, pause) end
+  return ok and true, err, code
 end
 
 -- The sound of an utterance, spoken to its end.

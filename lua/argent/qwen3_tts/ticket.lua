@@ -20,6 +20,7 @@ local utterance = require 'argent.qwen3_tts.utterance'
 ---@field code string? of the message; nil when a hook raised it
 ---@field utterance ag.Utterance? once it speaks
 ---@field speech ag.SpeechSoFar? once it speaks
+---@field ready integer samples in the chunks that nobody has taken
 ---@field notify fun(ticket: ag.Ticket)? called when there is a chunk, or the end; not in a frame
 local Ticket = {}
 Ticket.__index = Ticket
@@ -30,6 +31,7 @@ Ticket.__index = Ticket
 ---@return ag.Ticket
 function Ticket.new(scheduler, fields)
   fields.scheduler, fields.tts, fields.chunks = scheduler, scheduler.tts, {}
+  fields.ready = 0
   return setmetatable(fields, Ticket)
 end
 
@@ -116,16 +118,19 @@ function Ticket:active()
   return u ~= nil and not u.ended and u:ready()
 end
 
---- Passes frames through the codec.
+--- Passes frames through the codec; none when it has ended, as another's notify may have cancelled
+--- it.
 ---@param most integer frames
 ---@return integer frames
 function Ticket:decode(most)
   local n = 0
+  if self.ended then return n end
   guarded(self, function()
     local chunk, err, code = self.speech:decode(most)
     if not chunk then return nil, err, code end
     n = chunk.frames
     self.chunks[#self.chunks + 1] = chunk
+    self.ready = self.ready + #chunk.samples
     return true
   end)
   if not self.ended then tell(self) end
@@ -148,7 +153,9 @@ end
 --- The next chunk that is ready, once.
 ---@return ag.Chunk? chunk nil: none yet, or, when `ended` is set, no more
 function Ticket:take()
-  return table.remove(self.chunks, 1)
+  local chunk = table.remove(self.chunks, 1)
+  if chunk then self.ready = self.ready - #chunk.samples end
+  return chunk
 end
 
 --- The codes so far.

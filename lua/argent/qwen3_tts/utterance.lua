@@ -73,8 +73,14 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
 ---@field predictor_top_k integer?
 ---@field predictor_top_p number?
 
--- What an utterance needs of a reference: a voice, or the parts of one. A voice keeps it, and with
--- it the codec's state, for the utterances to come.
+--- What an utterance needs of a reference: a voice, or the parts of one. A voice keeps it, and with
+--- it the codec's state, for the utterances to come.
+---@param tts ag.Synthesizer
+---@param ref ag.Voice|table
+---@param level integer levels up from the caller to the line to blame
+---@return table? reference
+---@return string? err
+---@return string? code
 local function reference_of(tts, ref, level)
   local voice = ref
   if not Voice.is(ref) or ref.tts ~= tts then
@@ -112,6 +118,8 @@ Utterance.__index = Utterance
 function Utterance:__tostring()
   return ('utterance: %d frames, %s'):format(self.frames, self.ended or 'speaking')
 end
+
+M.reference_of = reference_of
 
 local function split_text(tts, opts, level)
   local how = check.one_of(opts.split or 'auto', 'split', {'auto', 'off'}, level)

@@ -96,11 +96,11 @@ local function check_recording(samples, seconds, name)
 end
 
 -- The samples of a recording at the codec's rate, how long they are, s, and how messages call them.
-local function take(tts, audio, rate, level)
+local function take(tts, audio, rate, level, pause)
   if type(audio) == 'string' then
     if rate ~= nil then error('clone: rate: a sound file says its own', level + 2) end
     local samples, info, code = read.read(audio, {backend = tts.backend, rate = tts.codec.rate,
-      max_seconds = 10 * LONGEST})
+      max_seconds = 10 * LONGEST, pause = pause})
     if not samples then return nil, info, code end
     return samples, info.seconds, read.name(audio)
   end
@@ -121,31 +121,32 @@ end
 
 --- Clones the voice of a recording.
 ---@param tts ag.Synthesizer a Base model
----@param opts {audio: string|ag.Tensor|number[], rate: integer?, text: string?} audio: a sound
----file, a data URL of one, or samples f32 [n]; rate: of samples, default that of the codec, 24000;
----text: what is said in it, for in-context cloning; without, the vector alone
+---@param opts {audio: string|ag.Tensor|number[], rate: integer?, text: string?, pause: fun()?}
+---audio: a sound file, a data URL of one, or samples f32 [n]; rate: of samples, default that of the
+---codec, 24000; text: what is said in it, for in-context cloning; without, the vector alone; pause:
+---called between pieces of some milliseconds, in which other speech can go on; may yield
 ---@param level integer
 ---@return ag.Voice?
 ---@return string? err
 ---@return string? code 'value', 'io', 'format', 'unsupported', 'memory'
 function M.clone(tts, opts, level)
-  check.options(check.type(opts, 'clone', 'table', level), 'clone', {'audio', 'rate', 'text'},
-    level)
+  check.options(check.type(opts, 'clone', 'table', level), 'clone', {'audio', 'rate', 'text',
+    'pause'}, level)
   if opts.text ~= nil then check.type(opts.text, 'clone: text', 'string', level) end
   local ok, err, code = check_kind(tts)
   if not ok then return nil, err, code end
   if opts.text and not opts.text:find '%S' then
     return nil, 'the text of the recording is empty', 'value'
   end
-  local samples, seconds, name = take(tts, opts.audio, opts.rate, level + 1)
+  local samples, seconds, name = take(tts, opts.audio, opts.rate, level + 1, opts.pause)
   if not samples then return nil, seconds, name end -- the message and its code
   ok, err, code = check_recording(samples, seconds, name)
   if not ok then return nil, err, code end
   local speaker, codes
-  speaker, err, code = tts.speaker:embed(samples)
+  speaker, err, code = tts.speaker:embed(samples, {pause = opts.pause})
   if not speaker then return nil, err, code end
   if opts.text then
-    codes, err, code = tts.codec:encode(samples)
+    codes, err, code = tts.codec:encode(samples, {pause = opts.pause})
     if not codes then return nil, err, code end
   end
   return M.new(tts, {speaker = speaker, codes = codes, text = opts.text}, level)

@@ -1,6 +1,7 @@
 -- What the server does with a request: whether it may, which route it takes, and its line in the
 -- log. The routes of a script (--lua FILE) stand beside our own.
 
+local condition = require 'cqueues.condition'
 local cqueues = require 'cqueues'
 local errno = require 'cqueues.errno'
 local headers = require 'http.headers'
@@ -16,6 +17,10 @@ local request_of = require('argent.serve.request').new
 local speech = require 'argent.serve.speech'
 local voices = require 'argent.serve.voices'
 local websocket = require 'argent.serve.websocket'
+
+-- The least that long work gets between two frames, seconds; and the longest that it waits for one,
+-- as speech may end without one.
+local SLICE, LONGEST_WAIT = 0.002, 0.5
 
 ---@class argent.App
 ---@field tts ag.Synthesizer
@@ -40,6 +45,7 @@ function App.new(tts, scheduler, opts)
     tts = tts, scheduler = scheduler, model = opts.model, keys = opts.keys, cors = opts.cors,
     log_text = opts.log_text, max_input = opts.max_input or limits.input, routes = {},
     voices = voices.new(tts), metrics = metrics.new(), stopping = false, running = 0,
+    frame = condition.new(), turn = condition.new(),
     started = os.time(), seeds = math.floor(posix.now() * 1e6) % 2 ^ 32,
   }, App)
   self:route('GET', '/', page.get)
@@ -75,19 +81,61 @@ function App:wait_time()
   return math.max(limits.retry, math.min(60, #self.scheduler.waiting))
 end
 
+-- Where somebody speaks, long work goes on for half a frame's time before it waits for the next
+-- frame; else it lets other requests in.
+local function pauses(self, request)
+  local since = posix.now()
+  return function()
+    if request.gone then error('the client has left', 0) end
+    if posix.now() - since < math.max(self.scheduler.pace / 2, SLICE) then return end
+    if self.scheduler:busy() then self.frame:wait(LONGEST_WAIT) else cqueues.sleep(0) end
+    since = posix.now()
+  end
+end
+
+--- Runs what is long beside a frame, one at a time, as it may need much scratch.
+---@param request argent.Request
+---@param fn fun(pause: fun()): ... calls pause between pieces of some milliseconds; it raises when
+---the client has left
+---@return ... what fn returns; nil, err, 'gone' when the client has left
+function App:work(request, fn)
+  while self.working do self.turn:wait() end
+  self.working = true
+  local pause = pauses(self, request)
+  local function done(ok, ...)
+    self.working = false
+    self.turn:signal(1)
+    if ok then return ... end
+    if request.gone then return nil, 'the client has left', 'gone' end
+    error((...), 0)
+  end
+  return done(pcall(function()
+    pause()
+    return fn(pause)
+  end))
+end
+
 --- Asks for a text to be spoken, after the script has had its say.
 ---@param options ag.Speech
 ---@param request argent.Request
+---@param how string 'submit', or 'feed' for text that comes in pieces
 ---@return ag.Ticket?
 ---@return string? err
 ---@return string? code
-function App:submit(options, request)
+function App:submit(options, request, how)
   if self.stopping then return nil, 'the server is stopping', 'stopping' end
   if self.steer then
     local ok, err = pcall(self.steer, options, request)
     if not ok then return nil, tostring(err), 'value' end
   end
-  local ticket, err, code = self.scheduler:submit(options)
+  local reference = options.reference
+  if reference and reference.codes and not (reference.prepared and reference.prepared.primed) then
+    local ok, err, code = self:work(request, function(pause)
+      return self.tts:prepare(reference, pause)
+    end)
+    if not ok then return nil, err, code end
+  end
+  local ticket, err, code = self.scheduler[how](self.scheduler, options)
   if ticket then ticket.asked = request.began end
   return ticket, err, code
 end
@@ -240,6 +288,7 @@ function App:serve(stream)
   if not ok then pcall(failed, request, err) end
   if stream.state ~= 'closed' and request.status ~= 101 then abandon(stream) end
   self.running = self.running - 1
+  request:release()
   local line = request.log
   line.id, line.method, line.path = request.id, request.method, request.path:sub(1, 200)
   line.status, line.bytes = request.status or 0, request.sent

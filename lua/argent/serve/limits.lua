@@ -6,6 +6,10 @@ return {
   headers = 100,     -- lines, by lua-http
   body = 2 ^ 20,     -- bytes of JSON
   recording = 10 * 2 ^ 20 + 65536, -- bytes of a form with a recording of 10 MiB
+  recording_seconds = 60,
+  held = 64 * 2 ^ 20, -- bytes of all bodies at once
+  unread = 256 * 2 ^ 20, -- bytes of sound that all readers together have not taken
+  transcript = 4096, -- bytes of what is said in a recording
   input = 4096,      -- characters of a text, unless --max-input says otherwise
   instructions = 4096,
   frames = 7500,     -- of a request: ten minutes

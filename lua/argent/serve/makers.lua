@@ -1,10 +1,10 @@
 -- /v1/audio/voices: which voices there are, and new ones from a recording (Base models) or a
 -- description (VoiceDesign models).
 
-local data_url = require 'argent.audio.data_url'
 local json = require 'argent.json'
 local limits = require 'argent.serve.limits'
 local multipart = require 'argent.serve.multipart'
+local read_sound = require 'argent.audio.read'
 local unicode = require 'argent.text.unicode'
 
 local M = {}
@@ -52,8 +52,21 @@ local function read(request)
   return form
 end
 
+-- The voice of a recording. Frames of those who speak are made between pieces of the work.
+local function clone(app, request, bytes, text)
+  return app:work(request, function(pause)
+    local samples, err, code = read_sound.read({bytes = bytes}, {backend = app.tts.backend,
+      rate = app.tts.codec.rate, max_seconds = limits.recording_seconds, pause = pause})
+    if not samples then return nil, err, code end
+    local reference
+    reference, err, code = app.tts:clone {audio = samples, text = text, pause = pause}
+    samples:release()
+    return reference, err, code
+  end)
+end
+
 -- What the voice is made of; nil, err, param when that cannot be.
-local function make(app, form, value)
+local function make(app, request, form, value)
   local kind, model = value 'type', app.tts.cfg.kind
   if kind == 'audio_sample' then
     if model ~= 'base' then
@@ -64,11 +77,11 @@ local function make(app, form, value)
     elseif not value 'consent' then
       return nil, 'consent: say who has agreed to this use of the voice, or the id of the consent',
         'consent'
+    elseif #(value 'text' or '') > limits.transcript then
+      return nil, ('text: has %d bytes; %d are the limit'):format(#value 'text', limits.transcript),
+        'text'
     end
-    local reference, err = app.tts:clone {
-      audio = data_url.encode('audio/wav', form.audio_sample.value),
-      text = value 'text',
-    }
+    local reference, err = clone(app, request, form.audio_sample.value, value 'text')
     if not reference then return nil, 'audio_sample: ' .. err, 'audio_sample' end
     return {reference = reference}
   elseif kind == 'prompt' then
@@ -111,7 +124,12 @@ function M.create(app, request)
     request:fail(400, 'name: expected a name of at most 64 bytes', {param = 'name'})
     return
   end
-  local voice, err, param = make(app, form, value)
+  request:watch(function() end)
+  local voice, err, param = make(app, request, form, value)
+  if request.gone then
+    request:cut()
+    return
+  end
   if not voice then
     request:fail(400, err, {param = param})
     return

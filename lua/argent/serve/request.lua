@@ -29,6 +29,9 @@ local TYPES = {
 local Request = {}
 Request.__index = Request
 
+-- Bytes of bodies that requests hold, all together.
+local held = 0
+
 local count, start = 0, ('%x'):format(math.floor(posix.now() * 1e3) % 2 ^ 32)
 
 --- Wraps a stream whose headers have been read.
@@ -42,7 +45,7 @@ function M.new(stream, head)
     stream = stream, headers = head, id = ('req_%s_%d'):format(start, count),
     method = head:get ':method', path = target:match '^[^?#]*',
     query = target:match '%?([^#]*)' or '',
-    sent = 0, gone = false, log = {}, began = posix.now(), answer = headers.new(),
+    sent = 0, held = 0, gone = false, log = {}, began = posix.now(), answer = headers.new(),
   }, Request)
   -- Told to close after the answer, lua-http would stop reading when the body is there, and nobody
   -- could see the client leave. The answer says it instead, which closes as well.
@@ -92,9 +95,18 @@ function Request:body(limit)
       return nil, 400, 'the body ends early' .. (err and ': ' .. tostring(err) or '')
     end
     parts[#parts + 1], size = chunk, size + #chunk
+    held, self.held = held + #chunk, self.held + #chunk
+    if held > limits.held then
+      return nil, 503, 'the server is taking in too much at once; come again'
+    end
   end
   self.read = true
   return table.concat(parts)
+end
+
+--- Its body is not needed any more.
+function Request:release()
+  held, self.held = held - self.held, 0
 end
 
 --- The body as a JSON object; what is wrong with it has been answered when there is none.
@@ -222,6 +234,9 @@ function Request:fail(status, message, more)
   local fields = more.headers or {}
   local unread = self.method == 'POST' and not self.read
   if unread then fields.connection = 'close' end
+  if status == 503 and not fields['x-should-retry'] then
+    fields['retry-after'] = ('%d'):format(limits.retry)
+  end
   self.log.error = self.log.error or more.code or message
   self:reply(status, {error = {
     message = message, type = TYPES[status] or status >= 500 and 'server_error'

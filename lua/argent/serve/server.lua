@@ -64,6 +64,12 @@ local function context(cert, key)
   return ctx
 end
 
+-- How many connections there may be at once: each has a socket and perhaps the two ends of its
+-- encoder's pipe, and some descriptors are for all else.
+local function connections()
+  return math.max(1, math.min(limits.connections, math.floor((posix.most_files() - 64) / 3)))
+end
+
 -- lua-http waits for ever for the first byte of a connection. Here one has so long for it.
 local function expect_bytes(listener)
   local add = listener.add_socket
@@ -100,7 +106,7 @@ function M.listen(app, opts)
   local listener
   listener, err = http_server.listen {
     cq = cq, host = opts.host, port = opts.port, tls = ctx ~= nil, ctx = ctx, version = 1.1,
-    reuseaddr = true, max_concurrent = limits.connections,
+    reuseaddr = true, max_concurrent = connections(),
     connection_setup_timeout = limits.head, intra_stream_timeout = limits.keep_alive,
     onstream = function(_, stream) app:serve(stream) end,
     onerror = function() end, -- of a client's connection, which nobody else has to know of
@@ -191,6 +197,7 @@ function Server:run()
     for _ = 1, ROUNDS do step(self, 0) end
     if app.scheduler:busy() then
       speak(self)
+      app.frame:signal()
     elseif not app.stopping then
       step(self, nil)
     elseif app.running == 0 then

@@ -40,22 +40,61 @@ end
 
 ---@class argent.Voiced the sound of a ticket as bytes of a format
 ---@field ticket ag.Ticket
+---@field why string? why it was given up before its end
 local Voiced = {}
 Voiced.__index = Voiced
+
+-- Those whose readers may not have taken everything.
+local open = {}
+
+-- Speech may be made faster than it is read. Where all that waits for readers is too much, the one
+-- with the most is given up.
+local function bound_unread()
+  local bytes, most = 0, nil
+  for voiced in pairs(open) do
+    local n = voiced.ticket.ready * 4
+    bytes = bytes + n
+    if not most or n > most.ticket.ready * 4 then most = voiced end
+  end
+  if bytes > limits.unread then most:give_up 'the client does not keep up' end
+end
 
 --- Bytes of a ticket's sound.
 ---@param ticket ag.Ticket
 ---@param format string
 ---@param pace number
----@param rate integer
-function M.voiced(ticket, format, pace, rate)
-  local self = setmetatable({ticket = ticket, news = condition.new()}, Voiced)
+---@param drop fun(why: string) cuts the connection, when its reader is too slow
+function M.voiced(ticket, format, pace, drop)
+  local rate = ticket.tts.codec.rate
+  local self = setmetatable({ticket = ticket, format = format, rate = rate, drop = drop,
+    news = condition.new()}, Voiced)
   local err, code
   self.speed, err, code = speed.new(rate, pace)
-  if self.speed then self.encoder, err, code = encoder.new(format, rate) end
-  if not self.encoder then return nil, err, code end
-  function ticket.notify() self.news:signal() end
+  if not self.speed then return nil, err, code end
+  open[self] = true
+  function ticket.notify()
+    self.news:signal()
+    bound_unread()
+  end
   return self
+end
+
+-- The encoder holds descriptors, so those that wait for a row have none.
+local function encode(self, ptr, n)
+  local err, code
+  if not self.encoder then
+    self.encoder, err, code = encoder.new(self.format, self.rate)
+    if not self.encoder then return nil, err, code end
+  end
+  return self.encoder:write(ptr, n)
+end
+
+--- Gives up, whatever its reader does.
+---@param why string
+function Voiced:give_up(why)
+  self.why = why
+  self:close()
+  self.drop(why)
 end
 
 --- The next bytes, waited for; nil at the end, with err when that is no good one.
@@ -67,7 +106,7 @@ function Voiced:next()
     local chunk, ended = self.ticket:take(), self.ticket.ended
     if chunk then
       local ptr, n = self.speed:write(chunk.samples:host())
-      local bytes, err, code = self.encoder:write(ptr, n)
+      local bytes, err, code = encode(self, ptr, n)
       chunk.samples:release()
       if not bytes or bytes ~= '' then return bytes, err, code end
     elseif not ended then
@@ -76,6 +115,7 @@ function Voiced:next()
       return nil
     else
       self.over = true
+      if self.why then return nil, self.why end
       if ended == 'failed' then return nil, tostring(self.ticket.err), self.ticket.code end
       if ended == 'runaway' then
         return nil, self.ticket.tts.runaway_message(self.ticket:stats()), 'runaway'
@@ -83,18 +123,19 @@ function Voiced:next()
         return nil, 'the server is stopping', 'stopping'
       end
       local ptr, n = self.speed:finish()
-      local last, err, code = '', nil, nil
-      if n > 0 then last, err, code = self.encoder:write(ptr, n) end
+      local last, err, code = encode(self, ptr, n)
       if not last then return nil, err, code end
       return last .. self.encoder:finish()
     end
   end
 end
 
---- Lets go of what it holds.
+--- Lets go of what it holds. Safe to call more than once.
 function Voiced:close()
+  open[self] = nil
   self.ticket:cancel()
-  self.encoder:close()
+  for chunk in function() return self.ticket:take() end do chunk.samples:release() end
+  if self.encoder then self.encoder:close() end
 end
 
 local function usage(app, ticket, text)
@@ -186,19 +227,27 @@ function M.handle(app, request)
   end
   local code, ticket
   asked.options.seed = asked.options.seed or app:seed()
-  ticket, err, code = app:submit(asked.options, request)
+  request:watch(function() if ticket then ticket:cancel() end end)
+  ticket, err, code = app:submit(asked.options, request, 'submit')
+  if request.gone then
+    if ticket then ticket:cancel() end
+    request:cut()
+    return
+  end
   if not ticket then
     refuse(app, request, err, code)
     return
   end
   local voiced
-  voiced, err, code = M.voiced(ticket, asked.format, asked.speed, app.tts.codec.rate)
+  voiced, err, code = M.voiced(ticket, asked.format, asked.speed, function(why)
+    request.log.cut = why
+    request:cut()
+  end)
   if not voiced then
     ticket:cancel()
     refuse(app, request, err, code)
     return
   end
-  request:watch(function() ticket:cancel() end)
   local head = {
     ['content-type'] = asked.sse and 'text/event-stream' or M.TYPES[asked.format],
     ['x-argent-seed'] = ('%.0f'):format(asked.options.seed),

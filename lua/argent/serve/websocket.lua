@@ -76,17 +76,13 @@ local function start(app, ws, request)
   local o = asked.options
   for _, name in ipairs {'text', 'layout', 'split'} do o[name] = nil end
   o.seed = o.seed or app:seed()
-  if app.stopping then return fail(ws, 'the server is stopping', nil, 'stopping') end
-  if app.steer then
-    local ok, refusal = pcall(app.steer, o, request)
-    if not ok then return fail(ws, tostring(refusal)) end
-  end
-  local ticket, code
-  ticket, err, code = app.scheduler:feed(o)
+  local ticket, voiced, code
+  ticket, err, code = app:submit(o, request, 'feed')
   if not ticket then return fail(ws, err, nil, code) end
-  ticket.asked = request.began
-  local voiced
-  voiced, err, code = speech.voiced(ticket, asked.format, asked.speed, app.tts.codec.rate)
+  voiced, err, code = speech.voiced(ticket, asked.format, asked.speed, function(reason)
+    request.log.cut = reason
+    ws.socket:shutdown 'rw'
+  end)
   if not voiced then
     ticket:cancel()
     return fail(ws, err, nil, code)
