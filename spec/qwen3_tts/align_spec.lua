@@ -2,6 +2,7 @@
 -- the fixture has their codes, and the times from the teacher's own durations.
 
 local ag = require 'argent'
+local amount = require 'support.amount'
 local cases = require 'support.cases'
 local command = require 'support.command'
 local golden = require 'support.golden'
@@ -26,12 +27,13 @@ describe('the word times of the demo voice', function()
   -- Errors in seconds of all starts and all stops, sorted.
   local function errors(model)
     local starts, stops = {}, {}
-    for _, said in ipairs(truth) do
+    for i = 1, amount.of(#truth, #truth, 20) do
+      local said = truth[i]
       local a = assert(model:align {text = said.text, codes = said.codes, voice = 'heart'})
       assert.equal(#said.words, #a.words, said.text)
-      for i, w in ipairs(a.words) do
-        starts[#starts + 1] = math.abs(w.start - said.words[i][1])
-        stops[#stops + 1] = math.abs(w.stop - said.words[i][2])
+      for j, w in ipairs(a.words) do
+        starts[#starts + 1] = math.abs(w.start - said.words[j][1])
+        stops[#stops + 1] = math.abs(w.stop - said.words[j][2])
       end
     end
     table.sort(starts)

@@ -1,16 +1,19 @@
 -- How much of a long spec is run: a sample of it in every run of the specs, all of it by
--- scripts/faults, which sets ARGENT_AMOUNT=all.
+-- scripts/faults, which sets ARGENT_AMOUNT=all, and little where everything is slow, as under
+-- sanitizers, for which .ci/run sets ARGENT_AMOUNT=little.
 
 local M = {}
 
 M.all = os.getenv 'ARGENT_AMOUNT' == 'all'
+M.little = os.getenv 'ARGENT_AMOUNT' == 'little'
 
---- One of two amounts.
+--- One of these amounts.
 ---@param sample number
 ---@param all number
+---@param little? number (default: sample)
 ---@return number
-function M.of(sample, all)
-  return M.all and all or sample
+function M.of(sample, all, little)
+  return M.all and all or M.little and little or sample
 end
 
 --- Numbers from 1 to n: all of them, or `sample` of them, evenly spread, with the first and last.
