@@ -308,6 +308,81 @@ describe('argent serve, with options,', function()
     for _, s in ipairs(sockets) do s:close() end
   end)
 
+  it('holds so many bytes of bodies at once, and no more', function()
+    local script = st.write([[
+      require('argent.serve.limits').held = 3000
+      return function() end]], os.tmpname())
+    finally(function() os.remove(script) end)
+    srv = server.start {'-m', model 'custom', '--threads', '1', '--lua', script}
+    local s = srv:connect()
+    s:write((server.bytes('POST', '/v1/audio/speech', ('x'):rep(4000),
+      {['Content-Type'] = 'application/json'}):sub(1, -1101))) -- 2900 of them
+    s:flush()
+    local limit, r = require('argent.posix').now() + 10
+    repeat
+      r = srv:speak()
+    until r.status ~= 200 or require('argent.posix').now() > limit
+    assert.same({503, '2', 'the server is taking in too much at once; come again'},
+      {r.status, r.headers['retry-after'], r.json.error.message})
+    s:close()
+    repeat
+      r = srv:speak()
+    until r.status == 200 or require('argent.posix').now() > limit
+    assert.equal(200, r.status)
+  end)
+
+  it('cuts the reader that is furthest behind when too much waits to be read', function()
+    local script = st.write([[
+      require('argent.serve.limits').unread = 1e5
+      return function(app)
+        function app.steer(options)
+          options.hooks = options.seed == 555 and {logits = function(_, x)
+            x:narrow(1, app.tts.cfg.talker.codec.eos + 1, 1):fill(-1e9)
+          end} or nil
+        end
+      end]], os.tmpname())
+    finally(function() os.remove(script) end)
+    srv = server.start {'-m', model 'custom', '--threads', '1', '--lua', script}
+    local s = srv:connect()
+    s:write(server.bytes('POST', '/v1/audio/speech', {model = 'tts-1', voice = 'ryan',
+      input = 'One.', response_format = 'pcm', stream_format = 'sse', speed = 0.25, -- megabytes,
+      argent = {seed = 555, max_frames = 7500}})) -- as the system holds some
+    s:flush()
+    assert.is_truthy(s:read(1))
+    repeat -- others, who do read, meanwhile
+      assert.same({200, true}, {srv:speak().status, srv:speak().whole})
+      local line
+      for _, l in ipairs(srv:lines()) do line = line or l.seed == 555 and l end
+    until line
+    local line = srv:line(function(l) return l.seed == 555 end)
+    assert.same({'the client does not keep up', 'cancelled'}, {line.cut, line.ended})
+    assert.is_false(server.parse('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
+      .. (s:read '*a' or '')).whole)
+    s:close()
+  end)
+
+  it('takes as many connections as it may have descriptors for', function()
+    local script = st.write([[
+      require('argent.serve.limits').keep_alive = 0.5
+      return function() end]], os.tmpname())
+    finally(function() os.remove(script) end)
+    srv = server.start({'-m', model 'custom', '--threads', '1', '--lua', script}, 'ulimit -n 110;')
+    local idle, sockets = {}, {}
+    for i = 1, 80 do idle[i] = srv:connect() end
+    for i = 1, 12 do
+      sockets[i] = srv:connect()
+      sockets[i]:write(server.bytes('POST', '/v1/audio/speech', {model = 'tts-1', voice = 'ryan',
+        input = 'One two.', response_format = 'mp3', argent = {seed = i, max_frames = 6}}))
+      sockets[i]:flush()
+    end
+    for i = 1, 12 do
+      local r = server.parse(sockets[i]:read '*a')
+      assert.same({200, true}, {r.status, r.whole})
+      sockets[i]:close()
+    end
+    for _, s in ipairs(idle) do s:close() end
+  end)
+
   it('clones voices, on a Base model, and forgets them when told', function()
     srv = server.start {'-m', model 'base', '--threads', '2'}
     local wav = slurp(command.root .. '/spec/fixtures/golden/base/reference.wav')

@@ -31,8 +31,9 @@ M.sleep = sleep
 
 --- Starts a server on a port that is free.
 ---@param args string[] more arguments
+---@param before? string shell commands for the process first, such as a ulimit
 ---@return table server with port, request, raw, lines, signal, wait, stop
-function M.start(args)
+function M.start(args, before)
   local self = setmetatable({log = os.tmpname(), out = os.tmpname()}, Server)
   local words = {}
   for i, a in ipairs(args) do words[i] = command.quote(a) end
@@ -40,8 +41,8 @@ function M.start(args)
   -- itself after some minutes.
   local script, pid = os.tmpname(), os.tmpname()
   local f = assert(io.open(script, 'wb'))
-  f:write(('( echo $BASHPID >%s; ulimit -t 300; exec env -u ARGENT_MODEL HOME=/nonexistent %s '
-    .. 'serve --port 0 %s 2>%s ) & wait $!; echo $? >%s; rm -f %s %s\n'):format(pid,
+  f:write(('( echo $BASHPID >%s; ulimit -t 300; %s exec env -u ARGENT_MODEL HOME=/nonexistent %s '
+    .. 'serve --port 0 %s 2>%s ) & wait $!; echo $? >%s; rm -f %s %s\n'):format(pid, before or '',
     command.quote(command.exe), table.concat(words, ' '), self.log, self.out, script, pid))
   f:close()
   os.execute(('bash %s </dev/null >/dev/null 2>&1 &'):format(script))

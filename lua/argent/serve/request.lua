@@ -185,7 +185,8 @@ function Request:send(bytes)
     self.sent = self.sent + #bytes
     return true
   end
-  self.log.cut = code == errno.ETIMEDOUT and 'the client did not read' or 'the client has left'
+  self.log.cut = self.log.cut or code == errno.ETIMEDOUT and 'the client did not read'
+    or 'the client has left'
   self:cut()
   return false
 end
