@@ -17,7 +17,8 @@ static const struct {
 
 int agi_fault_fail(int what, int64_t a, int64_t b, int64_t c, int64_t d)
 {
-    static const char *const settings[] = {"temperature", "top-k", "top-p", "repetition penalty"};
+    static const char *const settings[] = {"temperature", "top-k", "top-p", "repetition penalty",
+                                           "min-p"};
     const int code = faults[what].code;
     const char *text = faults[what].text;
     if (what == AGI_FAULT_SETTING) {

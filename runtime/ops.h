@@ -182,6 +182,7 @@ typedef struct {
     float *logits, *params;
     int64_t rows, vocab, out_stride, logits_stride, key_stride, params_stride, seen_stride;
     agi_row_faults faults;
+    int32_t settings; /* of each row: 4, or 5 with min-p */
     int32_t group, suppress_from, eos, minimum;
 } agi_sample_args;
 

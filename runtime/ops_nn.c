@@ -362,7 +362,7 @@ int ag_sample(ag_tensor *out, ag_tensor *logits, ag_tensor *key, ag_tensor *para
           agi_equal(&f, "key", key, "logits", logits, key->shape[0], logits->shape[0]) &&
           agi_equal(&f, "params", params, "logits", logits, params->shape[0], logits->shape[0]) &&
           agi_fold(&f, "key", key, &rk, &n) && agi_range(&f, "width of key", n, 4, 4) &&
-          agi_fold(&f, "params", params, &rp, &n) && agi_range(&f, "width of params", n, 4, 4) &&
+          agi_fold(&f, "params", params, &rp, &n) && agi_range(&f, "width of params", n, 4, 5) &&
           agi_range(&f, "vocabulary", vocab, 1, INT32_MAX) &&
           agi_range(&f, "group", group, 0, 1 << 20) &&
           agi_range(&f, "suppress_from", suppress_from, 0, INT32_MAX) &&
@@ -385,6 +385,7 @@ int ag_sample(ag_tensor *out, ag_tensor *logits, ag_tensor *key, ag_tensor *para
                          .key_stride = key->stride[0],
                          .params_stride = params->stride[0],
                          .seen_stride = opt_seen ? opt_seen->stride[0] : 0,
+                         .settings = (int32_t)params->shape[1],
                          .group = group,
                          .suppress_from = suppress_from,
                          .eos = eos,

@@ -1,8 +1,8 @@
 /*
  * sample.c: the op sample: from a row of logits to one id, in the order of the Hugging Face
- * processors: penalty, minimum length, suppression, temperature, top-k, top-p, then an inverse CDF
- * at a Philox draw. A removed id has the logit -inf. All of it is plain C on every instruction set,
- * so that equal logits give equal ids.
+ * processors: penalty, minimum length, suppression, temperature, top-k, top-p, min-p, then an
+ * inverse CDF at a Philox draw. A removed id has the logit -inf. All of it is plain C on every
+ * instruction set, so that equal logits give equal ids.
  */
 #include "../philox.h"
 #include "../../runtime/backend_cpu.h"
@@ -14,21 +14,22 @@
 
 /* ---- faults of the data ---- */
 
-/* Which of a row's params [temperature, top-k, top-p, penalty] is out of its range; -1: none. Each
- * test is written so that NaN fails it. */
-static int bad_setting(const float *p)
+/* Which of the n params of a row [temperature, top-k, top-p, penalty, min-p] is out of its range;
+ * -1: none. Each test is written so that NaN fails it. */
+static int bad_setting(const float *p, int n)
 {
     const bool fine[] = {p[0] >= 0 && isfinite(p[0]), p[1] >= 0 && floorf(p[1]) == p[1],
-                         p[2] >= 0 && p[2] <= 1, p[3] > 0 && isfinite(p[3])};
-    for (int i = 0; i < 4; i++)
+                         p[2] >= 0 && p[2] <= 1, p[3] > 0 && isfinite(p[3]),
+                         n < 5 || (p[4] >= 0 && p[4] <= 1)};
+    for (int i = 0; i < n; i++)
         if (!fine[i]) return i;
     return -1;
 }
 
 /* The first thing that is wrong with what a row is drawn from; AGI_NO_FAULT: nothing. */
-static int fault_of(const float *params, const float *x, int64_t n)
+static int fault_of(const float *params, int settings, const float *x, int64_t n)
 {
-    if (bad_setting(params) >= 0) return AGI_FAULT_SETTING;
+    if (bad_setting(params, settings) >= 0) return AGI_FAULT_SETTING;
     for (int64_t i = 0; i < n; i++) {
         if (isnan(x[i])) return AGI_FAULT_NAN;
         if (isinf(x[i]) && x[i] > 0) return AGI_FAULT_INF;
@@ -129,6 +130,13 @@ static void keep_top_p(float *l, int32_t *ids, int64_t n, float max, float p)
     }
 }
 
+/* Removes what is less probable than so much of the likeliest. */
+static void keep_min_p(float *l, int64_t n, float max, float min_p)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (expf(l[i] - max) < min_p) l[i] = -INFINITY;
+}
+
 /* ---- the draw ---- */
 
 /* The smallest id at which the running sum of probabilities exceeds u of the total. l becomes the
@@ -175,9 +183,9 @@ static double uniform(const agi_sample_args *a, int64_t r)
 static int draw(const agi_sample_args *a, int64_t r, float *l, int32_t *ids, int64_t *drawn)
 {
     const float *p = a->params + r * a->params_stride;
-    int fault = fault_of(p, a->logits + r * a->logits_stride, a->vocab);
+    int fault = fault_of(p, a->settings, a->logits + r * a->logits_stride, a->vocab);
     if (fault) return fault;
-    const float temperature = p[0], top_p = p[2];
+    const float temperature = p[0], top_p = p[2], min_p = a->settings > 4 ? p[4] : 0;
     const int64_t top_k = p[1] > (float)INT32_MAX ? INT32_MAX : (int64_t)p[1];
     adjust(a, r, p[3], l);
     int64_t id = argmax(l, a->vocab);
@@ -189,6 +197,7 @@ static int draw(const agi_sample_args *a, int64_t r, float *l, int32_t *ids, int
         if (isfinite(max)) {
             keep_top_k(l, a->vocab, top_k);
             if (top_p < 1) keep_top_p(l, ids, a->vocab, max, top_p);
+            if (min_p > 0) keep_min_p(l, a->vocab, max, min_p);
             id = inverse_cdf(l, a->vocab, max, uniform(a, r));
         }
     }
@@ -205,7 +214,7 @@ static int sample_row(const agi_sample_args *a, int64_t r, float *l, int32_t *id
     int fault = word && *word ? *word : draw(a, r, l, ids, &id);
     if (fault && !word) {
         const float *p = a->params + r * a->params_stride;
-        const int i = bad_setting(p);
+        const int i = bad_setting(p, a->settings);
         return agi_fault_fail(fault, r, i, i < 0 ? 0 : agi_bits_from_f32(p[i]), 0);
     }
     if (fault) *word = fault;

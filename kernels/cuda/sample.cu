@@ -21,7 +21,7 @@ typedef struct {
 } sample_args;
 
 typedef struct {
-    float temperature, top_p, penalty;
+    float temperature, top_p, penalty, min_p;
     int64_t top_k;
 } settings;
 
@@ -44,9 +44,10 @@ DEVICE void refuse(const agi_sample_args *a, int64_t row, agi_fault *f, int32_t 
 DEVICE bool read_settings(settings *s, const agi_sample_args *a, int64_t row, agi_fault *f)
 {
     const float *p = a->params + row * a->params_stride;
-    const bool fine[4] = {p[0] >= 0 && is_finite(p[0]), p[1] >= 0 && floorf(p[1]) == p[1],
-                          p[2] >= 0 && p[2] <= 1, p[3] > 0 && is_finite(p[3])};
-    for (int i = 0; i < 4; i++)
+    const bool fine[5] = {p[0] >= 0 && is_finite(p[0]), p[1] >= 0 && floorf(p[1]) == p[1],
+                          p[2] >= 0 && p[2] <= 1, p[3] > 0 && is_finite(p[3]),
+                          a->settings < 5 || (p[4] >= 0 && p[4] <= 1)};
+    for (int i = 0; i < a->settings; i++)
         if (!fine[i]) {
             refuse(a, row, f, AGI_FAULT_SETTING, i, (int64_t)agi_bits_from_f32(p[i]));
             return false;
@@ -55,6 +56,7 @@ DEVICE bool read_settings(settings *s, const agi_sample_args *a, int64_t row, ag
     s->top_k = p[1] > (float)INT32_MAX ? INT32_MAX : (int64_t)p[1];
     s->top_p = p[2];
     s->penalty = p[3];
+    s->min_p = a->settings > 4 ? p[4] : 0;
     return true;
 }
 
@@ -326,6 +328,8 @@ KERNEL(sample, sample_args, THREADS, 1)
             for (int64_t i = b.first; i < b.end; i++)
                 p[i] = l[i] > -INFINITY ? expf(l[i] - max) : 0;
             if (s.top_p < 1) keep_top_p(&b, l, p, max, s.top_p);
+            for (int64_t i = b.first; i < b.end; i++)
+                if (p[i] < s.min_p) p[i] = 0; /* of the likeliest it is 1 */
             const int64_t drawn = inverse_cdf(&b, p, n, uniform(o, r));
             if (drawn < n) id = drawn;
         }

@@ -35,7 +35,7 @@ local function draw(be, logits, o)
   for r = 1, #logits do
     keys[r] = o.keys and o.keys[r] or key_of(o.seed or 0, o.frame, o.row)
     params[r] = o.params and o.params[r]
-      or {o.temperature or 1, o.top_k or 0, o.top_p or 1, o.penalty or 1}
+      or {o.temperature or 1, o.top_k or 0, o.top_p or 1, o.penalty or 1, o.min_p}
   end
   local out = ag.zeros(be, {#logits}, 'i32')
   local seen = o.seen and ag.tensor(be, o.seen, 'i32')
@@ -98,6 +98,9 @@ local function model(logits, o)
       sum = sum + p[order[n]]
       if sum <= 1 - o.top_p then l[order[n]] = -INF end
     end
+  end
+  for i = 1, V do
+    if math.exp(l[i] - l[order[V]]) < (o.min_p or 0) then l[i] = -INF end
   end
   local seed = o.key[1] % 2 ^ 32 + o.key[2] % 2 ^ 32 * 2 ^ 32
   local u = philox.uniform(philox.draw(seed, o.key[3], o.group, o.key[4]))
@@ -238,6 +241,18 @@ for _, k in ipairs(kernels.all()) do
       assert.same({[1] = true}, all_drawn(be, {1, 5, 4, 2}, {top_p = 0}))
     end)
 
+    it('keeps what is at least min-p times as probable as the likeliest', function()
+      local logits = {} -- Probabilities 0.1, 0.2, 0.3, 0.4.
+      for i, p in ipairs {0.1, 0.2, 0.3, 0.4} do logits[i] = math.log(p) end
+      for min_p, id in pairs {[0] = 0, [0.24] = 0, [0.26] = 1, [0.51] = 2, [0.76] = 3, [1] = 3} do
+        local expected = {}
+        for i = id, 3 do expected[i] = true end
+        assert.same(expected, all_drawn(be, logits, {min_p = min_p}))
+      end
+      -- Of what top-p has left the likeliest is still the same.
+      assert.same({[3] = true}, all_drawn(be, logits, {min_p = 0.76, top_p = 0.75}))
+    end)
+
     it('gives the ids of the model at odd sizes and settings', function()
       local n = 0
       for i, V in ipairs {1, 2, 31, 33, 100, 257, 2048, 3072} do
@@ -252,6 +267,9 @@ for _, k in ipairs(kernels.all()) do
             o.keys[r] = key_of(math.floor((rnd() + 1) * 2 ^ 50), V == 1 and 2 or variant % 5, r)
             o.params[r] = {f32(({0.9, 0, 1, 1.7})[variant % 4 + 1]), ({50, 0, 5})[variant % 3 + 1],
               f32(({1, 0.8, 0.95, 0.3})[math.floor(variant / 3) + 1]), f32(o.seen and 1.05 or 1)}
+            if variant % 2 == 0 then
+              o.params[r][5] = f32(({0, 0.03, 0.4})[variant % 3 + 1])
+            end
             local function mark() return rnd() > 0.5 and 1 or 0 end
             if o.seen then o.seen[r] = kernels.values({V}, mark) end
           end
@@ -259,8 +277,8 @@ for _, k in ipairs(kernels.all()) do
           for r = 1, R do
             local p = o.params[r]
             expected[r] = model(logits[r], {key = o.keys[r], temperature = p[1], top_k = p[2],
-              top_p = p[3], penalty = p[4], seen = o.seen and o.seen[r], group = o.group,
-              eos = o.eos, minimum = o.minimum, suppress_from = o.suppress_from})
+              top_p = p[3], penalty = p[4], min_p = p[5], seen = o.seen and o.seen[r],
+              group = o.group, eos = o.eos, minimum = o.minimum, suppress_from = o.suppress_from})
           end
           for threads = 1, 3 do assert.same(expected, (draw(k.be[threads], logits, o))) end
           n = n + R
@@ -421,7 +439,7 @@ describe('sample refuses', function()
     kernels.refuses('sample: key [3,4] and logits [2,5]: 3 != 2', function()
       ops.sample(out, logits, ag.zeros(be, {3, 4}, 'i32'), params, nil, 0, 5, -1, 0)
     end)
-    kernels.refuses('sample: width of params is 3, expected 4 to 4', function()
+    kernels.refuses('sample: width of params is 3, expected 4 to 5', function()
       ops.sample(out, logits, key, ag.zeros(be, {2, 3}), nil, 0, 5, -1, 0)
     end)
     kernels.refuses('sample: seen [2,4] and logits [2,5]: the shapes differ', function()

@@ -300,7 +300,7 @@ end
 
 function CASES.sample(m)
   local out, seen = tensor.zeros(m.be, {2}, 'i32'), tensor.zeros(m.be, {2, 301}, 'i32')
-  local params = tensor.from(m.be, {{0.9, 50, 0.95, 1.1}, {1, 0, 1, 1}})
+  local params = tensor.from(m.be, {{0.9, 50, 0.95, 1.1, 0.01}, {1, 0, 1, 1, 0}})
   local key = m:ids {{7, 0, 5, 0}, {9, 0, 5, 1}}
   ops.sample(out, m:values(2, 301), key, params, seen, 0, 280, 290, 2)
   return {out, seen}
