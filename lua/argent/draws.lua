@@ -1,7 +1,10 @@
 -- The seed of draws, and the keys that the op `sample` draws by (REFERENCE.md, "Draws").
 
 local check = require 'argent.check'
+local ffi = require 'ffi'
+local lib = require 'argent.ffi'
 local posix = require 'argent.posix'
+local status = require 'argent.status'
 
 local M = {}
 
@@ -15,6 +18,16 @@ function M.seed(opts, level)
     return seed
   end
   return math.floor(posix.now() * 1e6) % 2 ^ 32
+end
+
+--- Marks the ids that a repetition penalty knows, and no others.
+---@param seen ag.Tensor i32 of as many elements as there are ids
+---@param ids integer[]
+function M.mark(seen, ids)
+  local n = seen:count()
+  local marks = ffi.new('int32_t[?]', n)
+  for i = 1, #ids do marks[ids[i]] = 1 end
+  status.raise(lib.ag_tensor_write(seen, marks, n * 4), 2)
 end
 
 -- A 32-bit number as i32 holds it.

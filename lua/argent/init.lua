@@ -28,6 +28,7 @@ local lazy = {
   load = function() return require('argent.io').load end,
   save = function() return require('argent.io').save end,
   audio = function() return strict.table(require 'argent.audio', 'ag.audio') end,
+  save_npy = function() return require('argent.npy').write end,
   show = function() return require('argent.show').show end,
   plot = function() return strict.table(require 'argent.plot', 'ag.plot') end,
 }

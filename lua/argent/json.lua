@@ -281,6 +281,18 @@ function M.open(path, file)
   return object
 end
 
+--- Reads a file that holds a list.
+---@param path string
+---@return table
+function M.open_list(path)
+  local values, err = M.read(path)
+  if not values then error(setmetatable({message = err}, Fault), 0) end
+  if #values == 0 then
+    M.object({}, path):fault('the top level', 'expected a list, got %s', show(values))
+  end
+  return values
+end
+
 --- Calls a function that reads fields and returns its result, or nil and the fault it met.
 ---@param fn fun(...): any
 ---@return any? result

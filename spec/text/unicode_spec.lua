@@ -27,6 +27,16 @@ local function same(expected, given)
   error(('expected %s, got %s'):format(hex(expected), hex(given)), 2)
 end
 
+describe('repaired', function()
+  it('puts U+FFFD in place of each byte that is no UTF-8', function()
+    local R = '\239\191\189'
+    for text, want in pairs {[''] = '', ['a\195\169'] = 'a\195\169', ['\255'] = R,
+      ['a\195'] = 'a' .. R, ['\240\159\152b\255c'] = R .. R .. R .. 'b' .. R .. 'c'} do
+      assert.equal(want, unicode.repaired(text))
+    end
+  end)
+end)
+
 describe('nfc', function()
   it('composes every Korean syllable with every final consonant, and with nothing else', function()
     -- Unicode's arithmetic of Hangul: 28 syllables for each pair of first consonant and vowel; the

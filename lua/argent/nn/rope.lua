@@ -22,7 +22,8 @@ local SCALINGS = {
 }
 
 ---@class argent.RopeScaling
----@field rope_type string 'linear' or 'llama3'
+---@field rope_type string 'linear', 'llama3', or 'factors', which no config.json has
+---@field factors number[]? factors: by what the speed of each pair is divided
 ---@field factor number
 ---@field low_freq_factor number? llama3
 ---@field high_freq_factor number? llama3
@@ -63,6 +64,7 @@ function M.inv_freq(cfg)
   for j = 0, cfg.head_dim / 2 - 1 do
     local f = cfg.rope_theta ^ (-2 * j / cfg.head_dim)
     if scaling and scaling.rope_type == 'linear' then f = f / scaling.factor
+    elseif scaling and scaling.rope_type == 'factors' then f = f / scaling.factors[j + 1]
     elseif scaling then f = llama3(f, scaling) end
     out[j + 1] = f
   end

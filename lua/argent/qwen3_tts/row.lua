@@ -109,10 +109,7 @@ end
 --- Marks the ids that the repetition penalty knows.
 ---@param ids integer[]
 function Row:mark_seen(ids)
-  local seen = {}
-  for i = 1, self.batch.seen.shape[2] do seen[i] = 0 end
-  for _, id in ipairs(ids) do seen[id + 1] = 1 end
-  self:state 'seen':set(seen)
+  draws.mark(self:state 'seen', ids)
 end
 
 --- Makes this row stand where `other` stands, before the frame that is being made there, if one is:

@@ -30,6 +30,9 @@ local PATTERNS = {
     .. [=[*|\p{N}|]=] .. MARKS .. [=[[\r\n/]*|]=] .. LINES,
 }
 
+--- White space, for the inside of a class.
+M.SPACE = SPACE
+
 --- The names of all patterns.
 M.names = {}
 for name in pairs(PATTERNS) do M.names[#M.names + 1] = name end

@@ -17,19 +17,35 @@ Tokenizer.__index = Tokenizer
 local MAX_TEXT = 4 * 2 ^ 20 -- bytes; the merges of one piece take up to 28 times its size
 local CACHED_PIECES, CACHED_LENGTH = 20000, 64
 
+-- White space before a token that swallows it. Where it has been swallowed by the token before,
+-- there is none left; within it no match begins, so that long white space is looked at once.
+local BEFORE = '(?:(?<![{s}])[{s}]*+)?+'
+local BEHIND = '[{s}]*+'
+
+-- A token as a regular expression.
+local function matcher(token, content)
+  local text = regex.quote(content)
+  if token.lstrip then text = BEFORE:gsub('{s}', pieces.SPACE) .. text end
+  if token.rstrip then text = text .. BEHIND:gsub('{s}', pieces.SPACE) end
+  return text
+end
+
+-- What stands between white space.
+local INNER = assert(regex.compile((([[[^{s}](?s:.*[^{s}])?]]):gsub('{s}', pieces.SPACE))))
+
 --- A set of added tokens as a regular expression that prefers the longest, or nil for none.
 local function token_set(added, normalized, normal)
-  local ids, contents = {}, {}
+  local ids, contents, matchers = {}, {}, {}
   for _, token in ipairs(added) do
     if token.normalized == normalized then
       local content = normalized and normal(token.content) or token.content
       if not ids[content] then contents[#contents + 1] = content end
-      ids[content] = token.id
+      ids[content], matchers[content] = token.id, matcher(token, content)
     end
   end
   if #contents == 0 then return nil end
   table.sort(contents, function(a, b) return #a > #b or #a == #b and a < b end)
-  for i, content in ipairs(contents) do contents[i] = regex.quote(content) end
+  for i, content in ipairs(contents) do contents[i] = matchers[content] end
   local compiled, err = regex.compile(table.concat(contents, '|'))
   return compiled and {regex = compiled, ids = ids}, err
 end
@@ -193,6 +209,13 @@ local function encode_plain(self, text, pattern, out)
   end
 end
 
+-- The id of a token as it was found, perhaps with white space around it.
+local function id_of(set, text)
+  if set.ids[text] then return set.ids[text] end
+  local first, last = INNER:find(text, 1)
+  return set.ids[text:sub(first, last)]
+end
+
 --- Appends the ids of the tokens of a set; what is between them goes to `rest`. Returns an error.
 local function split(set, text, out, rest)
   local at = 1
@@ -204,7 +227,7 @@ local function split(set, text, out, rest)
     end
     local err = first > at and rest(text:sub(at, first - 1))
     if err then return err end
-    out[#out + 1] = set.ids[text:sub(first, last)]
+    out[#out + 1] = id_of(set, text:sub(first, last))
     at = last + 1
   end
   if at <= #text then return rest(text:sub(at)) end

@@ -130,6 +130,20 @@ end
 -- syllable. So texts are composed up to it and behind it.
 local O_YAE = '\225\134\167'
 
+--- The text with U+FFFD in place of each byte that is no UTF-8.
+---@param text string
+---@return string
+function M.repaired(text)
+  local parts, first = {}, 1
+  while true do
+    local at = M.fault(text:sub(first))
+    if not at then break end
+    parts[#parts + 1] = text:sub(first, first + at - 2) .. '\239\191\189'
+    first = first + at
+  end
+  return first == 1 and text or table.concat(parts) .. text:sub(first)
+end
+
 --- The normal form NFC (canonical, not the compatibility form NFKC).
 ---@param text string valid UTF-8 (`fault` finds nothing), NUL bytes allowed
 ---@return string

@@ -19,6 +19,8 @@ M.SPAN = MAX_ID + 1
 ---@field id integer
 ---@field content string
 ---@field normalized boolean matched in the text after NFC instead of before
+---@field lstrip boolean? white space before it is part of it
+---@field rstrip boolean? white space behind it is
 
 ---@class ag.Vocabulary
 ---@field size integer largest id + 1
