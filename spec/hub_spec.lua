@@ -103,12 +103,12 @@ describe('a model', function()
     local llama = cache .. '/models--meta--Llama/snapshots/1'
     os.execute('mkdir -p ' .. quote(llama))
     local f = assert(io.open(llama .. '/config.json', 'w'))
-    f:write '{"model_type": "llama"}'
+    f:write '{"model_type": "gemma"}'
     f:close()
     for _, args in ipairs {{}, {'-m', 'someone/My-Voices'}, {'-m', 'my-voices'}} do
       assert.equal(snap, (inspect(args, {HF_HUB_CACHE = cache})))
     end
-    fails('/config.json: model_type: \'llama\' is no model that Argent runs', {'-m', llama},
+    fails('/config.json: model_type: \'gemma\' is no model that Argent runs', {'-m', llama},
       {HF_HUB_CACHE = cache})
   end)
 

@@ -39,9 +39,11 @@ describe('a directory', function()
   end)
 
   it('of a model that Argent does not run is refused with what it is and what is known', function()
-    local known = 'it runs qwen3_tts (Qwen3-TTS), qwen3_tts_tokenizer_12hz (the codec of Qwen3-TTS)'
+    local known = 'it runs qwen3_tts (Qwen3-TTS), qwen3_tts_tokenizer_12hz (the codec of '
+      .. 'Qwen3-TTS), llama, mistral, qwen2, qwen3 (a language model), bert, distilbert, roberta '
+      .. '(a text encoder)'
     for text, says in pairs {
-      ['{"model_type": "llama"}'] = "'llama' is no model that Argent runs; ",
+      ['{"model_type": "gemma"}'] = "'gemma' is no model that Argent runs; ",
       ['{"model_type": "qwen3_tt"}'] = "'qwen3_tt' is no model that Argent runs, did you mean "
         .. 'qwen3_tts?; ',
       ['{"model_type": 7}'] = '7 is no model that Argent runs; ',
@@ -57,6 +59,15 @@ describe('a directory', function()
         assert.same({3, '', ('argent: %s: %s\n'):format(verb, err)}, {r.code, r.out, r.err})
       end
     end
+  end)
+
+  it('of a language model or a text encoder is opened as that, and so is a GGUF file', function()
+    local folder = 'spec/fixtures/golden/'
+    for path, kind in pairs {['decoders/qwen3'] = 'qwen3', ['decoders/smollm/model.gguf'] = 'llama',
+      ['encoders/roberta'] = 'roberta'} do
+      assert.equal(kind, assert(ag.open(folder .. path, {backend = be})).model_type)
+    end
+    assert.is_nil((ag.open(folder .. 'decoders/smollm/none.gguf', {backend = be})))
   end)
 
   it('that is no model at all, or whose config.json cannot be read, is refused by name', function()
@@ -91,7 +102,7 @@ describe('the registry', function()
   it('knows each kind by its model_type and by its released names alone', function()
     local seen = {}
     for _, kind in ipairs(models.all()) do
-      assert.equal(kind, models.get(kind.type))
+      for _, name in ipairs(kind.types) do assert.equal(kind, models.get(name)) end
       for _, key in ipairs {'open', 'summary', 'describe', 'fault', 'inspect', 'matches'} do
         assert.equal('function', type(kind[key]), key)
       end
@@ -108,7 +119,7 @@ describe('the registry', function()
         end
       end
     end
-    assert.is_nil(models.get 'llama')
+    assert.is_nil(models.get 'gemma')
     assert.is_nil(models.get(nil))
     assert.is_nil(models.named 'Llama-3.2-1B')
   end)

@@ -250,6 +250,7 @@ end
 -- The only complete model of the caches that does what is needed, or the demo voice where they hold
 -- none. A model that speaks brings its codec along, so a codec alone does not compete with it.
 local function find_any(need)
+  local sounds = need == 'speech' or need == 'codec'
   local all, whole, ids = able(M.cached(), need), {}, {}
   local speaking = able(all, 'speech')
   if #speaking > 0 then all = speaking end
@@ -265,18 +266,20 @@ local function find_any(need)
       'model'
   end
   if #all > 0 then return unusable(all[1]) end
-  local demo = M.demo()
+  local demo = sounds and M.demo()
   if demo then return demo end
   return nil, ('no model: ARGENT_MODEL is not set, and there is none in %s; fetch one with: '
-    .. 'argent pull %s, or give -m DIR'):format(searched(), M.RELEASED[1]), 'model'
+    .. 'argent pull %s, or give -m %s'):format(searched(), models.providing(need)[1].released[1],
+    need == 'text' and 'DIR or FILE.gguf' or 'DIR'), 'model'
 end
 
---- A model's directory.
----@param name? string a directory; a name on the hub (`Qwen/Qwen3-TTS-12Hz-0.6B-Base`, where the
----owner may be left out), looked up in the hub's cache; nil: what ARGENT_MODEL says, else the only
----model of the cache, else the demo voice
+--- A model's directory, or its GGUF file.
+---@param name? string a directory or a GGUF file; a name on the hub
+---(`Qwen/Qwen3-TTS-12Hz-0.6B-Base`, where the owner may be left out), looked up in the hub's cache;
+---nil: what ARGENT_MODEL says, else the only model of the cache, else the demo voice
 ---@param source? string where the name comes from, for messages: '-m'
----@param need? string what a model that is not named has to do: 'speech' (default), 'codec'
+---@param need? string what a model that is not named has to do: 'speech' (default), 'codec',
+---'text', 'embedding'
 ---@return string? dir
 ---@return string? err one line: every place that was searched, and the command that fetches a model
 ---@return string? code 'model'
@@ -285,7 +288,7 @@ function M.find(name, source, need)
   if not name then name, source = set 'ARGENT_MODEL', 'ARGENT_MODEL' end
   if not name then return find_any(need or 'speech') end
   source = source and (' (from %s)'):format(source) or ''
-  if is_directory(name) then return name end
+  if is_directory(name) or models.is_gguf(name) then return name end
   local id = name:match '^[%w][%w._-]*/[%w][%w._-]*$' or name:match '^[%w][%w._-]*$'
   if not id or lfs.attributes(name, 'mode') then
     return nil, ('%s: no such model directory%s'):format(name:gsub('%c', '?'), source), 'model'

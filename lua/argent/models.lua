@@ -9,20 +9,27 @@ local suggest = require 'argent.text.suggest'
 local M = {}
 
 -- In this order they are listed, and asked whether a name on the hub is theirs.
-local TYPES = {'qwen3_tts', 'qwen3_tts_tokenizer_12hz'}
+local KINDS = {
+  'argent.qwen3_tts.model', 'argent.qwen3_tts.codec_model', 'argent.decoder.model',
+  'argent.encoder.model',
+}
 local MODULES = {
-  qwen3_tts = 'argent.qwen3_tts.model',
-  qwen3_tts_tokenizer_12hz = 'argent.qwen3_tts.codec_model',
+  qwen3_tts = KINDS[1], qwen3_tts_tokenizer_12hz = KINDS[2],
+  llama = KINDS[3], mistral = KINDS[3], qwen2 = KINDS[3], qwen3 = KINDS[3],
+  bert = KINDS[4], distilbert = KINDS[4], roberta = KINDS[4],
 }
 
 --- What models can be needed for, and how messages call it.
-local NEEDS = {speech = 'speak', codec = 'encode and decode sound'}
+local NEEDS = {speech = 'speak', codec = 'encode and decode sound', text = 'write texts',
+  embedding = 'make vectors of texts'}
 
 ---@class argent.Model a kind of model, as its module describes it. What is heavy is loaded by the
 ---functions, so that a list of models costs nothing.
----@field type string model_type; models that are open carry it as `model_type`
+---@field types string[] model_type of its directories; models that are open carry it as
+---`model_type`
 ---@field name string for people
----@field provides table<string, true> 'speech', 'codec'
+---@field handle string what the prompt calls an open one: 'tts'
+---@field provides table<string, true> 'speech', 'codec', 'text', 'embedding'
 ---@field released string[] names on the hub
 ---@field files string[] what every directory has; weights may be behind an index
 ---@field matches fun(name: string): boolean whether a repository of that name, without its owner,
@@ -32,6 +39,7 @@ local NEEDS = {speech = 'speak', codec = 'encode and decode sound'}
 ---@field describe fun(dir: string): {kind: string, size: string?}? from its configuration
 ---@field fault fun(dir: string, be: ag.Backend): string? what it lacks or keeps it from opening
 ---@field inspect fun(dir: string, be: ag.Backend): argent.Inspection?, string?
+---@field tokenizer? fun(dir: string): table?, string? with `encode(text, opts)`
 ---@field voices? fun(dir: string): argent.VoiceList?, string?
 ---@field bench? fun(): table module with run(model, opts, rounds, rows) and lines(model, figures)
 ---@field sizes? string[] of which `random` makes models
@@ -61,7 +69,7 @@ end
 ---@return argent.Model[]
 function M.all()
   local list = {}
-  for i, name in ipairs(TYPES) do list[i] = M.get(name) end
+  for i, name in ipairs(KINDS) do list[i] = require(name) end
   return list
 end
 
@@ -74,12 +82,21 @@ function M.named(name)
   end
 end
 
---- The kind of model in a directory, by its config.json.
+--- Whether a path is that of a GGUF file: a language model, which says itself whether it is one of
+--- a known kind.
+---@param path string
+---@return boolean
+function M.is_gguf(path)
+  return path:find '%.gguf$' ~= nil and lfs.attributes(path, 'mode') == 'file'
+end
+
+--- The kind of model in a directory, by its config.json, or in a GGUF file.
 ---@param dir string
 ---@return argent.Model?
 ---@return string? err names the file, what it says, and what is known
 ---@return string? code 'model', or 'unsupported' for a model that Argent does not run
 function M.of(dir)
+  if M.is_gguf(dir) then return M.get 'llama' end
   local path = dir .. '/config.json'
   if not lfs.attributes(path, 'mode') then
     return nil, ('%s: is no model: it holds no config.json; a model is a folder that argent pull '
@@ -90,9 +107,12 @@ function M.of(dir)
   local model_type = s:get 'model_type'
   local model = M.get(model_type)
   if model then return model end
-  local known = {}
-  for _, m in ipairs(M.all()) do known[#known + 1] = ('%s (%s)'):format(m.type, m.name) end
-  local guess = type(model_type) == 'string' and suggest.closest(model_type, TYPES)
+  local known, types = {}, {}
+  for _, m in ipairs(M.all()) do
+    known[#known + 1] = ('%s (%s)'):format(table.concat(m.types, ', '), m.name)
+    for _, name in ipairs(m.types) do types[#types + 1] = name end
+  end
+  local guess = type(model_type) == 'string' and suggest.closest(model_type, types)
   return nil, (('%s: model_type: %s is no model that Argent runs%s; it runs %s'):format(path,
     model_type == nil and 'nothing' or check.show(model_type):gsub('^string ', ''),
     guess and (', did you mean %s?'):format(guess) or '',
@@ -113,6 +133,17 @@ function M.random_sizes()
   return sizes, kinds
 end
 
+--- The kinds that do what is needed.
+---@param need string a key of `provides`
+---@return argent.Model[]
+function M.providing(need)
+  local able = {}
+  for _, m in ipairs(M.all()) do
+    if m.provides[need] then able[#able + 1] = m end
+  end
+  return able
+end
+
 --- Refuses a model that does not do what is needed.
 ---@param model argent.Model
 ---@param need string a key of `provides`
@@ -123,17 +154,16 @@ end
 function M.check(model, need, dir)
   if model.provides[need] then return true end
   local able = {}
-  for _, m in ipairs(M.all()) do
-    if m.provides[need] then able[#able + 1] = m.name end
-  end
+  for i, m in ipairs(M.providing(need)) do able[i] = m.name end
   return nil, ('%s: is %s, which cannot %s; use %s'):format(dir:gsub('%c', '?'), model.name,
     NEEDS[need], table.concat(able, ' or ')), 'unsupported'
 end
 
 --- Opens a model of any kind that Argent runs.
----@param name? string a directory, a name on the hub, or nil: see argent.hub.find
+---@param name? string a directory, a GGUF file, a name on the hub, or nil: see argent.hub.find
 ---@param opts? {backend: ag.Backend?, dtype: string?, codec: string?} as of the kind's own open
----@return table? model ag.Synthesizer, ag.CodecDecoder, ...; its model_type says which
+---@return table? model ag.Synthesizer, ag.CodecDecoder, ag.LM, ag.TextEncoder; its model_type says
+---which
 ---@return string? err
 ---@return string? code 'model', 'unsupported', 'format', 'memory', 'io'
 function M.open(name, opts)

@@ -307,10 +307,10 @@ describe('argent doctor', function()
       local other = dir .. '/other'
       assert(lfs.mkdir(other))
       local f = assert(io.open(other .. '/config.json', 'w'))
-      f:write '{"model_type": "llama"}'
+      f:write '{"model_type": "gemma"}'
       f:close()
       r = doctor({'-m', other}, nil, 3)
-      has(r.err, other .. "/config.json: model_type: 'llama' is no model that Argent runs")
+      has(r.err, other .. "/config.json: model_type: 'gemma' is no model that Argent runs")
       has(r.out, other .. ' (-m): INCOMPLETE')
 
       local path = copy(models.custom, dir .. '/no-file', 'merges.txt')

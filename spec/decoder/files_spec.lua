@@ -2,6 +2,7 @@
 
 local ag = require 'argent'
 local compare = require 'support.compare'
+local gguf = require 'support.gguf'
 local json = require 'argent.json'
 local lfs = require 'lfs'
 local st = require 'support.st'
@@ -65,6 +66,115 @@ describe('a language model', function()
     assert.equal('chatml', b.template)
   end)
 
+  -- LLaMA 3.1's frequencies by its published formula, each as what it is divided by.
+  local function factors(c)
+    local r, list = c.rope_scaling, {}
+    for j = 0, c.hidden_size / c.num_attention_heads / 2 - 1 do
+      local f = 10000 ^ (-2 * j / (c.hidden_size / c.num_attention_heads))
+      local length = 2 * math.pi / f
+      local low = r.original_max_position_embeddings / r.low_freq_factor
+      local high = r.original_max_position_embeddings / r.high_freq_factor
+      local smooth = (r.original_max_position_embeddings / length - r.low_freq_factor)
+        / (r.high_freq_factor - r.low_freq_factor)
+      list[j + 1] = length < high and 1 or length > low and r.factor
+        or 1 / ((1 - smooth) / r.factor + smooth)
+    end
+    return list
+  end
+
+  it('of a GGUF file turns by the frequencies that LLaMA 3.1 files hold', function()
+    local c = assert(json.read(FOLDER .. 'llama/config.json'))
+    local golden = assert(json.read(FOLDER .. 'llama/golden.json'))
+    local function logits(list)
+      local path = st.write(gguf.model(be, FOLDER .. 'llama', {pre = 'llama-bpe',
+        extra = {['rope_freqs.weight'] = list and ag.tensor(be, list)}}))
+      local lm, err = ag.decoder.open(path, {backend = be, dtype = 'f32'})
+      os.remove(path)
+      return lm and assert(lm:logits(golden.prompt)):select(1, 24):totable(), err
+    end
+    local list = factors(c)
+    local plain, row = logits(nil), logits(list)
+    local apart = 0
+    for v, x in ipairs(golden.logits[3]) do
+      assert.is_true(math.abs(x - row[v]) <= 2e-5 * math.max(1, math.abs(x)))
+      apart = math.max(apart, math.abs(x - plain[v]))
+    end
+    assert.is_true(apart > 1e-3) -- without them it is another model
+    list[2] = 0
+    local _, err = logits(list)
+    assert.matches('rope_freqs.weight: value 2 is 0; the file is damaged, fetch it again', err)
+    list[#list + 1] = 1
+    _, err = logits(list)
+    assert.matches('rope_freqs.weight: shape %[5%], expected %[4%]', err)
+  end)
+
+  it('of a GGUF file with the tokenizer of LLaMA 2 reads texts by it', function()
+    local g = assert(json.read 'spec/fixtures/golden/sentencepiece.json')
+    local function open(values)
+      local path = st.write(gguf.model(be, FOLDER .. 'smollm', {pre = 'smollm', values = values,
+        sentencepiece = g}))
+      local lm, err = ag.decoder.open(path, {backend = be, dtype = 'f32'})
+      os.remove(path)
+      return lm, err and err:gsub(path:gsub('%p', '%%%0'), 'FILE')
+    end
+    local lm = assert(open {})
+    for i, text in ipairs(g.texts) do
+      assert.same({1, unpack(g.ids[i])}, lm:ids(text), text) -- with the token that begins texts
+      assert.same(g.ids[i], lm.tokenizer:encode(text), text)
+    end
+    assert.same({1, g.ids[1][1]}, {unpack(assert(lm:ids('<s>' .. g.texts[1])), 1, 2)})
+    assert(lm:generate {prompt = g.texts[1], max_tokens = 3})
+    local none = gguf.value('tokenizer.ggml.add_bos_token', 'bool', '\0')
+    assert.same(g.ids[1], assert(open {none}):ids(g.texts[1]))
+    local _, err = open {gguf.value('tokenizer.ggml.add_space_prefix', 'u32', gguf.u32(3))}
+    assert.equal('FILE: tokenizer.ggml.add_space_prefix: expected true or false, got 3', err)
+  end)
+
+  it('of a folder whose tokenizer begins texts with a token does so', function()
+    local dir = copy('llama', {['tokenizer.json'] = changed('llama', 'tokenizer.json', function(t)
+      t.post_processor = {type = 'Sequence', processors = {{type = 'ByteLevel'},
+        {type = 'TemplateProcessing', single = {{SpecialToken = {id = '<|begin_of_text|>',
+          type_id = 0}}, {Sequence = {id = 'A', type_id = 0}}}}}}
+    end)})
+    local lm = assert(ag.decoder.open(dir, {backend = be}))
+    local first = lm.tokenizer:id '<|begin_of_text|>'
+    local ids = assert(lm:ids 'Hello')
+    assert.same({first, unpack(lm.tokenizer:encode 'Hello')}, ids)
+    assert.same(ids, lm:ids '<|begin_of_text|>Hello')
+  end)
+
+  it('whose tokenizer has more tokens than the model has vectors says so of such a text', function()
+    local dir = copy('qwen3', {['tokenizer.json'] = changed('qwen3', 'tokenizer.json', function(t)
+      t.added_tokens[#t.added_tokens + 1] = {id = 400, content = '<|new|>', special = true,
+        normalized = false, lstrip = false, rstrip = false, single_word = false}
+    end)})
+    local lm = assert(ag.decoder.open(dir, {backend = be}))
+    local why = "the token '<|new|>' has the id 400, and the model has vectors for 352"
+    assert.same({nil, why, 'value'}, {lm:generate {prompt = 'a<|new|>'}})
+    assert.same({nil, why, 'value'}, {lm:perplexity 'a<|new|>b'})
+    assert(lm:generate {prompt = 'a', max_tokens = 1})
+  end)
+
+  it('has added tokens that swallow the white space beside them', function()
+    local dir = copy('qwen3', {['tokenizer.json'] = changed('qwen3', 'tokenizer.json', function(t)
+      for i, token in ipairs(t.added_tokens) do
+        token.lstrip, token.rstrip = i == 1, i == 2
+      end
+    end)})
+    local added = assert(json.read(FOLDER .. 'qwen3/tokenizer.json')).added_tokens
+    local left, right = added[1], added[2] -- swallow what is in front and behind
+    local tok = assert(ag.decoder.open(dir, {backend = be})).tokenizer
+    local function ids(text) return assert(tok:encode(text, {special = true})) end
+    local a, b = ids 'a', ids ' b'
+    assert.same({a[1], left.id, b[1]}, ids('a \n ' .. left.content .. ' b'))
+    assert.same({a[1], ids ' '[1], right.id, ids 'b'[1]}, ids('a ' .. right.content .. ' \t b'))
+    -- White space between both is the first one's.
+    assert.same({right.id, left.id}, ids(right.content .. '   ' .. left.content))
+    assert.same({left.id, left.id}, ids((' '):rep(9) .. left.content .. ' ' .. left.content))
+    -- Long white space that no token follows costs no more than its length.
+    assert.is_true(#ids((' '):rep(2 ^ 18) .. 'x') > 0)
+  end)
+
   it('in bf16 is near what it is in f32', function()
     local golden = assert(json.read(FOLDER .. 'llama/golden.json'))
     local lm = assert(ag.decoder.open(FOLDER .. 'llama', {backend = be, dtype = 'bf16'}))
@@ -115,9 +225,9 @@ describe('a language model', function()
     ['with another normalizer'] = {'qwen3', 'tokenizer.json', function(t)
       t.normalizer = {type = 'Lowercase'}
     end, 'DIR/tokenizer.json: normalizer: expected NFC or null, got an object'},
-    ['with an added token that strips'] = {'qwen3', 'tokenizer.json', function(t)
-      t.added_tokens[1].lstrip = true
-    end, 'DIR/tokenizer.json: added_tokens[0].lstrip: true is not supported'},
+    ['with an added token that must be a word'] = {'qwen3', 'tokenizer.json', function(t)
+      t.added_tokens[1].single_word = true
+    end, 'DIR/tokenizer.json: added_tokens[0].single_word: true is not supported'},
   } do
     it(what .. ' is refused in one line', function()
       local dir = copy(case[1], {[case[2]] = changed(case[1], case[2], case[3])})
@@ -128,8 +238,6 @@ describe('a language model', function()
   for what, case in pairs {
     ['that does not say what it is'] = {'general.architecture', 'general.architecturX',
       'DIR: general.architecture: expected a text', 'format'},
-    ['with frequencies of its own'] = {'token_embd.weight', 'rope_freqs.weight',
-      'DIR: rope_freqs.weight: frequencies of its own are not supported', 'unsupported'},
   } do
     it('of a GGUF file ' .. what .. ' is refused', function()
       local bytes, n = read(FOLDER .. 'smollm/model.gguf'):gsub(case[1]:gsub('%p', '%%%0'), case[2])

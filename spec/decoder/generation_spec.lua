@@ -137,7 +137,7 @@ describe('generate', function()
   end)
 
   it('refuses a prompt that is empty or not UTF-8 as a value', function()
-    for _, case in ipairs {{'', 'generate: the prompt is empty'},
+    for _, case in ipairs {{'', 'the prompt is empty'},
       {'\255', 'text is not valid UTF%-8 at byte 1'}} do
       local r, err, code = lm:generate {prompt = case[1]}
       assert.is_nil(r)
@@ -241,6 +241,87 @@ describe('the text of ids', function()
   it('gives characters whole', function()
     local out = feed(nil, {'\240\159', '\152', '\128!'})
     assert.same({'', '', '\240\159\152\128!'}, out)
+  end)
+end)
+
+describe('generate with a list', function()
+  local prompts = {'The sea', {17, 40, 9}, 'a', 'Hello, world!', {50}}
+
+  -- What text i is by itself.
+  local function alone(i, more)
+    local o = opts(more)
+    o.prompt, o.stream = prompts[i], (o.stream or 0) + i - 1
+    return assert(lm:generate(o))
+  end
+
+  local function list(more)
+    local o = opts(more)
+    o.prompt, o.prompts = nil, prompts
+    return lm:generate(o)
+  end
+
+  for _, rows in ipairs {1, 2, 3, 8} do
+    it(('of 5 texts, %d at once, gives each what it is by itself'):format(rows), function()
+      local together = assert(list {rows = rows, stop = {'e'}, repetition_penalty = 1.3})
+      assert.equal(5, #together)
+      for i, r in ipairs(together) do
+        assert.same(alone(i, {stop = {'e'}, repetition_penalty = 1.3}), r)
+      end
+    end)
+  end
+
+  it('shows each text to its hooks', function()
+    local seen = {}
+    local hooks = {
+      logits = function(g, x) if #g.prompt_ids == 1 then x:narrow(1, 61, 1):fill(1e4) end end,
+      token = function(_, id) seen[#seen + 1] = id end,
+    }
+    local together = assert(list {rows = 4, hooks = hooks, max_tokens = 3})
+    assert.same({60, 60, 60}, together[5].ids)
+    assert.same({60, 60, 60}, together[3].ids)
+    assert.same(alone(1, {max_tokens = 3}).ids, together[1].ids)
+    assert.equal(15, #seen)
+  end)
+
+  it('of chats answers each', function()
+    local chats = {{{role = 'user', content = 'Hi'}}, {{role = 'user', content = 'a b'}}}
+    local o = opts {greedy = true}
+    o.prompt, o.chats = nil, chats
+    local together = assert(lm:generate(o))
+    for i, chat in ipairs(chats) do
+      local one = opts {greedy = true, messages = chat, stream = i - 1}
+      one.prompt = nil
+      assert.same(assert(lm:generate(one)), together[i])
+    end
+  end)
+
+  it('ends with the fault of one, which it names, and works on', function()
+    local long = {}
+    for i = 1, 300 do long[i] = 50 end
+    local r, err, code = lm:generate {prompts = {'a', long}, max_tokens = 2}
+    assert.same({nil, 'text 2: session full: 299 positions wanted, the model has 256', 'capacity'},
+      {r, err, code})
+    assert.same({nil, 'text 1: the prompt is empty', 'value'},
+      {lm:generate {prompts = {''}}})
+    local ok, why = pcall(lm.generate, lm, {prompts = {'a', 'b'}, hooks = {
+      token = function() error('mine', 0) end,
+    }})
+    assert.same({false, 'mine'}, {ok, why})
+    for i, one in ipairs(assert(list())) do assert.same(alone(i), one) end
+    assert.same({}, lm:generate {prompts = {}})
+  end)
+
+  it('refuses what has no meaning, at the line of the caller', function()
+    for _, case in ipairs {
+      {{prompts = 'a'}, 'generate: prompts: expected a table'},
+      {{prompts = {'a'}, prompt = 'b'}, 'generate: needs one of prompt, messages, prompts and'},
+      {{prompts = {'a'}, rows = 0}, 'generate: rows: expected an integer'},
+      {{prompts = {'a'}, min_p = 2}, 'min_p: expected a number'},
+    } do
+      local ok, err = pcall(function() lm:generate(case[1]) end)
+      assert.is_false(ok)
+      assert.matches('generation_spec.lua:%d+: ' .. case[2], err)
+    end
   end)
 end)
 

@@ -35,6 +35,16 @@ describe('a text encoder', function()
     end)
   end
 
+  it('with a modules.json that cannot be read or is no list is refused by what is wrong', function()
+    for text, says in pairs {['['] = 'not valid JSON: ', ['[5]'] = '%[0%]: expected an object',
+      ['{}'] = 'the top level: expected a list, '} do
+      st.write(text, dir .. '/modules.json')
+      local enc, err = ag.encoder.open(dir, {backend = be})
+      assert.is_nil(enc)
+      assert.matches('^' .. dir:gsub('%p', '%%%0') .. '/modules.json: ' .. says, err)
+    end
+  end)
+
   it('whose weights are damaged says so instead of a vector', function()
     local path, name = dir .. '/model.safetensors', 'encoder.layer.0.output.dense.weight'
     local w = assert(weights.open(BERT, {backend = be}))

@@ -78,7 +78,8 @@ describe('the example', function()
 
   it('is run here, whichever it is', function()
     local known, found = {}, {}
-    for name in ('blend compare dialogue live steer sweep'):gmatch '%S+' do
+    for name in ('blend compare converse dialogue live logit_lens search steer sweep '
+      .. 'train_probe'):gmatch '%S+' do
       known[#known + 1] = name .. '.lua'
     end
     for name in lfs.dir(command.root .. '/scripts/examples') do
@@ -256,6 +257,116 @@ describe('the example', function()
       end
       local never, always = frames '1e9', frames '0'
       assert.is_true(never ~= always)
+    end)
+  end)
+
+  describe('converse', function()
+    local LM = command.root .. '/spec/fixtures/golden/decoders/smollm/model.gguf'
+
+    it('speaks each sentence that the language model writes, and says when it was heard', function()
+      local out = dir .. '/answer.wav'
+      local r = works('converse', {'Hi', out, '--lm', LM, '--max-tokens', '24', '--seed', '3',
+        '--max-frames', '6', '--voice', 'ryan', '--pause', '0'})
+      assert.matches('^first sound after %d+%.%d%d s; ', r.err)
+      local lm = assert(ag.decoder.open(LM, {backend = tts.backend}))
+      local said = assert(lm:generate {seed = 3, max_tokens = 24, messages = {
+        {role = 'system', content = 'Answer in two short sentences.'},
+        {role = 'user', content = 'Hi'},
+      }})
+      local text = require('argent.text.unicode').repaired(said.text)
+      assert.equal(text .. '\n', r.out)
+      local all, n = {}, 0
+      for _, sentence in ipairs((require('argent.text.sentences').split(text))) do
+        if sentence:find '%w' then
+          local s = say(tts, {text = sentence:match '^%s*(.-)%s*$', voice = 'ryan', seed = 3 + n,
+            max_frames = 6})
+          for _, x in ipairs(s.samples:totable()) do all[#all + 1] = x end
+          n = n + 1
+        end
+      end
+      assert.is_true(n > 0)
+      assert.same(rounded(all), in_file(out))
+    end)
+
+    it('wants a language model', function()
+      refuses(2, '--lm FILE is missing', 'converse', {'Hi', 'x.wav'})
+      refuses(3, 'No such file', 'converse', {'Hi', 'x.wav', '--lm', dir})
+    end)
+  end)
+
+  describe('search', function()
+    local BERT = command.root .. '/spec/fixtures/golden/encoders/bert'
+
+    it('lists paragraphs by the cosine of their vectors with that of the question', function()
+      local path = write('text.txt', 'hello world\n\nthe cat sat\non the mat\n\n\nunknown words\n')
+      local r = works('search', {path, 'the cat', '-m', BERT, '--top', '3'})
+      local enc = assert(ag.encoder.open(BERT, {backend = tts.backend}))
+      local asked, want = assert(enc:embed 'the cat'):totable(), {}
+      for i, p in ipairs {{1, 'hello world'}, {3, 'the cat sat on the mat'},
+        {7, 'unknown words'}} do
+        local v, dot, a, b = assert(enc:embed(p[2])):totable(), 0, 0, 0
+        for c, x in ipairs(v) do dot, a, b = dot + x * asked[c], a + x * x, b + asked[c] ^ 2 end
+        want[i] = {dot / math.sqrt(a * b), ('line %d: %s'):format(p[1], p[2])}
+      end
+      table.sort(want, function(a, b) return a[1] > b[1] end)
+      local lines = {}
+      for i, w in ipairs(want) do lines[i] = ('%.3f  %s\n'):format(w[1], w[2]) end
+      assert.equal(table.concat(lines), r.out)
+    end)
+
+    it('says what it cannot read', function()
+      refuses(4, 'there is no text in it', 'search', {write('empty.txt', '\n\n'), 'x', '-m', BERT})
+      refuses(6, 'No such file', 'search', {dir .. '/none.txt', 'x', '-m', BERT})
+    end)
+  end)
+
+  describe('logit_lens', function()
+    local LM = command.root .. '/spec/fixtures/golden/decoders/qwen3'
+
+    it('reads every layer out, the last one as the model does, and makes a picture', function()
+      local out = dir .. '/lens.png'
+      local r = works('logit_lens', {'The sea is', out, '-m', LM})
+      assert.equal('\137PNG', read(out):sub(1, 4))
+      local lm = assert(ag.decoder.open(LM, {backend = tts.backend}))
+      local ids = assert(lm:ids 'The sea is')
+      local row = assert(lm:logits(ids)):select(1, #ids):totable()
+      local best, sum = 1, 0
+      for v, x in ipairs(row) do
+        if x > row[best] then best = v end
+      end
+      for _, x in ipairs(row) do sum = sum + math.exp(x - row[best]) end
+      local last = ('layer %d: %q %.3f\n'):format(lm.cfg.num_hidden_layers - 1,
+        lm.tokenizer:decode {best - 1}, 1 / sum)
+      assert.equal(last, r.out:sub(-#last))
+      assert.equal(lm.cfg.num_hidden_layers, select(2, r.out:gsub('layer %d', '')))
+    end)
+  end)
+
+  describe('train_probe', function()
+    local LM = command.root .. '/spec/fixtures/golden/decoders/qwen3'
+
+    it('learns what is in the states, and gets other texts right', function()
+      -- Whether a text ends with an a or a b is in the state of its last token.
+      local lines = {}
+      for i = 1, 60 do
+        lines[i] = ('%d\t%d %s%s'):format(i % 2, i, ('xyz'):rep(i % 4), i % 2 == 1 and ' a' or ' b')
+      end
+      local kept = dir .. '/probe.safetensors'
+      local r = works('train_probe', {write('probe.tsv', table.concat(lines, '\n')), '-m', LM,
+        '--layer', '0', '--output', kept})
+      local learnt, of, others, all = r.out:match(
+        '^layer 0: (%d+) of (%d+) learnt texts right, (%d+) of (%d+) others\n$')
+      assert.same({'48', '48', '12', '12'}, {learnt, of, others, all})
+      local probe = assert(ag.load(kept, {backend = tts.backend}))
+      assert.same({1, 16}, probe.weight.shape)
+    end)
+
+    it('says what it cannot read', function()
+      refuses(4, 'expected 0 or 1, a tab and a text', 'train_probe', {write('bad.tsv', 'x'), '-m',
+        LM})
+      refuses(4, 'ten texts at least', 'train_probe', {write('few.tsv', '1\ta\n'), '-m', LM})
+      refuses(2, 'the model has layers 0 to 1', 'train_probe', {write('more.tsv',
+        ('1\ta\n0\tb\n'):rep(5)), '-m', LM, '--layer', '2'})
     end)
   end)
 

@@ -149,16 +149,41 @@ function M.model_option(p)
     .. "only model in the hub's cache, else the demo voice)."):argname '<model>'
 end
 
---- Options of every verb that runs a model.
+--- The same for verbs of models that work with texts, of which none comes with Argent.
+---@param p table
+---@param what string
+function M.text_model_option(p, what)
+  p:option('-m --model', ('%s, or name on the hub (default: $ARGENT_MODEL, else the only one in '
+    .. "the hub's cache)."):format(what)):argname '<model>'
+end
+
+--- Of the linear weights.
+---@param p table
+---@param default? string default 'bf16'
+function M.dtype_option(p, default)
+  p:option('--dtype', ('Of the linear weights (default: %s): f32 is the reference mode, q8 and q4 '
+    .. 'have 8 and 4 bits, on the CPU. A model that is stored in q8 or q4 is used so.'):format(
+    default or 'bf16')):choices(dtypes.weights)
+end
+
+--- Of keys and values.
+function M.cache_option(p)
+  p:option('--cache-dtype', 'Of the keys and values that are kept: bf16 takes half the memory of '
+    .. 'f32 (default: f32 where the weights are f32 or bf16).'):choices(Session.DTYPES)
+end
+
+--- Options of every verb that runs a model that speaks.
 function M.model_options(p)
   M.model_option(p)
-  p:option('--dtype', 'Of the linear weights (default: bf16): f32 is the reference mode, q8 and q4 '
-    .. 'have 8 and 4 bits, on the CPU. A model that is stored in q8 or q4 is used so.')
-    :choices(dtypes.weights)
-  p:option('--cache-dtype', 'Of the keys and values that the talker keeps: bf16 takes half the '
-    .. 'memory of f32 (default: f32 where the weights are f32 or bf16).'):choices(Session.DTYPES)
+  M.dtype_option(p)
+  M.cache_option(p)
   p:option('--codec', 'How sound is made of codes: fast, near f32 (the default), or f32 (the '
     .. 'default with --dtype f32; a card has no other).'):choices {'fast', 'f32'}
+  M.device_options(p)
+end
+
+--- Where a model runs.
+function M.device_options(p)
   p:option('--device', 'Where to run: cpu (the default), cuda, or auto: a card where one can be '
     .. 'used, else the cpu.'):choices {'cpu', 'cuda', 'auto'}
   M.integer_option(p, '--threads', 1, 256, 'CPU threads (default: one per core, or as many as '
@@ -171,7 +196,8 @@ end
 --- The model's directory, by its option; see argent.hub. That the demo voice stands in for a model
 --- is worth a line, as a person may have hoped for another.
 ---@param option? string
----@param need? string what a model that is not named has to do: 'speech' (default), 'codec'
+---@param need? string what a model that is not named has to do: 'speech' (default), 'codec',
+---'text', 'embedding'
 ---@return string? dir
 ---@return string? err
 ---@return string? code
@@ -242,12 +268,14 @@ end
 
 --- Opens the model that the options name.
 ---@param args table parsed options
----@param need? string what it has to do: 'speech' (default), 'codec'
+---@param need? string|false what it has to do: 'speech' (default), 'codec', 'text', 'embedding';
+---false: anything
 ---@return table? model ag.Synthesizer where it speaks
----@return string? err
+---@return argent.Model|string|nil kind_or_err
 ---@return string? code
 function M.open_model(args, need)
-  local kind, dir, code = M.find_kind(args.model, need or 'speech')
+  if need == nil then need = 'speech' end
+  local kind, dir, code = M.find_kind(args.model, need or nil)
   if not kind then return nil, dir, code end
   local be, model, err
   be, err, code = M.open_backend(args)
@@ -265,7 +293,7 @@ function M.open_model(args, need)
     M.note(be.kind == 'cpu' and ('device: cpu, %d threads, instruction set %s'):format(be.threads,
       be.isa) or ('device: %s, %s'):format(be.kind, be.isa))
   end
-  return model
+  return model, kind
 end
 
 --- Opens the codec of the model that the options name, which may be a codec alone.

@@ -1,4 +1,5 @@
--- argent serve: speech over HTTP, as OpenAI's clients ask for it.
+-- argent serve: speech, and where they are given a language model and a text encoder, over HTTP, as
+-- OpenAI's clients ask for it.
 
 local common = require 'argent.cli.common'
 local interpreted = require 'argent.interpreted'
@@ -17,6 +18,10 @@ function M.parser(p)
   speech.batch_options(p, 'How many requests are spoken side by side')
   common.integer_option(p, '--queue', 0, 10000, 'How many may wait for a row (default: 64); more '
     .. 'are told to come again.')
+  p:option('--lm', 'A language model that answers chats: a directory, a GGUF file, a name on the '
+    .. 'hub.'):argname '<model>'
+  p:option('--encoder', 'A text encoder that makes vectors: a directory, a name on the hub.')
+    :argname '<model>'
   p:option('--name', "The model's name for clients (default: that of its folder)."):argname '<name>'
   p:option('--voices', 'A folder of voice files: NAME.voice is the voice NAME (Base models).')
     :argname '<folder>'
@@ -34,12 +39,14 @@ function M.parser(p)
   p:flag('--log-text', 'Write what is spoken into the log.')
   p:epilog [[
 A request for speech is POST /v1/audio/speech, as OpenAI defines it; also there are /v1/models,
-/v1/audio/voices, /health, /metrics, a WebSocket at /v1/audio/speech/stream, and a page at /.
+/v1/audio/voices, /health, /metrics, a WebSocket at /v1/audio/speech/stream, and a page at /; with
+--lm also /v1/chat/completions, with --encoder /v1/embeddings.
 The log is a line of JSON for each request, on standard error. SIGTERM and Ctrl-C let what is
 spoken come to its end; a second one stops at once.
 
 Examples:
   argent serve -m Qwen3-TTS-12Hz-0.6B-CustomVoice
+  argent serve --lm SmolLM2-135M-Instruct.Q4_1.gguf --encoder all-MiniLM-L6-v2
   argent serve --host 0.0.0.0 --api-key-file keys --tls-cert cert.pem --tls-key key.pem
   curl http://127.0.0.1:8080/v1/audio/speech -H 'Content-Type: application/json' \
     -d '{"model": "tts-1", "voice": "heart", "input": "Good morning."}' -o morning.mp3]]
@@ -80,6 +87,30 @@ local function run_script(path, app)
   return true
 end
 
+-- The name of a model for clients: that of its folder or file.
+local function name_of(path)
+  return path:gsub('/+$', ''):match '[^/]*$':gsub('%.gguf$', '')
+end
+
+-- Opens the models that work with texts, and adds their routes.
+local function add_texts(args, app, backend)
+  for _, what in ipairs {{'lm', 'text', 'chat'}, {'encoder', 'embedding', 'embeddings'}} do
+    local option, need, module = unpack(what)
+    if args[option] then
+      local kind, dir, code = common.find_kind(args[option], need)
+      if not kind then return nil, dir, code end
+      local model, ok, err
+      model, err, code = kind.open(dir, {backend = backend, dtype = option == 'lm' and args.dtype
+        or nil})
+      if not model then return nil, err, code == 'memory' and code or 'model' end
+      ok, err, code = require('argent.serve.' .. module).install(app, model,
+        {name = name_of(dir), queue = args.queue})
+      if not ok then return nil, err, code end
+    end
+  end
+  return true
+end
+
 function M.run(args)
   local keys, err, code = check(args)
   if not keys then return nil, err, code end
@@ -96,6 +127,8 @@ function M.run(args)
     model = args.name or tts.dir:gsub('/+$', ''):match '[^/]*$', cors = args.cors,
     keys = keys ~= true and keys or nil, log_text = args.log_text, max_input = args.max_input,
   })
+  ok, err, code = add_texts(args, app, tts.backend)
+  if not ok then return nil, err, code end
   if args.voices then
     ok, err, code = app.voices:load(args.voices)
     if not ok then return nil, err, code end

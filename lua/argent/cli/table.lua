@@ -8,8 +8,8 @@ local M = {}
 --- In the order in which they are listed; each is a file beside this one with summary, parser(p)
 --- and run(args).
 M.VERBS = {
-  'say', 'serve', 'clone', 'encode', 'decode', 'voices', 'inspect', 'quantize', 'tokenize', 'plot',
-  'bench', 'doctor', 'repl', 'run', 'pull', 'completion', 'man',
+  'say', 'serve', 'clone', 'encode', 'decode', 'voices', 'generate', 'chat', 'embed', 'inspect',
+  'quantize', 'tokenize', 'plot', 'bench', 'doctor', 'repl', 'run', 'pull', 'completion', 'man',
 }
 
 --- The module of a verb.

@@ -57,6 +57,7 @@ end
 ---@field temperature number
 ---@field top_k integer
 ---@field top_p number
+---@field min_p number
 ---@field repetition_penalty number
 
 -- The defaults of transformers where the file says nothing.
@@ -66,6 +67,7 @@ local function generation(s)
     temperature = s:number('temperature', 0, 100, 1),
     top_k = s:int('top_k', 0, 2 ^ 20, 50),
     top_p = s:number('top_p', 0, 1, 1),
+    min_p = s:number('min_p', 0, 1, 0),
     repetition_penalty = s:number('repetition_penalty', 1e-3, 1e3, 1),
   }
 end

@@ -24,6 +24,26 @@ function M.name(name)
   return LAYER[part] and ('model.layers.%s.%s.%s'):format(layer, LAYER[part], kind)
 end
 
+--- Reads by what each rotary frequency is divided, where the file says it: LLaMA 3.1's scaling, of
+--- which the metadata says nothing. Call inside weights.build.
+---@param scope ag.Scope of the whole file
+---@param cfg ag.DecoderConfig rope_scaling is set
+function M.read_factors(scope, cfg)
+  local t = scope:try('rope_freqs.weight', {cfg.head_dim / 2}, 'f32')
+  if not t then return end
+  if cfg.rope_scaling then
+    scope:unusable('rope_freqs.weight', ('the metadata has a scaling of the kind %s too'):format(
+      cfg.rope_scaling.rope_type))
+  end
+  local factors = t:totable()
+  for i, factor in ipairs(factors) do
+    if factor <= 0 then
+      scope:unusable('rope_freqs.weight', ('value %d is %g'):format(i, factor))
+    end
+  end
+  cfg.rope_scaling = {rope_type = 'factors', factors = factors}
+end
+
 -- GGUF has LLaMA's rotary pairs side by side, where Hugging Face has all first halves before all
 -- second ones.
 local function halves_apart(heads)

@@ -3,6 +3,7 @@
 
 local Backbone = require 'argent.nn.backbone'
 local Backend = require 'argent.backend'
+local Batch = require 'argent.decoder.batch'
 local Embedding = require 'argent.nn.embedding'
 local Generation = require 'argent.decoder.generation'
 local Linear = require 'argent.nn.linear'
@@ -15,6 +16,7 @@ local gguf = require 'argent.decoder.gguf'
 local lfs = require 'lfs'
 local templates = require 'argent.decoder.templates'
 local tensor = require 'argent.tensor'
+local together = require 'argent.decoder.together'
 local tokenizers = require 'argent.decoder.tokenizer'
 local weights = require 'argent.weights'
 
@@ -22,10 +24,12 @@ local M = {}
 
 ---@class ag.LM
 ---@field path string the folder or file
+---@field model_type string 'llama', 'mistral', 'qwen2', 'qwen3'
 ---@field cfg ag.DecoderConfig
 ---@field backend ag.Backend
 ---@field dtype string of the linear weights
----@field tokenizer ag.Tokenizer
+---@field tokenizer ag.Tokenizer as it stands in the file; ids() asks it what the model can read
+---@field first integer? the id that begins a text, which ids() puts there
 ---@field template string? the name of its chat template, see argent.decoder.templates
 ---@field backbone ag.Backbone
 ---@field embedding nn.Embedding
@@ -40,13 +44,15 @@ local function read_file(path, backend)
   if not w then return nil, err, code or 'format' end
   local metadata = w:metadata()
   local parts = {}
-  if w:info 'rope_freqs.weight' then -- LLaMA 3.1's scaling, of which the metadata says nothing
-    return nil, ('%s: rope_freqs.weight: frequencies of its own are not supported'):format(
-      (path:gsub('%c', '?'))), 'unsupported'
-  end
   parts.cfg, err = config.of_gguf(metadata, path, w:info 'output.weight' == nil)
   if not parts.cfg then return nil, err, 'format' end
-  parts.tokenizer, err = tokenizers.of_gguf(metadata, path)
+  local read
+  read, err, code = weights.build(function()
+    gguf.read_factors(w:scope '', parts.cfg)
+    return true
+  end)
+  if not read then return nil, err, code or 'format' end
+  parts.tokenizer, err, parts.first = tokenizers.of_gguf(metadata, path)
   if not parts.tokenizer then return nil, err, 'format' end
   parts.weights = w:renamed(gguf.name, function(name) return gguf.order(name, parts.cfg) end)
   parts.template = metadata['tokenizer.chat_template']
@@ -59,7 +65,7 @@ local function read_folder(dir, backend)
   local code
   parts.cfg = cfg
   if not parts.cfg then return nil, err, 'format' end
-  parts.tokenizer, err = tokenizers.open(dir)
+  parts.tokenizer, err, parts.first = tokenizers.open(dir)
   if not parts.tokenizer then return nil, err, 'format' end
   parts.weights, err, code = weights.open(dir, {backend = backend})
   if not parts.weights then return nil, err, code or 'format' end
@@ -72,7 +78,8 @@ local function assemble(path, parts, backend, dtype)
   local cfg, scope = parts.cfg, parts.weights:scope ''
   local model = scope:scope('model.'):look_later()
   local self = setmetatable({
-    path = path, cfg = cfg, backend = backend, dtype = dtype, tokenizer = parts.tokenizer,
+    path = path, model_type = cfg.model_type, cfg = cfg, backend = backend, dtype = dtype,
+    tokenizer = parts.tokenizer, first = parts.first,
     weights = parts.weights, template = templates.name(parts.template),
     embedding = Embedding.load(model:scope 'embed_tokens.', cfg.vocab_size, cfg.hidden_size),
     backbone = Backbone.load(backend, cfg, model, dtype),
@@ -85,7 +92,7 @@ local function assemble(path, parts, backend, dtype)
   self.watchers = self.backbone.watchers
   self.watchers.what = 'language model'
   self.watchers.names = function() return self:watch_names() end
-  self.states = Pool.new(function() return Generation.state(self) end)
+  self.batches = Pool.new(function() return Batch.new(self, 1) end)
   return self
 end
 
@@ -121,6 +128,26 @@ function M.open(path, opts)
   return self
 end
 
+--- The tokenizer of a language model alone.
+---@param path string a Hugging Face folder or a GGUF file
+---@return ag.Tokenizer?
+---@return string? err
+---@return string? code
+function M.tokenizer(path)
+  check.type(path, 'tokenizer: model', 'string')
+  local tokenizer, err, code
+  if lfs.attributes(path, 'mode') == 'directory' then
+    tokenizer, err = tokenizers.open(path)
+    return tokenizer, err, 'format'
+  end
+  local backend = assert(Backend.open('cpu', {threads = 1}))
+  local w
+  w, err, code = weights.open(path, {backend = backend})
+  if not w then return nil, err, code or 'format' end
+  tokenizer, err = tokenizers.of_gguf(w:metadata(), path)
+  return tokenizer, err, 'format'
+end
+
 function LM:__tostring()
   return ('language model: %s (%s), weights in %s'):format(self.path, self.cfg.model_type,
     self.dtype)
@@ -142,6 +169,29 @@ end
 function LM:watch(name, fn)
   local handle = self.watchers:add(name, fn)
   return handle
+end
+
+--- The ids of a text as the model reads it: with the id that begins texts in front, where the
+--- model is used to one; special tokens in the text are those tokens.
+---@param text string
+---@return integer[]? ids
+---@return string? err
+---@return string? code 'value'
+function LM:ids(text)
+  check.type(text, 'ids: text', 'string')
+  local ids, err = self.tokenizer:encode(text, {special = true})
+  if not ids then return nil, err, 'value' end
+  if self.first and ids[1] ~= self.first then table.insert(ids, 1, self.first) end
+  -- Tokenizers may have tokens that the model was never given vectors for.
+  if self.tokenizer.size > self.cfg.vocab_size then
+    for _, id in ipairs(ids) do
+      if id >= self.cfg.vocab_size then
+        return nil, ("the token '%s' has the id %d, and the model has vectors for %d"):format(
+          self.tokenizer:decode {id}, id, self.cfg.vocab_size), 'value'
+      end
+    end
+  end
+  return ids
 end
 
 --- The embeddings of ids.
@@ -185,9 +235,9 @@ local ROWS = 64
 function LM:perplexity(text)
   local ids = text
   if type(text) == 'string' then
-    local err
-    ids, err = self.tokenizer:encode(text, {special = true})
-    if not ids then return nil, err, 'value' end
+    local err, code
+    ids, err, code = self:ids(text)
+    if not ids then return nil, err, code end
   end
   check.type(ids, 'perplexity: text', 'table')
   if #ids < 2 then return nil, 'perplexity: the text has less than two tokens', 'value' end
@@ -207,13 +257,20 @@ function LM:perplexity(text)
   return math.exp(sum / (#ids - 1))
 end
 
---- Continues a text, or answers in a chat.
+--- Continues a text, or answers in a chat. With `prompts` or `chats`, lists of what `prompt` and
+--- `messages` are, it does so with all of them, `rows` side by side, which reads the weights once
+--- for all: a list of results, each as it would be by itself. Of one seed the texts have a stream
+--- of draws each: `stream`, `stream` + 1 and so on.
 ---@param opts ag.Generate
----@return {ids: integer[], text: string, ended: string, seed: integer}? result ended: 'eos', 'stop'
----(one of the stop texts), 'limit' (max_tokens) or 'stopped' (by a hook)
----@return string? err
+---@return {ids: integer[], text: string, ended: string, seed: integer}? result or a list of them;
+---ended: 'eos', 'stop' (one of the stop texts), 'limit' (max_tokens) or 'stopped' (by a hook)
+---@return string? err of several texts it says which
 ---@return string? code 'value', 'capacity', 'memory', 'interrupted'
 function LM:generate(opts)
+  if type(opts) == 'table' and (opts.prompts or opts.chats) then
+    local list, fault, kind = together.generate(self, opts)
+    return list, fault, kind
+  end
   local g, err, code = Generation.start(self, opts, 'generate')
   if not g then return nil, err, code end
   local more

@@ -1,7 +1,8 @@
 -- The tokenizer of a language model: from tokenizer.json of a Hugging Face folder, from Qwen2's
--- three files, or from the metadata of a GGUF file. What is not known is refused, as other pieces
--- would be other ids.
+-- three files, or from the metadata of a GGUF file; and the id that begins a text, where the model
+-- is used to one. What is not known is refused, as other pieces would be other ids.
 
+local SentencePiece = require 'argent.text.sentencepiece'
 local Tokenizer = require 'argent.text.tokenizer'
 local json = require 'argent.json'
 local lfs = require 'lfs'
@@ -65,11 +66,10 @@ function M.added(s)
     local where = ('added_tokens[%d]'):format(i - 1)
     if type(values) ~= 'table' then s:fault(where, 'expected an object') end
     local t = json.object(values, s.file, where)
-    for _, flag in ipairs {'lstrip', 'rstrip', 'single_word'} do
-      if t:boolean(flag, false) then t:fault(flag, 'true is not supported') end
-    end
+    if t:boolean('single_word', false) then t:fault('single_word', 'true is not supported') end
     added[i] = {id = t:int('id', 0, 2 ^ 24), content = t:string 'content',
-      normalized = t:boolean('normalized', false)}
+      normalized = t:boolean('normalized', false), lstrip = t:boolean('lstrip', false),
+      rstrip = t:boolean('rstrip', false)}
   end
   return added
 end
@@ -102,10 +102,22 @@ function M.of_json(values, path)
   return tokenizer
 end
 
+-- What the post_processor of a tokenizer.json puts before a text; nil for nothing.
+local function begins(values)
+  local steps = values.post_processor
+  if type(steps) ~= 'table' then return nil end
+  for _, step in ipairs(type(steps.processors) == 'table' and steps.processors or {steps}) do
+    local single = type(step) == 'table' and step.type == 'TemplateProcessing' and step.single
+    local first = type(single) == 'table' and type(single[1]) == 'table' and single[1].SpecialToken
+    if type(first) == 'table' and type(first.id) == 'string' then return first.id end
+  end
+end
+
 --- Reads the tokenizer of a Hugging Face folder.
 ---@param dir string
 ---@return ag.Tokenizer?
 ---@return string? err
+---@return integer? first the id that begins a text
 function M.open(dir)
   local path = dir .. '/tokenizer.json'
   if not lfs.attributes(path, 'mode') and lfs.attributes(dir .. '/merges.txt', 'mode') then
@@ -114,7 +126,11 @@ function M.open(dir)
   end
   local values, err = json.read(path, LIMIT)
   if not values then return nil, err end
-  return json.checked(M.of_json, values, path)
+  local tokenizer
+  tokenizer, err = json.checked(M.of_json, values, path)
+  if not tokenizer then return nil, err end
+  local first = begins(values)
+  return tokenizer, nil, first and tokenizer:id(first)
 end
 
 -- GGUF's kinds of tokens that are matched in texts as they are spelt.
@@ -125,21 +141,47 @@ local PRE = {
   ['gpt-2'] = 'gpt2', smollm = 'smollm', qwen2 = 'qwen2', ['llama-bpe'] = 'llama-bpe',
 }
 
+-- Lists of the metadata, each as long as the first where `alike`.
+local function lists(s, names, alike)
+  local out = {}
+  for i, name in ipairs(names) do
+    local key = 'tokenizer.ggml.' .. name
+    out[i] = s:get(key)
+    s:expect(type(out[i]) == 'table', key, 'a list')
+    if i <= alike then s:expect(#out[i] == #out[1], key, 'a list of %d', #out[1]) end
+  end
+  return unpack(out)
+end
+
+local function sentencepiece(s)
+  local words, kinds, scores = lists(s, {'tokens', 'token_type', 'scores'}, 3)
+  for i, word in ipairs(words) do
+    if type(word) ~= 'string' or type(kinds[i]) ~= 'number' or type(scores[i]) ~= 'number' then
+      s:fault('tokenizer.ggml.tokens', 'expected texts, each with a type and a score')
+    end
+  end
+  local tokenizer, err = SentencePiece.new {words = words, kinds = kinds, scores = scores,
+    prefix = s:boolean('tokenizer.ggml.add_space_prefix', true)}
+  if not tokenizer then s:fault('tokenizer.ggml', '%s', err) end
+  return tokenizer
+end
+
 --- Makes the tokenizer of a GGUF file.
 ---@param metadata table
 ---@param path string for messages
----@return ag.Tokenizer?
+---@return ag.Tokenizer|ag.SentencePiece|nil
 ---@return string? err
+---@return integer? first the id that begins a text
 function M.of_gguf(metadata, path)
-  return json.checked(function()
+  local first
+  local tokenizer, err = json.checked(function()
     local s = json.object(metadata, path)
-    s:one_of('tokenizer.ggml.model', {'gpt2'})
-    local words, merges = s:get 'tokenizer.ggml.tokens', s:get 'tokenizer.ggml.merges'
-    local kinds = s:get 'tokenizer.ggml.token_type'
-    for _, key in ipairs {'tokens', 'merges', 'token_type'} do
-      s:expect(type(s:get('tokenizer.ggml.' .. key)) == 'table', 'tokenizer.ggml.' .. key, 'a list')
+    local model = s:one_of('tokenizer.ggml.model', {'gpt2', 'llama'})
+    if s:boolean('tokenizer.ggml.add_bos_token', model == 'llama') then
+      first = s:int('tokenizer.ggml.bos_token_id', 0, 2 ^ 24)
     end
-    s:expect(#kinds == #words, 'tokenizer.ggml.token_type', 'a list of %d', #words)
+    if model == 'llama' then return sentencepiece(s) end
+    local words, kinds, merges = lists(s, {'tokens', 'token_type', 'merges'}, 2)
     local pre = s:string 'tokenizer.ggml.pre'
     if not PRE[pre] then s:fault('tokenizer.ggml.pre', '%s is not supported', pre) end
     local ids, added = {}, {}
@@ -156,11 +198,12 @@ function M.of_gguf(metadata, path)
     local v, err = vocabulary.of(path, ids, merges, added)
     if not v then s:fault('tokenizer.ggml', '%s', err) end
     if pre == 'llama-bpe' then whole_words(v, ids) end
-    local tokenizer
-    tokenizer, err = Tokenizer.new(v, {nfc = pre == 'qwen2', pieces = {native = PRE[pre]}})
-    if not tokenizer then s:fault('tokenizer.ggml', '%s', err) end
-    return tokenizer
+    local found
+    found, err = Tokenizer.new(v, {nfc = pre == 'qwen2', pieces = {native = PRE[pre]}})
+    if not found then s:fault('tokenizer.ggml', '%s', err) end
+    return found
   end)
+  return tokenizer, err, tokenizer and first
 end
 
 return M

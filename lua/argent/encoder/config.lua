@@ -62,12 +62,11 @@ local function modules(dir, c)
   local path = dir .. '/modules.json'
   c.pooling, c.normalize = 'mean', false
   if not lfs.attributes(path, 'mode') then return end
-  local list = json.read(path)
-  local s = json.object(list or {}, path)
-  s:expect(type(list) == 'table' and #list > 0, 'the top level', 'a list of modules')
-  for i, values in ipairs(list) do
+  for i, values in ipairs(json.open_list(path)) do
     local where = ('[%d]'):format(i - 1)
-    if type(values) ~= 'table' then s:fault(where, 'expected an object') end
+    if type(values) ~= 'table' then
+      json.object({}, path):fault(where, 'expected an object')
+    end
     local m = json.object(values, path, where)
     local kind = m:string('type'):match '[%w_]+$'
     if kind == 'Pooling' then

@@ -16,6 +16,7 @@ local M = {}
 
 ---@class ag.TextEncoder
 ---@field dir string
+---@field model_type string 'bert', 'distilbert', 'roberta'
 ---@field cfg ag.EncoderConfig
 ---@field backend ag.Backend
 ---@field dtype string of the linear weights
@@ -59,8 +60,8 @@ function M.open(dir, opts)
     return Network.load(backend, cfg, scope_of(w, cfg):look_later(), dtype)
   end)
   if not network then return nil, err, code or 'format' end
-  return setmetatable({dir = dir, cfg = cfg, backend = backend, dtype = dtype, weights = w,
-    tokenizer = tokenizer, network = network}, Encoder)
+  return setmetatable({dir = dir, model_type = cfg.model_type, cfg = cfg, backend = backend,
+    dtype = dtype, weights = w, tokenizer = tokenizer, network = network}, Encoder)
 end
 
 function Encoder:__tostring()
@@ -158,14 +159,19 @@ end
 ---@return ag.Tensor? vectors [texts, D]; of one string [D]
 ---@return string? err
 ---@return string? code 'value', 'memory', 'interrupted'
+---@return integer[]? ids how many each text had
 function Encoder:embed(texts)
   local one = type(texts) == 'string'
   local states, err, code = self:states(one and {texts} or texts)
   if not states then return nil, err, code end
   local out = tensor.zeros(self.backend, {#states, self.cfg.hidden_size})
-  for i, rows in ipairs(states) do pool(self, out:select(1, i), rows) end
+  local counts = {}
+  for i, rows in ipairs(states) do
+    pool(self, out:select(1, i), rows)
+    counts[i] = #rows
+  end
   if self.cfg.normalize then normalize(out) end
-  return one and out:select(1, 1) or out
+  return one and out:select(1, 1) or out, nil, nil, counts
 end
 
 check.methods(Encoder, 'text encoder')

@@ -6,7 +6,8 @@ local weights = require 'argent.weights'
 
 ---@type argent.Model
 local M = {
-  type = 'qwen3_tts_tokenizer_12hz', name = 'the codec of Qwen3-TTS',
+  types = {'qwen3_tts_tokenizer_12hz'}, name = 'the codec of Qwen3-TTS',
+  handle = 'codec',
   provides = {codec = true},
   released = {'Qwen/Qwen3-TTS-Tokenizer-12Hz'},
   files = {'config.json', 'model.safetensors'},

@@ -10,7 +10,8 @@ local weights = require 'argent.weights'
 
 ---@type argent.Model
 local M = {
-  type = 'qwen3_tts', name = 'Qwen3-TTS',
+  types = {'qwen3_tts'}, name = 'Qwen3-TTS',
+  handle = 'tts',
   provides = {speech = true, codec = true},
   released = {
     'Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice', 'Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice',

@@ -30,6 +30,9 @@ local SLICE, LONGEST_WAIT = 0.002, 0.5
 ---@field steer fun(options: ag.Speech, request: argent.Request)? called with the options of each
 ---request for speech before it waits; may change them, give hooks, or raise to refuse it
 ---@field metrics argent.Metrics
+---@field served string[] the names of all models that are served
+---@field others {busy: (fun(self): boolean), step: fun(self), clear: fun(self)}[] what is worked on
+---between two frames of speech
 ---@field stopping boolean no new requests are taken
 local App = {}
 App.__index = App
@@ -45,7 +48,7 @@ function App.new(tts, scheduler, opts)
     tts = tts, scheduler = scheduler, model = opts.model, keys = opts.keys, cors = opts.cors,
     log_text = opts.log_text, max_input = opts.max_input or limits.input, routes = {},
     voices = voices.new(tts), metrics = metrics.new(), stopping = false, running = 0,
-    frame = condition.new(), turn = condition.new(),
+    frame = condition.new(), turn = condition.new(), served = {opts.model}, others = {},
     started = os.time(), seeds = math.floor(posix.now() * 1e6) % 2 ^ 32,
   }, App)
   self:route('GET', '/', page.get)
@@ -161,9 +164,11 @@ function App:health(request)
 end
 
 function App:models(request)
-  request:reply(200, {object = 'list', data = {
-    {id = self.model, object = 'model', created = self.started, owned_by = 'argent'},
-  }})
+  local data = {}
+  for i, name in ipairs(self.served) do
+    data[i] = {id = name, object = 'model', created = self.started, owned_by = 'argent'}
+  end
+  request:reply(200, {object = 'list', data = data})
 end
 
 function App:show_metrics(request)

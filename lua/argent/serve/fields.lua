@@ -44,6 +44,13 @@ local function one_of(...)
   end
 end
 
+--- What fields may be: functions of a value that say whether it is so, and what is expected.
+M.kinds = {
+  integer = integer, number = number, boolean = boolean, text = text, one_of = one_of,
+  list = function(v) return type(v) == 'table' and (#v > 0 or next(v) == nil), 'a list' end,
+  object = function(v) return type(v) == 'table' and #v == 0, 'an object' end,
+}
+
 --- Our own fields, by their names in the library.
 M.OWN = {
   seed = integer(0, 2 ^ 53), stream = integer(0, 2 ^ 31 - 1), language = text,
@@ -56,6 +63,9 @@ M.OWN = {
   predictor_top_p = number(0, 1),
 }
 
+--- The keys of a table, sorted.
+---@param set table
+---@return string[]
 local function names(set)
   local list = {}
   for name in pairs(set) do list[#list + 1] = name end
@@ -122,15 +132,26 @@ local function voice_of(object)
   return voice
 end
 
+M.names, M.refuse, M.known, M.expect = names, refuse, known, expect
+
+--- Refuses a model that is not the one which is served.
+---@param asked any the field
+---@param served string
+---@param aliases table<string, true> what OPENAI's clients call it
+function M.model(asked, served, aliases)
+  if asked == nil or asked == json.null then
+    refuse('model', 'is missing; this server has %s', served)
+  end
+  if asked ~= served and not aliases[asked] then
+    error(setmetatable({param = 'model', status = 404, message = ("model: there is no model '%s'; "
+      .. 'this server has %s'):format(asked:sub(1, 100):gsub('%c', '?'), served)}, Refusal), 0)
+  end
+end
+
 local function read(app, object, accept)
   known(object, OPENAI, '')
-  local model = expect(object, 'model', text)
-  if not model then refuse('model', 'is missing; this server has %s', app.model) end
+  M.model(expect(object, 'model', text), app.model, ALIASES)
   local asked = {options = {}}
-  if model ~= app.model and not ALIASES[model] then
-    error(setmetatable({param = 'model', status = 404, message = ("model: there is no model '%s'; "
-      .. 'this server has %s'):format(model:sub(1, 100):gsub('%c', '?'), app.model)}, Refusal), 0)
-  end
   local o = asked.options
   o.text = input_of(app, object)
   local instruct = expect(object, 'instructions', text)
@@ -155,7 +176,20 @@ local function read(app, object, accept)
   return asked
 end
 
---- Reads a request.
+--- Runs a function that reads fields; what it refuses is a value.
+---@param fn fun(...): any
+---@return any? result
+---@return string? err
+---@return string? param the field
+---@return integer? status
+function M.guarded(fn, ...)
+  local ok, asked = pcall(fn, ...)
+  if ok then return asked end
+  if getmetatable(asked) ~= Refusal then error(asked, 0) end
+  return nil, asked.message, asked.param, asked.status
+end
+
+--- Reads a request for speech.
 ---@param app argent.App
 ---@param object table decoded JSON
 ---@param accept? string the format where the object names none
@@ -164,10 +198,7 @@ end
 ---@return string? param the field
 ---@return integer? status
 function M.read(app, object, accept)
-  local ok, asked = pcall(read, app, object, accept or 'mp3')
-  if ok then return asked end
-  if getmetatable(asked) ~= Refusal then error(asked, 0) end
-  return nil, asked.message, asked.param, asked.status
+  return M.guarded(read, app, object, accept or 'mp3')
 end
 
 return M

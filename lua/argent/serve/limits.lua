@@ -14,6 +14,9 @@ return {
   instructions = 4096,
   frames = 7500,     -- of a request: ten minutes
   voices = 100,      -- that clients have made
+  texts = 4,         -- chats that are answered side by side
+  tokens = 1024,     -- of an answer, unless the request says otherwise
+  vectors = 2048,    -- texts of a request for vectors
   pieces = 2 ^ 20,   -- bytes that a WebSocket may bring in all
   message = 65536,   -- bytes of one of its messages
 

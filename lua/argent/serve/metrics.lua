@@ -9,6 +9,7 @@ local HELP = {
   argent_requests_total = {'counter', 'Requests by route and status.'},
   argent_refused_total = {'counter', 'Requests that were not begun, by reason.'},
   argent_speech_ended_total = {'counter', 'Speech by how it ended.'},
+  argent_tokens_total = {'counter', 'Tokens of text written.'},
   argent_frames_total = {'counter', 'Frames of speech made, 80 ms each.'},
   argent_speech_seconds_total = {'counter', 'Seconds of speech made.'},
   argent_work_seconds_total = {'counter', 'Seconds that making frames has taken.'},

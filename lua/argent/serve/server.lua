@@ -188,6 +188,23 @@ local function speak(self)
   end
 end
 
+-- A round of all that there is to be done; false: nothing.
+local function work(self)
+  local app, any = self.app, false
+  if app.scheduler:busy() then
+    speak(self)
+    app.frame:signal()
+    any = true
+  end
+  for _, other in ipairs(app.others) do
+    if other:busy() then
+      other:step()
+      any = true
+    end
+  end
+  return any
+end
+
 --- Serves until a signal has come and all is done.
 ---@return integer exit_code
 function Server:run()
@@ -195,19 +212,14 @@ function Server:run()
   local app = self.app
   while not self.stopped do
     for _ = 1, ROUNDS do step(self, 0) end
-    if app.scheduler:busy() then
-      speak(self)
-      app.frame:signal()
-    elseif not app.stopping then
-      step(self, nil)
-    elseif app.running == 0 then
-      break
-    else
-      step(self, LOOK)
+    if not work(self) then
+      if app.stopping and app.running == 0 then break end
+      step(self, app.stopping and LOOK or nil)
     end
   end
   if self.stopped then
     app.scheduler:clear()
+    for _, other in ipairs(app.others) do other:clear() end
     for _ = 1, ROUNDS do step(self, 0) end
   end
   log.write {event = 'stopped', dropped = app.running}
