@@ -54,6 +54,56 @@ describe('GGUF', function()
     assert.equal(11, n)
   end)
 
+  -- Blocks of 32 as the format's own quantisers make them: the largest number by size becomes 127
+  -- (Q8_0) or -8 (Q4_0).
+  local function quantised(kind, x)
+    local largest = 0
+    for _, v in ipairs(x) do
+      if math.abs(v) > math.abs(largest) then largest = v end
+    end
+    local scale = ag.tensor(be, {largest / (kind == 'q8' and (largest < 0 and -127 or 127) or -8)})
+    local half = scale:to 'f16'
+    local bytes, d = {gguf.f16(half)}, scale:item()
+    for j, v in ipairs(x) do
+      local q = d == 0 and 0 or v / d
+      x[j] = kind == 'q8' and math.floor(math.abs(q) + 0.5) * (q < 0 and -1 or 1)
+        or math.min(15, math.floor(q + 8.5))
+    end
+    for j = 1, kind == 'q8' and 32 or 16 do
+      bytes[#bytes + 1] = string.char(kind == 'q8' and x[j] % 256 or x[j] + 16 * x[j + 16])
+    end
+    return table.concat(bytes)
+  end
+
+  for kind, type in pairs {q8 = Q8_0, q4 = 2} do
+    it('becomes ' .. kind .. ' of the same numbers, where its blocks are of that kind', function()
+      local bytes, at = {}, 0
+      for b = 1, 40 do
+        local x = {}
+        for j = 1, 32 do
+          at = at + 1
+          x[j] = b == 3 and 0 or math.sin(at * at) * 10 ^ (b % 5 - 3)
+        end
+        bytes[b] = quantised(kind, x)
+      end
+      local path = write(gguf.file {tensors = {gguf.tensor('w', {160, 8}, type, 0)},
+        data = table.concat(bytes)})
+      local w = assert(ag.load(path, {backend = be, dtype = 'f32'})).w
+      local codes, scale = require('argent.nn.weight').quantize(w, kind)
+      local got, scales, want = codes:totable(), scale:to 'f32':totable(), w:totable()
+      for o = 1, 8 do
+        for c = 1, 160 do
+          local code = kind == 'q8' and got[o][c]
+          if not code then
+            local pair = got[o][math.ceil(c / 2)]
+            code = (c % 2 == 1 and pair % 16 or math.floor(pair / 16)) - 8
+          end
+          assert.equal(want[o][c], code * scales[o][math.ceil(c / 32)])
+        end
+      end
+    end)
+  end
+
   it('becomes bf16 on demand, rounded once', function()
     local ours = assert(ag.load(FIXTURES .. 'types.gguf', {backend = be, dtype = 'bf16'}))
     local theirs = assert(ag.load(FIXTURES .. 'types.safetensors', {backend = be, dtype = 'bf16'}))

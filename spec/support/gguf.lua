@@ -15,6 +15,18 @@ end
 function M.u32(v) return bytes('uint32_t', v) end
 function M.u64(v) return bytes('uint64_t', v) end
 
+--- The bytes of an f16 tensor of one element.
+function M.f16(t)
+  local x = t:to 'f32':item() -- which is an f16 number
+  if x == 0 then return '\0\0' end
+  local m, e = math.frexp(math.abs(x)) -- x = m 2^e, m from 0.5
+  local bits
+  if e - 1 < -14 then bits = math.abs(x) * 2 ^ 24
+  else bits = (e + 14) * 1024 + (2 * m - 1) * 1024 end
+  bits = bits + (x < 0 and 32768 or 0)
+  return string.char(bits % 256, math.floor(bits / 256))
+end
+
 --- A text with its length before it, which `length` lies about when given.
 function M.text(s, length) return M.u64(length or #s) .. s end
 
