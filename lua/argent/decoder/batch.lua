@@ -43,7 +43,8 @@ function Batch.new(lm, rows)
   local function i32(...) return tensor.zeros(be, {...}, 'i32') end
   local read = i32(2 * rows) -- what comes back after a step: faults, then ids
   local self = setmetatable({
-    lm = lm, rows = rows, session = lm.backbone:session {rows = rows, chunk = CHUNK}, members = {}, free = {},
+    lm = lm, rows = rows, session = lm.backbone:session {rows = rows, chunk = CHUNK},
+    members = {}, free = {},
     x = f32(rows, 1, D), hidden = f32(rows, 1, D), logits = f32(rows, V), seen = i32(rows, V),
     key = i32(rows, 4), params = f32(rows, 5), slots = i32(rows), read = read,
     faults = read:narrow(1, 1, rows), token = read:narrow(1, rows + 1, rows),
