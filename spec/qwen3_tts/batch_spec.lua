@@ -151,10 +151,10 @@ for _, model in ipairs(golden.models()) do
         return batch.session.consumed[b.row.slot] - before
       end
       local first = read()
-      assert.is_true(first <= 8 and batch.read_time > 0)
-      batch.read_time = 0.125        -- 8 positions took so long,
-      batch:pace(0.375)              -- and a frame takes three times that: 12 fit into its half
-      assert.same({12, 12}, {batch.slice, read()})
+      assert.is_true(first <= 16 and batch.read_time > 0)
+      batch.read_time = 0.125        -- 16 positions took so long,
+      batch:pace(0.375)              -- and a frame takes three times that: 24 fit into its half
+      assert.same({24, 24}, {batch.slice, read()})
       batch.read_time, batch.period = 0.125, nil
       batch:pace(100)
       assert.same({32, 32}, {batch.slice, read()})

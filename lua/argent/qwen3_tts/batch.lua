@@ -24,7 +24,7 @@ local CONTROL_IDS = 1024
 local MINIMUM_DRAWS = 2
 -- Prompt positions that are read before a frame while others wait for it: at most, at least, and at
 -- first.
-local SLICE, LEAST_SLICE, FIRST_SLICE = 32, 4, 8
+local SLICE, LEAST_SLICE, FIRST_SLICE = 32, 4, 16
 -- How fast the measured time of a step follows.
 local FOLLOW = 0.2
 

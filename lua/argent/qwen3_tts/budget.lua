@@ -2,7 +2,6 @@
 -- they share, decided before work begins. A row costs the state of a codec stream, and a block for
 -- each 256 positions; weights, and what is allocated already, come first.
 
-local lfs = require 'lfs'
 local posix = require 'argent.posix'
 
 local M = {}
@@ -54,16 +53,13 @@ function M.available()
 end
 
 -- The bytes of a model's weights that are used where they lie in the files, whether or not they are
--- in memory yet. Those that products read as copies count where these are.
+-- in memory yet. Those that are used as copies count where these are.
 local function weights_of(tts)
   local bytes = 0
-  for _, dir in ipairs {tts.dir, tts.dir .. '/speech_tokenizer'} do
-    for name in lfs.dir(dir) do
-      local size = lfs.attributes(dir .. '/' .. name, 'size')
-      if name:find '%.safetensors$' then bytes = bytes + size end
-    end
+  for _, w in ipairs {tts.weights, tts.codec_weights} do
+    for name in pairs(w.used) do bytes = bytes + w:info(name).bytes end
+    bytes = bytes - w.copied
   end
-  for _, w in ipairs {tts.weights, tts.codec_weights} do bytes = bytes - w.copied end
   return bytes
 end
 

@@ -104,7 +104,7 @@ function CodecDecoder.load(backend, cfg, scope, mode)
     upsample = {}, blocks = {},
     first = fast(layers.conv(backend, wave:scope('0.conv.'), D, L, 7), rows),
   }, CodecDecoder)
-  if mode == 'fast' then layers.fast_linears(self.transformer) end
+  if mode == 'fast' then layers.fast_linears(self.transformer, pre) end
   for i, ratio in ipairs(cfg.upsampling_ratios) do
     local s = scope:scope(('upsample.%d.'):format(i - 1))
     self.upsample[i] = {

@@ -42,6 +42,12 @@ function M.packs(backend)
   return backend:packed_conv1d_size(1, 1, 1) > 0
 end
 
+-- A weight of the files, which the layer uses as a copy in another order.
+local function to_copy(scope, shape)
+  scope:copied 'weight'
+  return scope:get('weight', shape, 'f32')
+end
+
 --- Packs the weights of a convolution of stride 1 for its backend, see M.packs.
 ---@param conv ag.CausalConv
 ---@param period? integer rows of a frame, see ops.packed_conv1d: chunks must be whole frames
@@ -49,6 +55,7 @@ end
 ---@return ag.CausalConv conv
 function M.fast(conv, period)
   if weights.only_headers() then return conv end
+  if conv.file then conv.file:copied 'weight' end
   local w, backend = conv.weight, conv.weight.backend
   if #w.shape == 2 then w = w:view(w.shape[1], 1, w.shape[2]) end
   local outs, taps, channels = unpack(w.shape)
@@ -63,19 +70,22 @@ end
 
 --- Packs those of the linear layers of a transformer.
 ---@param backbone ag.Backbone
-function M.fast_linears(backbone)
-  local function replace(part, names)
+---@param scope ag.Scope of its weights
+function M.fast_linears(backbone, scope)
+  local function replace(part, file, names)
     for _, name in ipairs(names) do
       local layer = part[name]
       local conv = M.fast(setmetatable({
         weight = layer.weight, bias = layer.bias, past = 0, dilation = 1, forward_op = linear,
+        file = file:scope(name .. '_proj.'),
       }, CausalConv))
       part[name] = {forward = function(_, out, x) conv:forward_op(out, x) end}
     end
   end
-  for _, block in ipairs(backbone.blocks) do
-    replace(block.attn, {'q', 'k', 'v', 'o'})
-    replace(block.mlp, {'gate', 'up', 'down'})
+  for i, block in ipairs(backbone.blocks) do
+    local file = scope:scope(('layers.%d.'):format(i - 1))
+    replace(block.attn, file:scope 'self_attn.', {'q', 'k', 'v', 'o'})
+    replace(block.mlp, file:scope 'mlp.', {'gate', 'up', 'down'})
   end
 end
 
@@ -84,7 +94,7 @@ end
 function M.conv(backend, scope, outs, channels, taps, dilation)
   dilation = dilation or 1
   return setmetatable({
-    weight = M.pack(backend, scope:get('weight', {outs, channels, taps}, 'f32')),
+    weight = M.pack(backend, to_copy(scope, {outs, channels, taps})),
     bias = scope:get('bias', {outs}, 'f32'),
     past = (taps - 1) * dilation, channels = channels, outs = outs, dilation = dilation, step = 1,
     forward_op = conv1d,
@@ -97,7 +107,7 @@ function M.linear(scope, outs, channels)
   return setmetatable({
     weight = scope:get('weight', {outs, channels}, 'f32'), bias = scope:get('bias', {outs}, 'f32'),
     past = 0, channels = channels, outs = outs, dilation = 1, step = 1,
-    forward_op = linear,
+    forward_op = linear, file = scope,
   }, CausalConv)
 end
 
@@ -106,7 +116,7 @@ end
 ---@param scope ag.Scope with weight [O, C, 2 * rate] and bias [O]
 function M.downsampling_conv(backend, scope, outs, channels, rate)
   return setmetatable({
-    weight = M.pack(backend, scope:get('weight', {outs, channels, 2 * rate}, 'f32')),
+    weight = M.pack(backend, to_copy(scope, {outs, channels, 2 * rate})),
     bias = scope:get('bias', {outs}, 'f32'),
     past = rate, channels = channels, outs = outs, dilation = 1, step = 1, stride = rate,
     forward_op = conv1d,
@@ -116,7 +126,7 @@ end
 --- One filter per channel.
 ---@param scope ag.Scope with weight [C, 1, K] and bias [C]
 function M.depthwise(scope, channels, taps)
-  local w = scope:get('weight', {channels, 1, taps}, 'f32'):view(channels, taps)
+  local w = to_copy(scope, {channels, 1, taps}):view(channels, taps)
   return setmetatable({
     weight = w:transpose(1, 2):contiguous(), bias = scope:get('bias', {channels}, 'f32'),
     past = taps - 1, channels = channels, outs = channels, step = 1,
@@ -138,7 +148,7 @@ end
 --- which are `rate` rows of O.
 ---@param scope ag.Scope with weight [C, O, 2 * rate] and bias [O]
 function M.upsampling_conv(backend, scope, outs, channels, rate)
-  local w = scope:get('weight', {channels, outs, 2 * rate}, 'f32')
+  local w = to_copy(scope, {channels, outs, 2 * rate})
   local packed = tensor.zeros(backend, {rate, outs, 2, channels})
   ops.copy(packed:select(3, 1), w:narrow(3, rate + 1, rate):transpose(1, 3))
   ops.copy(packed:select(3, 2), w:narrow(3, 1, rate):transpose(1, 3))
@@ -154,7 +164,7 @@ end
 --- linear layer.
 ---@param scope ag.Scope with weight [C, O, rate] and bias [O]
 function M.upsampling_linear(backend, scope, outs, channels, rate)
-  local w = scope:get('weight', {channels, outs, rate}, 'f32')
+  local w = to_copy(scope, {channels, outs, rate})
   local packed = tensor.zeros(backend, {rate, outs, channels})
   ops.copy(packed, w:transpose(1, 3))
   return setmetatable({
