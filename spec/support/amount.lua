@@ -1,19 +1,20 @@
--- How much of a long spec is run: a sample of it in every run of the specs, all of it by
--- scripts/faults, which sets ARGENT_AMOUNT=all, and little where everything is slow, as under
--- sanitizers, for which .ci/run sets ARGENT_AMOUNT=little.
+-- How much of a long spec is run: a sample of it in every run of the specs; little where everything
+-- is slow, as under sanitizers, for which .ci/run sets ARGENT_AMOUNT=little; and all of it, or up
+-- to so many of its places, by scripts/faults, which sets ARGENT_AMOUNT to `all` or a number.
 
 local M = {}
 
-M.all = os.getenv 'ARGENT_AMOUNT' == 'all'
-M.little = os.getenv 'ARGENT_AMOUNT' == 'little'
+local asked = os.getenv 'ARGENT_AMOUNT'
+local most = asked == 'all' and math.huge or tonumber(asked) or 0
 
---- One of these amounts.
+--- One of these amounts, or what was asked for between them.
 ---@param sample number
 ---@param all number
 ---@param little? number (default: sample)
 ---@return number
 function M.of(sample, all, little)
-  return M.all and all or M.little and little or sample
+  if asked == 'little' then return little or sample end
+  return math.min(all, math.max(sample, most))
 end
 
 --- Numbers from 1 to n: all of them, or `sample` of them, evenly spread, with the first and last.
@@ -21,7 +22,7 @@ end
 ---@param sample integer
 ---@return fun(): integer?
 function M.places(n, sample)
-  local count, i = M.all and n or math.min(n, sample), 0
+  local count, i = M.of(math.min(n, sample), n), 0
   return function()
     i = i + 1
     if i > count then return nil end
