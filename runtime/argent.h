@@ -45,6 +45,24 @@ enum {
 
 enum { AG_MAX_DIMS = 8 };
 
+/* What the ops map, combine and reduce compute; in Lua 'exp', 'log', ... */
+enum ag_map { AG_MAP_EXP, AG_MAP_LOG, AG_MAP_SQRT, AG_MAP_ABS, AG_MAP_FLOAT };
+enum ag_combine {
+    AG_COMBINE_DIV,
+    AG_COMBINE_POW,
+    AG_COMBINE_EQ,
+    AG_COMBINE_NE,
+    AG_COMBINE_GT,
+    AG_COMBINE_GE
+};
+enum ag_reduce {
+    AG_REDUCE_SUM,
+    AG_REDUCE_MEAN,
+    AG_REDUCE_VAR,
+    AG_REDUCE_VAR_BIASED,
+    AG_REDUCE_NORM
+};
+
 /* What all parts of an installation must agree on: the library, its name (libargent.so.AG_ABI), the
  * Lua files (lua/argent/ffi.lua), the CUDA half, and programs that were compiled with this header.
  * It is raised when a prototype here or in ops.def, a dtype, or a struct that the CUDA half shares
@@ -53,7 +71,7 @@ enum { AG_ABI = 1 };
 int ag_abi(void);
 
 const char *ag_version(void);
-const char *ag_build(void); /* compiler and kind of build, for people */
+const char *ag_build(void);      /* compiler and kind of build, for people */
 const char *ag_cdef(void);       /* this section and the prototypes of the ops, as text */
 const char *ag_last_error(void); /* thread-local; valid until the next failing call */
 /* 1 where what LuaJIT, its `require` or the dynamic loader said means that there was no memory. A

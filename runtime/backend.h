@@ -66,6 +66,8 @@ typedef struct {
     /* Floats that packed weights take; NULL where there is no packed_conv1d. */
     int64_t (*packed_conv1d_size)(const ag_backend *be, int64_t outs, int64_t taps,
                                   int64_t channels);
+    /* What matmul goes through, opened when it is first asked for; NULL, also given: nothing. */
+    const struct agi_blas *(*blas)(ag_backend *be);
     int (*run)(ag_backend *be, const agi_call *call);
     int (*record)(ag_backend *be, ag_plan *plan, const agi_call *call);
     int (*plan_end)(ag_plan *plan); /* all is recorded; may be NULL */

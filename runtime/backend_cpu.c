@@ -1,6 +1,7 @@
 /* backend_cpu.c: host memory, the worker team, and the choice of instruction set. Recording and
  * replay are in plan_cpu.c. */
 #include "backend_cpu.h"
+#include "blas.h"
 #include "error.h"
 #include "../kernels/cpu/isa.h"
 
@@ -122,6 +123,14 @@ static int64_t cpu_packed_conv1d_size(const ag_backend *be, int64_t outs, int64_
     return ((const agi_backend_cpu *)be)->isa->conv->size(outs, taps, channels);
 }
 
+static const struct agi_blas *cpu_blas(ag_backend *be)
+{
+    agi_backend_cpu *cpu = (agi_backend_cpu *)be;
+    if (!cpu->blas_asked) cpu->blas = agi_blas_open();
+    cpu->blas_asked = true;
+    return cpu->blas;
+}
+
 static void cpu_destroy(ag_backend *be)
 {
     agi_team_free(agi_cpu_team(be));
@@ -147,6 +156,7 @@ static const agi_backend_slots cpu_slots = {
     .scan = agi_cpu_scan,
     .peak = agi_cpu_peak,
     .packed_conv1d_size = cpu_packed_conv1d_size,
+    .blas = cpu_blas,
     .run = agi_cpu_run,
     .record = agi_cpu_record,
     .plan_run = agi_cpu_plan_run,

@@ -9,6 +9,8 @@ typedef struct {
     ag_backend base; /* first: an ag_backend * of kind "cpu" is one of these */
     agi_team *team;
     const struct agi_isa *isa;
+    const struct agi_blas *blas;
+    bool blas_asked;
 } agi_backend_cpu;
 
 int agi_backend_cpu_new(ag_backend **out, int threads, const char *isa);

@@ -237,4 +237,81 @@ typedef struct {
     int64_t keys;
 } agi_attention_probs_args;
 
+/* ---- lines ---- */
+/* `count` lines of n elements: the last dimension, and the ndim dimensions before it. */
+typedef struct {
+    int64_t n, count, shape[AG_MAX_DIMS];
+    int ndim;
+} agi_lines;
+
+/* Where a tensor has them: `step` elements from one of a line to the next. */
+typedef struct {
+    char *p;
+    int64_t step, stride[AG_MAX_DIMS];
+} agi_lined;
+
+typedef struct {
+    agi_lines lines;
+    agi_lined out, x;
+    int how, dtype; /* of x */
+} agi_map_args;
+
+typedef struct {
+    agi_lines lines;
+    agi_lined out, a, b;
+    int how;
+} agi_combine_args;
+
+typedef struct {
+    agi_lines lines;
+    agi_lined out, mask, a, b;
+} agi_where_args;
+
+/* lines are those of x; how is an ag_reduce, of softmax whether it is the logarithm. */
+typedef struct {
+    agi_lines lines;
+    agi_lined out, x;
+    int how;
+} agi_reduce_args;
+typedef agi_reduce_args agi_softmax_args, agi_cumsum_args;
+
+typedef struct {
+    agi_lines lines;
+    agi_lined out, ids, x;
+    int64_t k;
+    int32_t descending, first;
+} agi_sort_args;
+
+/* lines are those of ids; x has n elements in each. */
+typedef struct {
+    agi_lines lines;
+    agi_lined out, x, ids;
+    int64_t n, size; /* bytes of an element */
+    int32_t first;
+} agi_gather_args;
+
+typedef struct {
+    agi_lines lines;
+    agi_lined out;
+    const int32_t *key;
+    int64_t key_stride;
+    int normal;
+} agi_random_args;
+
+/* A matrix of each batch: `row` elements from one row to the next, `col` within one. */
+typedef struct {
+    char *p;
+    int64_t row, col, batch[AG_MAX_DIMS];
+    int dtype;
+} agi_matrix;
+
+/* out [m, n] = alpha a [m, k] b [k, n] + beta out; `batches` of the ndim dimensions `shape`. */
+typedef struct {
+    agi_matrix out, a, b;
+    int64_t m, n, k, batches, shape[AG_MAX_DIMS];
+    int ndim;
+    float alpha, beta;
+    const struct agi_blas *blas; /* blas.h; NULL: none, or not on the CPU */
+} agi_matmul_args;
+
 #endif

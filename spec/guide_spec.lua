@@ -137,7 +137,8 @@ describe('GUIDE.md', function()
   -- made of.
   local PUBLIC = {}
   for name in ([[
-    backend tensor plan io weights audio/sound text/tokenizer text/sentences nn/session nn/watch
+    backend tensor tensor/views tensor/elementwise tensor/reductions tensor/products tensor/make
+    plan io weights audio/sound text/tokenizer text/sentences nn/session nn/watch
     nn/backbone qwen3_tts/init qwen3_tts/synthesizer qwen3_tts/utterance qwen3_tts/speech
     qwen3_tts/feed qwen3_tts/voice qwen3_tts/scheduler qwen3_tts/ticket qwen3_tts/talker
     qwen3_tts/code_predictor qwen3_tts/codec_decoder qwen3_tts/analysis plot/waveform plot/curves
@@ -161,7 +162,7 @@ describe('GUIDE.md', function()
   for _, name in ipairs(PUBLIC) do
     it('has every function of ' .. name .. ' by example', function()
       local source, count = slurp(file('lua/argent/' .. name .. '.lua')), 0
-      for f in source:gmatch '%-%-%-[^\n]*\nfunction [%w_]+[.:]([%w_]+)%(' do
+      for f in source:gmatch '%-%-%-[^\n]*\n *function [%w_]+[.:]([%w_]+)%(' do
         if not INTERNAL[f] then
           count = count + 1
           assert.is_truthy(code:find('[.:]' .. f .. '[^%w_]'), f .. ' has no example')

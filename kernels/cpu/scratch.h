@@ -50,6 +50,11 @@ static inline int64_t agi_packed_conv1d_scratch(const agi_isa *isa, const agi_pa
     return a->rows > 0 ? isa->conv->scratch(a) : 0;
 }
 
+/* A tile of matmul's out, and the depth of a slice of its sums: parts of both operands where they
+ * are copied, and the slice's sums. */
+enum { AGI_MATMUL_TILE = 128, AGI_MATMUL_DEPTH = 512 };
+enum { AGI_MATMUL_SCRATCH = 4 * AGI_MATMUL_TILE * (2 * AGI_MATMUL_DEPTH + AGI_MATMUL_TILE) };
+
 static inline int64_t agi_cpu_scratch(const agi_isa *isa, enum agi_op op, const void *args)
 {
     switch (op) {
@@ -57,6 +62,7 @@ static inline int64_t agi_cpu_scratch(const agi_isa *isa, enum agi_op op, const 
     case AGI_OP_rope_append: return agi_rope_append_scratch(args);
     case AGI_OP_linear: return agi_linear_scratch(args);
     case AGI_OP_sample: return agi_sample_scratch(args);
+    case AGI_OP_matmul: return AGI_MATMUL_SCRATCH;
     case AGI_OP_packed_conv1d: return agi_packed_conv1d_scratch(isa, args);
     default: return 0;
     }

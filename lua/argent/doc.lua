@@ -21,6 +21,7 @@ local function of_op(name)
   local comment = at and header:sub(1, at - 1):match '.*/%*(.-)%*/%s*$'
   if not at then return nil end
   local args = header:match('%b()', at):gsub('ag_tensor %*', ''):gsub('int32_t ', '')
+    :gsub('enum ag_%w+ ', '')
     :gsub('double ', ''):gsub('%s+', ' ')
   local text = {}
   for line in (comment or ''):gmatch '[^\n]+' do

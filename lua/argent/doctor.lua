@@ -119,7 +119,7 @@ end
 M.FAST = {}
 for name in ([[
   linear conv1d pack_conv1d packed_conv1d depthwise_conv1d rms_norm layer_norm silu silu_mul gelu
-  elu snake nearest rope_append attention attention_probs
+  elu snake nearest rope_append attention attention_probs matmul
 ]]):gmatch '%S+' do M.FAST[name] = true end
 
 -- The largest difference of two lists of tensors, and whether it is within the bound.

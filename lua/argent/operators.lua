@@ -3,14 +3,26 @@
 -- line with the operator: no metamethod ends in a tail call, which would lose that line.
 
 local check = require 'argent.check'
+local brackets = require 'argent.tensor.brackets'
 local lib = require 'argent.ffi'
 local status = require 'argent.status'
 local strict = require 'argent.strict'
 
 local M = {}
 
+-- What people call things that tensors have by another name.
+local MEANT = {
+  ['repeat'] = 'x:tile(...)', repeatTensor = 'x:tile(...)', reshape = 'x:contiguous():view(...)',
+  t = 'x:transpose(1, 2)', mm = 'x:matmul(y)', mv = 'x:matmul(y)', cmul = 'x * y', cdiv = 'x / y',
+  csub = 'x - y', cadd = 'x + y',
+  nElement = 'x:numel()', nDimension = 'x:dim()',
+  indexSelect = 'x:index_select(dim, ids)', maskedFill = 'x:masked_fill(mask, value)',
+  maskedSelect = 'ag.where(mask, a, b)', where = 'ag.where(mask, a, b)',
+  std = 'x:var(dim):sqrt()', logSoftMax = 'x:log_softmax(dim)', int = "ag.tensor(be, list, 'i32')",
+}
+
 --- The metatable of tensors.
----@param tensor table the module argent.tensor, for its zeros, is and read
+---@param tensor table the module argent.tensor
 ---@param methods table<string, function>
 ---@param fields table<string, fun(t: ag.Tensor): any>
 ---@return table
@@ -27,12 +39,25 @@ function M.of(tensor, methods, fields)
 
   local function like(t) return tensor.zeros(t.backend, t.shape) end
 
+  -- Two tensors as add and mul take them: of one shape, or with a row for all rows behind.
+  local function stretched(x, y, sign)
+    local a, b = x.shape, y.shape
+    local row, same = #a > 1 and #b == 1 and a[#a] == b[1], #a == #b
+    for i = 1, #a do same = same and a[i] == b[i] end
+    if not (row or same) then
+      a = tensor.inner.common(a, b, ("'%s'"):format(sign), 3)
+      x, y = x:expand(a), y:expand(a)
+    end
+    return x:contiguous(), y:contiguous()
+  end
+
   -- An operator that tensors do not have.
   local function refuse(message)
     return function() error(message, 2) end
   end
 
-  local unordered = refuse 'tensors have no order: compare numbers, as in x[1] < 1 or x:item() < 1'
+  local unordered = refuse('tensors have no order: x:lt(y), le, gt, ge, eq and ne make masks; '
+    .. 'x:item() < 1 compares numbers')
 
   local meta = {
     __lt = unordered,
@@ -43,6 +68,7 @@ function M.of(tensor, methods, fields)
 
   function meta.__add(a, b)
     local x, y = operand(a, '+'), operand(b, '+')
+    if x and y then x, y = stretched(x, y, '+') end
     local r = like(x or y)
     if x and y then
       status.raise(lib.ag_add(r, x, y, 1))
@@ -54,6 +80,7 @@ function M.of(tensor, methods, fields)
 
   function meta.__sub(a, b)
     local x, y = operand(a, '-'), operand(b, '-')
+    if x and y then x, y = stretched(x, y, '-') end
     local r = like(x or y)
     if x and y then
       status.raise(lib.ag_add(r, x, y, -1))
@@ -65,6 +92,7 @@ function M.of(tensor, methods, fields)
 
   function meta.__mul(a, b)
     local x, y = operand(a, '*'), operand(b, '*')
+    if x and y then x, y = stretched(x, y, '*') end
     local r = like(x or y)
     if x and y then
       status.raise(lib.ag_mul(r, x, y))
@@ -75,12 +103,9 @@ function M.of(tensor, methods, fields)
   end
 
   function meta.__div(a, b)
-    local x = operand(a, '/')
-    if not x or type(b) ~= 'number' then
-      error("'/' divides tensors by numbers only: divide the numbers of x:totable()", 2)
-    end
-    local r = like(x)
-    status.raise(lib.ag_affine(r, x, 1 / b, 0))
+    operand(a, '/')
+    operand(b, '/')
+    local r = tensor.inner.combine(a, b, "'/'", lib.AG_COMBINE_DIV, 2)
     return r
   end
 
@@ -91,12 +116,12 @@ function M.of(tensor, methods, fields)
     return r
   end
 
-  -- By repeated squares: x ^ 2 is x * x to the last bit.
+  -- Whole powers by repeated squares: x ^ 2 is x * x to the last bit.
   function meta.__pow(a, n)
-    local x = operand(a, '^')
-    if not x or type(n) ~= 'number' or n % 1 ~= 0 or n < 0 then
-      error("'^' raises a tensor to a whole number, 0 or more, got "
-        .. (x and check.show(n) or 'a tensor as exponent'), 2)
+    local x, y = operand(a, '^'), operand(n, '^')
+    if not x or y or n % 1 ~= 0 or n < 0 or n > 64 then
+      local r = tensor.inner.combine(a, n, "'^'", lib.AG_COMBINE_POW, 2)
+      return r
     end
     local r, square = like(x), like(x)
     status.raise(lib.ag_affine(square, x, 1, 0))
@@ -109,42 +134,26 @@ function M.of(tensor, methods, fields)
     return r
   end
 
-  -- Whether i is an index of the first dimension; blames the line with the brackets.
-  local function check_index(t, i)
-    if t.released then error('the tensor has been released', 3) end
-    local n = t.shape[1]
-    if not n then error('a tensor without dimensions has no index: x:item() is its number', 3) end
-    check.int(i, 'index', 1, n, 1)
-  end
-
   function meta.__index(t, key)
     local method = methods[key]
     if method then return method end
     local field = fields[key]
     if field then return field(t) end
+    if MEANT[key] then error(("a tensor has no '%s': use %s"):format(key, MEANT[key]), 2) end
     if type(key) == 'string' then
       error(strict.missing('a tensor', key, strict.names(methods, fields)), 2)
     end
-    check_index(t, key)
-    local part = t:select(1, key)
-    if #t.shape > 1 then return part end
+    local part, number = brackets.part(t, key, tensor.is, 1)
+    if not number then return part end
     local host = tensor.read(part, 3)
     return host[0]
   end
 
   function meta.__newindex(t, key, value)
-    if type(key) ~= 'number' then
-      error(("x.%s: a tensor's fields cannot be set"):format(tostring(key)), 2)
+    if type(key) == 'string' then
+      error(("x.%s: a tensor's fields cannot be set"):format(key), 2)
     end
-    check_index(t, key)
-    local part = t:select(1, key)
-    if type(value) == 'number' then
-      status.raise(lib.ag_fill(part, value))
-    elseif tensor.is(value) then
-      status.raise(lib.ag_copy(part, value))
-    else
-      error(('x[%d]: expected a tensor or a number, got %s'):format(key, check.show(value)), 2)
-    end
+    brackets.assign(t, key, value, tensor.is, 1)
   end
 
   function meta.__len(t)

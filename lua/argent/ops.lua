@@ -1,6 +1,7 @@
 -- The ops as Lua functions, made from the prototypes in the library's own header text:
 -- ops.linear(out, x, w, bias) and so on, in the order of runtime/ops.def, which is their
--- documentation. Optional tensors may be nil. Misuse raises at the caller's line.
+-- documentation. Optional tensors may be nil, and what an op computes of several things is a name:
+-- ops.map(out, x, 'exp'). Misuse raises at the caller's line.
 
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
@@ -11,6 +12,17 @@ local tensor = require 'argent.tensor'
 
 local M = {}
 
+-- The names of an enum of the header, as `exp` for AG_MAP_EXP of ag_map, and their numbers.
+local function choices_of(enum)
+  local list = ffi.string(lib.ag_cdef()):match(('enum %s {(.-)}'):format(enum))
+  local prefix, values, names = enum:upper() .. '_', {}, {}
+  for constant in list:gmatch '[%u_]+' do
+    names[#names + 1] = constant:sub(#prefix + 1):lower()
+    values[names[#names]] = #names - 1
+  end
+  return {values = values, names = names}
+end
+
 -- One argument of a prototype: its name, its kind, and the check that FFI does not do (1.9
 -- would arrive as 1).
 local function parse(declaration)
@@ -18,12 +30,12 @@ local function parse(declaration)
   local optional = name:match('^opt_(.*)$')
   return {
     name = optional or name, optional = optional ~= nil, int = kind == 'int32_t',
-    tensor = kind:find('ag_tensor', 1, true) ~= nil,
+    tensor = kind:find('ag_tensor', 1, true) ~= nil, enum = kind:match '^enum ([%w_]+)$',
   }
 end
 
 local function wrap(op, declarations)
-  local args, names, body = {}, {}, {}
+  local args, names, body, choices = {}, {}, {}, {}
   for declaration in declarations:gmatch('[^,]+') do args[#args + 1] = parse(declaration) end
   for i, a in ipairs(args) do
     local v = 'a' .. i
@@ -32,13 +44,17 @@ local function wrap(op, declarations)
     if a.tensor then
       local absent = a.optional and (' and %s ~= nil'):format(v) or ''
       body[i] = ('if not is(%s)%s then refuse(%s, %s) end'):format(v, absent, v, label)
+    elseif a.enum then
+      choices[i] = choices_of(a.enum)
+      body[i] = ('%s = choices[%d].values[%s] or one_of(%s, %s, choices[%d].names)'):format(v, i, v,
+        v, label, i)
     else
       body[i] = ('%s(%s, %s)'):format(a.int and 'int' or 'number', v, label)
     end
   end
   local list = table.concat(names, ', ')
   local source = ([[
-    local lib, is, int, number, refuse, raise = ...
+    local lib, is, int, number, one_of, choices, refuse, raise = ...
     return function(%s)
       %s
       local rc = lib.ag_%s(%s)
@@ -48,7 +64,7 @@ local function wrap(op, declarations)
     error(('%s: expected a tensor, got %s'):format(label, check.show(v)), 3)
   end
   local make = assert(loadstring(source, '=ops.' .. op))
-  return make(lib, tensor.is, check.int, check.number, refuse, status.raise)
+  return make(lib, tensor.is, check.int, check.number, check.one_of, choices, refuse, status.raise)
 end
 
 -- The ops are the prototypes after the header's own functions: those whose first parameter is a

@@ -1,6 +1,7 @@
 -- Tensors: the Lua face of ag_tensor. Names and 1-based indices follow torch7; ids, codes and
--- positions held in tensors are values and stay 0-based. Arithmetic here is for scripts and the
--- REPL; models call argent.ops with their own outputs.
+-- positions held in tensors are values and stay 0-based. Here is what every tensor is made and read
+-- by; the vocabulary of scripts is in the files of `tensor/` and in operators.lua. Models call
+-- argent.ops with their own outputs.
 
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
@@ -151,6 +152,9 @@ local function view(t, shape, stride, offset, level)
   end, (level or 2) + 1)
 end
 
+-- What the files of `tensor/` and operators share.
+M.inner = {strided = view}
+
 local function read_dims(t, get)
   local dims = dims_of()
   get(t, dims)
@@ -165,6 +169,12 @@ function Tensor:count()
   local n = 1
   for _, d in ipairs(self.shape) do n = n * d end
   return n
+end
+
+--- The same, by torch's name.
+---@return integer
+function Tensor:numel()
+  return self:count()
 end
 
 --- The part first .. first + length - 1 of dimension dim (both 1-based), sharing memory.
@@ -377,6 +387,10 @@ local tensor_type = ffi.typeof 'ag_tensor'
 --- Whether v is a tensor.
 function M.is(v)
   return type(v) == 'cdata' and ffi.istype(tensor_type, v)
+end
+
+for _, part in ipairs {'views', 'elementwise', 'reductions', 'products', 'make'} do
+  require('argent.tensor.' .. part)(M, Tensor)
 end
 
 check.methods(Tensor, 'tensor', M.is)

@@ -1,6 +1,7 @@
 /* cuda.c: the machine under `cuda`: device memory, a stream, graphs. cudart is linked into
  * this library; it looks for the driver by itself, so the library opens on machines without one and
  * says so here. See device.h. */
+#include "cublas.h"
 #include "device.h"
 #include "../grow.h"
 
@@ -41,6 +42,9 @@ struct agi_machine {
     int used;             /* slots since the stream was last waited for */
     reservation *reservations;
     size_t granularity;
+    agi_cublas *cublas; /* from the first product on, if it is there */
+    bool cublas_asked;
+    char *workspace;
     /* The driver's virtual memory management, found at run time. */
     CUresult (*address_reserve)(CUdeviceptr *, size_t, size_t, CUdeviceptr, unsigned long long);
     CUresult (*address_free)(CUdeviceptr, size_t);
@@ -246,6 +250,8 @@ void agi_machine_close(agi_machine *m)
         agi_machine_enter(m);
         if (m->stream) {
             cudaStreamSynchronize(m->stream);
+            agi_cublas_close(m->cublas);
+            if (m->workspace) cudaFreeAsync(m->workspace, m->stream);
             cudaStreamDestroy(m->stream);
         }
         if (m->pool) cudaMemPoolDestroy(m->pool);
@@ -442,6 +448,32 @@ int agi_machine_sync(agi_machine *m)
 int agi_machine_launch_failed(agi_machine *m, const char *op, int rc)
 {
     return failed(m, op, (cudaError_t)rc);
+}
+
+/* ---- products ---- */
+
+/* What NVIDIA recommends for the cards that want most. */
+enum { WORKSPACE = 32 << 20 };
+
+/* A plan's first run is no capture, so this is never asked within one. */
+static void open_cublas(agi_machine *m)
+{
+    m->cublas_asked = true;
+    if (agi_machine_alloc(m, WORKSPACE, &m->workspace)) return; /* without it, kernels of ours */
+    m->cublas = agi_cublas_open(m->stream, m->workspace, WORKSPACE);
+    if (m->cublas) return;
+    agi_machine_free(m, m->workspace, WORKSPACE);
+    m->workspace = NULL;
+}
+
+bool agi_machine_matmul(agi_machine *m, const agi_matmul_args *a, int *rc)
+{
+    if (!agi_cublas_takes(a)) return false;
+    if (!m->cublas_asked) open_cublas(m);
+    if (!m->cublas) return false;
+    const int status = agi_cublas_matmul(m->cublas, a);
+    *rc = status ? m->host.fail(AG_EIO, "cuda: matmul: cuBLAS says %d", status) : AG_OK;
+    return true;
 }
 
 /* ---- plans ---- */

@@ -88,7 +88,12 @@ static int launch(device *d, int kind, const void *args, char *scratch, bool dep
                   int *started)
 {
     const agi_launch l = {agi_machine_stream(d->machine), d->fault, scratch, dependent, started};
-    int rc = kernels[kind].launch(args, &l);
+    int rc;
+    if (kind == AGI_OP_matmul && agi_machine_matmul(d->machine, args, &rc)) {
+        *started = 1;
+        return rc;
+    }
+    rc = kernels[kind].launch(args, &l);
     if (rc == AGI_NO_KERNEL)
         return d->host.fail(AG_EUNSUPPORTED, "%s: heads this wide have no kernel on this backend",
                             kernels[kind].name);
@@ -100,7 +105,7 @@ static bool may_fault(enum agi_op op)
 {
     return op == AGI_OP_embedding || op == AGI_OP_nearest || op == AGI_OP_sample ||
            op == AGI_OP_attention || op == AGI_OP_attention_probs || op == AGI_OP_rope_append ||
-           op == AGI_OP_rope_angles || op == AGI_OP_advance;
+           op == AGI_OP_rope_angles || op == AGI_OP_advance || op == AGI_OP_gather;
 }
 
 static int run_call(device *d, const agi_call *call)

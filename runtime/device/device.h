@@ -84,6 +84,9 @@ void agi_machine_unshare(agi_machine *m, void *p);
 int agi_machine_upload(agi_machine *m, char *dst, const void *src, int64_t bytes);
 int agi_machine_download(agi_machine *m, void *dst, const char *src, int64_t bytes);
 int agi_machine_sync(agi_machine *m);
+/* Asks a library of the machine's for a product; false: it has none, or none that takes this one.
+ * *rc is 0 or what the machine failed with. */
+bool agi_machine_matmul(agi_machine *m, const agi_matmul_args *a, int *rc);
 /* Says what a launch that returned an error of the machine has met. */
 int agi_machine_launch_failed(agi_machine *m, const char *op, int rc);
 

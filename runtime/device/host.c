@@ -130,6 +130,12 @@ int agi_machine_sync(agi_machine *m)
     return AG_OK;
 }
 
+bool agi_machine_matmul(agi_machine *m, const agi_matmul_args *a, int *rc)
+{
+    (void)m, (void)a, (void)rc;
+    return false;
+}
+
 int agi_machine_launch_failed(agi_machine *m, const char *op, int rc)
 {
     return m->host.fail(AG_EIO, "%s: the launch failed (%d)", op, rc);

@@ -56,6 +56,9 @@ static list queue;        /* of the one stream */
 static cudaGraph_t taken; /* being captured */
 static bool refused;      /* the capture holds what this driver cannot keep */
 
+bool fake_cuda_capturing(void);
+bool fake_cuda_capturing(void) { return taken != NULL; } /* for fake_cublas.c */
+
 static bool said(const char *word)
 {
     const char *all = getenv("FAKE_CUDA");

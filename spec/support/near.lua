@@ -6,6 +6,7 @@
 
 local assert = require 'luassert'
 local ag = require 'argent'
+local dtypes = require 'argent.dtype'
 local ffi = require 'ffi'
 
 -- The numbers of v in order, each with its 1-based indices as text.
@@ -50,11 +51,12 @@ local function near(state, arguments)
   return true
 end
 
--- Contiguous bytes of a tensor's elements. host() widens 16-bit floats, which keeps distinct bits
--- distinct.
+-- Contiguous bytes of a tensor's elements, and how many an element has. host() widens 16-bit
+-- floats, which keeps distinct bits distinct.
 local function bytes(t)
   local host, n = t:host()
-  return ffi.string(host, n * 4), n
+  local size = dtypes.float[t.dtype] and 4 or dtypes.size[t.dtype]
+  return ffi.string(host, n * size), n, size
 end
 
 local function same_bits(state, arguments)
@@ -63,11 +65,12 @@ local function same_bits(state, arguments)
   if a.dtype ~= b.dtype or shape_a ~= shape_b then
     return fail(state, '%s [%s] and %s [%s] differ', a.dtype, shape_a, b.dtype, shape_b)
   end
-  local x, n = bytes(a)
+  local x, n, size = bytes(a)
   local y = bytes(b)
   if x == y then return true end
   for i = 0, n - 1 do
-    if x:sub(4 * i + 1, 4 * i + 4) ~= y:sub(4 * i + 1, 4 * i + 4) then
+    local from, to = size * i + 1, size * i + size
+    if x:sub(from, to) ~= y:sub(from, to) then
       return fail(state, 'element %d of [%s]: %.9g and %.9g differ', i + 1, shape_a,
         (a:host())[i], (b:host())[i])
     end

@@ -348,6 +348,89 @@ function CASES.attention_probs(m)
   end)
 end
 
+function CASES.map(m)
+  local made = {}
+  for i, how in ipairs {'exp', 'log', 'sqrt', 'abs', 'float'} do
+    made[i] = m:zeros(3, 67)
+    ops.map(made[i], how == 'exp' and m:values(3, 67) or m:spread(4, 4.5, 3, 67), how)
+  end
+  return made
+end
+
+function CASES.combine(m)
+  local made = {}
+  for i, how in ipairs {'div', 'pow', 'eq', 'ne', 'gt', 'ge'} do
+    made[i] = m:zeros(3, 67)
+    ops.combine(made[i], m:spread(2, 3, 3, 67), m:spread(2, 3, 67, 3):transpose(1, 2), how)
+  end
+  return made
+end
+
+function CASES.where(m)
+  local out, x = m:zeros(3, 67), m:values(3, 67)
+  local mask = m:zeros(3, 67)
+  ops.combine(mask, x, m:values(3, 67), 'gt')
+  ops.where(out, mask, x, m:values(67, 3):transpose(1, 2))
+  return {out}
+end
+
+function CASES.reduce(m)
+  local made = {}
+  for i, how in ipairs {'sum', 'mean', 'var', 'var_biased', 'norm'} do
+    made[i] = m:zeros(3, 5, 1)
+    ops.reduce(made[i], m:values(5, 3, 67):transpose(1, 2), how)
+  end
+  return made
+end
+
+function CASES.softmax(m)
+  local made = {}
+  for log = 0, 1 do
+    made[log + 1] = m:zeros(3, 67)
+    ops.softmax(made[log + 1], m:spread(9, 0, 67, 3):transpose(1, 2), log)
+  end
+  return made
+end
+
+function CASES.cumsum(m)
+  local out = m:zeros(3, 67)
+  ops.cumsum(out, m:values(67, 3):transpose(1, 2))
+  return {out}
+end
+
+function CASES.sort(m)
+  local made, x = {}, m:values(3, 67)
+  for _, k in ipairs {1, 10, 67} do
+    local out, ids = m:zeros(3, k), tensor.zeros(m.be, {3, k}, 'i32')
+    ops.sort(out, ids, x, k == 67 and 0 or 1, 0)
+    made[#made + 1], made[#made + 2] = out, ids
+  end
+  return made
+end
+
+function CASES.gather(m)
+  local out = m:zeros(2, 3)
+  ops.gather(out, m:values(2, 67), m:ids {{1, 67, 3}, {66, 1, 1}}, 1)
+  return {out}
+end
+
+function CASES.random(m)
+  local uniform, normal = m:zeros(3, 67), m:zeros(3, 67)
+  ops.random(uniform, m:ids {7, 0, 0, 0}, 0)
+  ops.random(normal, m:ids {7, 0, 1, 2}, 1)
+  return {uniform, normal}
+end
+
+function CASES.matmul(m)
+  local made = {}
+  for i, turn in ipairs {false, true} do
+    made[i] = m:values(3, 33, 67)
+    local b = turn and m:values(3, 67, 135):transpose(2, 3) or m:values(3, 135, 67):to 'bf16'
+    ops.matmul(made[i], m:values(3, 33, 135), b, 0.5, i - 1)
+  end
+  return made
+end
+
 local M = {CASES = CASES}
 
 --- Runs an op's case on a backend.
