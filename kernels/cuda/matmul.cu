@@ -12,7 +12,7 @@ KERNEL(matmul, agi_matmul_args, AGI_BLOCK_THREADS, 1)
 {
     SHARED(float, x, SIDE *SIDE);
     SHARED(float, y, SIDE *SIDE);
-    const int64_t across = blocks_of(a->n, SIDE), down = blocks_of(a->m, SIDE);
+    const int64_t across = (a->n + SIDE - 1) / SIDE, down = (a->m + SIDE - 1) / SIDE;
     const int64_t batch = blockIdx.x / across / down;
     const int64_t r0 = blockIdx.x / across % down * SIDE, c0 = blockIdx.x % across * SIDE;
     const int64_t xs = agi_matrix_at(a, &a->a, batch), ys = agi_matrix_at(a, &a->b, batch);

@@ -4,6 +4,8 @@
 local Linear = require 'argent.nn.linear'
 local check = require 'argent.check'
 local ops = require 'argent.ops'
+local scope = require 'argent.nn.scope'
+local tensor = require 'argent.tensor'
 
 ---@class nn.Embedding
 ---@field weight ag.Tensor [count, width]
@@ -12,15 +14,27 @@ local ops = require 'argent.ops'
 local Embedding = {}
 Embedding.__index = Embedding
 
+--- A table of one's own.
+---@param opts {weight: ag.Tensor} f32 or bf16 [count, width]
+---@return nn.Embedding
+function Embedding.new(opts)
+  check.options(opts, 'Embedding.new', {'weight'})
+  local weight = (opts or {}).weight
+  if not tensor.is(weight) then check.type(weight, 'Embedding.new: weight', 'tensor') end
+  check.int(weight:dim(), 'Embedding.new: dimensions of the weight', 2, 2)
+  local of = scope.new(weight.backend, {weight = weight})
+  return Embedding.load(of, unpack(weight.shape))
+end
+
 --- Takes `weight` [count, width] as it is stored, so that the table stays in the mapped file: it is
 --- looked up, never multiplied.
----@param scope ag.Scope named like the table, with its trailing dot: 'embed_tokens.'
+---@param from ag.Scope|nn.Scope named like the table, with its trailing dot: 'embed_tokens.'
 ---@param count integer
 ---@param width integer
 ---@return nn.Embedding
-function Embedding.load(scope, count, width)
-  local weight = scope:get('weight', {count, width})
-  return setmetatable({weight = weight, count = count, width = width, scope = scope}, Embedding)
+function Embedding.load(from, count, width)
+  local weight = from:get('weight', {count, width})
+  return setmetatable({weight = weight, count = count, width = width, scope = from}, Embedding)
 end
 
 --- out [..., width] = the vectors of ids.

@@ -4,6 +4,7 @@ local check = require 'argent.check'
 local dtypes = require 'argent.dtype'
 local load = require('argent.nn.weight').load
 local ops = require 'argent.ops'
+local tensor = require 'argent.tensor'
 local weights = require 'argent.weights'
 
 ---@class nn.Linear
@@ -14,12 +15,23 @@ local weights = require 'argent.weights'
 ---@field ins integer
 local Linear = {}
 
---- A layer of tensors that are there.
----@param weight ag.Tensor [outs, ins]
----@param bias? ag.Tensor [outs]
+--- A layer of tensors of one's own: `Linear.new {weight = w, bias = b}`. It reads them where they
+--- are, so what is written into them is in the next product.
+---@param opts {weight: ag.Tensor, bias: ag.Tensor?} f32 or bf16 [outs, ins]; f32 [outs]
 ---@return nn.Linear
-function Linear.of(weight, bias)
+function Linear.new(opts)
+  check.options(opts, 'Linear.new', {'weight', 'bias'})
+  local weight, bias = (opts or {}).weight, (opts or {}).bias
+  if not tensor.is(weight) then check.type(weight, 'Linear.new: weight', 'tensor') end
   local shape = weight.shape
+  check.int(#shape, 'Linear.new: dimensions of the weight', 2, 2)
+  if bias ~= nil then
+    if not tensor.is(bias) then check.type(bias, 'Linear.new: bias', 'tensor') end
+    if bias:dim() ~= 1 or #bias ~= shape[1] then
+      error(('Linear.new: bias [%s] for a weight of [%s]'):format(table.concat(bias.shape, ', '),
+        table.concat(shape, ', ')), 2)
+    end
+  end
   return setmetatable({weight = weight, w = weight, bias = bias, outs = shape[1], ins = shape[2]},
     Linear)
 end

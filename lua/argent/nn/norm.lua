@@ -3,6 +3,8 @@
 
 local check = require 'argent.check'
 local ops = require 'argent.ops'
+local scope = require 'argent.nn.scope'
+local tensor = require 'argent.tensor'
 
 local M = {}
 
@@ -38,15 +40,25 @@ end
 
 --- Takes `weight` [n], and `bias` [n] for 'layer'; 'none' has neither and only adds the branch.
 --- Its forward(out, x, add?, scale?) works on tensors of one shape [..., n] and changes x and add.
----@param scope ag.Scope named like the norm, with its trailing dot
+---@param from ag.Scope|nn.Scope named like the norm, with its trailing dot
 ---@param kind? string 'rms' (default), 'layer', 'none'
 ---@param n integer
 ---@param eps number
-function M.load(scope, kind, n, eps)
+function M.load(from, kind, n, eps)
   if kind == 'none' then return setmetatable({}, None) end
-  local weight = scope:get('weight', {n}, 'f32')
+  local weight = from:get('weight', {n}, 'f32')
   if kind ~= 'layer' then return setmetatable({weight = weight, eps = eps}, Rms) end
-  return setmetatable({weight = weight, bias = scope:get('bias', {n}, 'f32'), eps = eps}, Layer)
+  return setmetatable({weight = weight, bias = from:get('bias', {n}, 'f32'), eps = eps}, Layer)
+end
+
+--- A norm of one's own tensors: with a bias it is layer_norm, without rms_norm.
+---@param opts {weight: ag.Tensor, bias: ag.Tensor?, eps: number?} f32 [n]; eps default 1e-6
+function M.new(opts)
+  check.options(opts, 'Norm.new', {'weight', 'bias', 'eps'})
+  local weight, bias = (opts or {}).weight, (opts or {}).bias
+  if not tensor.is(weight) then check.type(weight, 'Norm.new: weight', 'tensor') end
+  local of = scope.new(weight.backend, {weight = weight, bias = bias})
+  return M.load(of, bias and 'layer' or 'rms', weight:numel(), opts.eps or 1e-6)
 end
 
 check.methods(Rms, 'norm')

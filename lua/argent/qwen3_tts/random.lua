@@ -10,6 +10,7 @@ local dtypes = require 'argent.dtype'
 local ffi = require 'ffi'
 local lib = require 'argent.ffi'
 local room = require 'argent.room'
+local scope = require 'argent.nn.scope'
 local released = require 'argent.qwen3_tts.released'
 local status = require 'argent.status'
 local tensor = require 'argent.tensor'
@@ -81,23 +82,6 @@ end
 
 -- ---- weights ----
 
----@class ag.RandomScope stands where networks look for their tensors (ag.Scope), and makes each
----that they ask for
-local Scope = {}
-Scope.__index = Scope
-
-local function scope(backend, make, prefix)
-  return setmetatable({backend = backend, make = make, prefix = prefix}, Scope)
-end
-
-function Scope:scope(prefix) return scope(self.backend, self.make, self.prefix .. prefix) end
-function Scope:look_later() return self end
-function Scope.unusable() end -- what is made here is sound
-function Scope.has() return false end
-function Scope.copied() end
-function Scope.try() return nil end
-function Scope:get(name, shape, dtype) return self.make(self.prefix .. name, shape, dtype) end
-
 -- Bytes of tensors after which those that nobody has kept are looked for: the collector does not
 -- see their size.
 local COLLECT = 2 ^ 25
@@ -108,7 +92,7 @@ local COLLECT = 2 ^ 25
 ---@param seed integer
 ---@param kept? table<string, ag.Tensor> takes all that are made, by their whole names; without it
 ---the table of text vectors has its first rows alone: no memory for the others, as in a mapped file
----@return fun(prefix: string, stored: string): ag.RandomScope of tensors in that dtype
+---@return fun(prefix: string, stored: string): nn.Scope of tensors in that dtype
 function M.scopes(backend, cfg, seed, kept)
   local host = backend.kind == 'cpu' and backend or assert(Backend.open('cpu', {threads = 1}))
   local fill, unseen = filler(host, seed, cfg), 0
@@ -129,9 +113,9 @@ function M.scopes(backend, cfg, seed, kept)
     return out
   end
   return function(prefix, stored)
-    return scope(backend, function(name, shape, dtype)
+    return scope.new(backend, function(name, shape, dtype)
       return make(name, shape, stored, dtype)
-    end, prefix)
+    end):scope(prefix)
   end
 end
 

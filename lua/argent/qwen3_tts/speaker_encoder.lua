@@ -30,8 +30,8 @@ end
 
 -- A convolution of one tap, of the files' shape [outs, ins, 1].
 local function pointwise(scope, outs, ins)
-  return Linear.of(scope:get('weight', {outs, ins, 1}, 'f32'):view(outs, ins),
-    scope:get('bias', {outs}, 'f32'))
+  return Linear.new {weight = scope:get('weight', {outs, ins, 1}, 'f32'):view(outs, ins),
+    bias = scope:get('bias', {outs}, 'f32')}
 end
 
 local function conv(backend, scope, outs, ins, taps, dilation)
