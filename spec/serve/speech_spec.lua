@@ -166,6 +166,11 @@ describe('argent serve', function()
     refused({model = json.null}, 400, 'model', 'is missing; this server has model')
     refused({model = 'gpt-9'}, 404, 'model', "there is no model 'gpt%-9'; this server has model")
     refused({voice = 'ryn'}, 400, 'voice', "there is no voice 'ryn', did you mean ryan%?")
+    -- What a field says may be anybody's words: they are in the answer and not in the log.
+    srv:line(function(l) return l.error == 'invalid voice' end)
+    for _, line in ipairs(srv:lines()) do
+      assert.is_nil(line.error and line.error:find('ryn', 1, true))
+    end
     refused({voice = json.null}, 400, 'voice', 'expected a name, or {"id"')
     refused({voice = {name = 'x'}}, 400, 'voice.name', 'unknown field')
     refused({speed = 5}, 400, 'speed', 'expected a number from 0.25 to 4, got 5')
@@ -186,6 +191,8 @@ describe('argent serve', function()
     assert.same({405, 'POST'}, {r.status, r.headers.allow})
     r = srv:request('HEAD', '/health')
     assert.same({200, ''}, {r.status, r.body})
+    r = srv:request('GET', 'http://localhost/health')
+    assert.equal(200, r.status)
     r = srv:request('GET', '/v1/models')
     assert.same({'list', 'model'}, {r.json.object, r.json.data[1].id})
     r = srv:request('POST', '/v1/audio/speech', '{}', {['Content-Type'] = 'text/plain'})
@@ -359,6 +366,19 @@ describe('argent serve, with options,', function()
     assert.is_false(server.parse('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
       .. (s:read '*a' or '')).whole)
     s:close()
+  end)
+
+  it('hears who speaks though silent connections take all places', function()
+    local script = st.write([[
+      require('argent.serve.limits').connections = 10
+      return function() end]], os.tmpname())
+    finally(function() os.remove(script) end)
+    srv = server.start {'-m', model 'custom', '--threads', '1', '--lua', script}
+    local silent, began = {}, require('argent.posix').now()
+    for i = 1, 40 do silent[i] = srv:connect() end
+    assert.equal(200, srv:speak().status)
+    for _, s in ipairs(silent) do s:close() end
+    assert.is_true(require('argent.posix').now() - began < 15) -- they may be silent for 20 s
   end)
 
   it('takes as many connections as it may have descriptors for', function()

@@ -40,7 +40,7 @@ local count, start = 0, ('%x'):format(math.floor(posix.now() * 1e3) % 2 ^ 32)
 ---@return argent.Request
 function M.new(stream, head)
   count = count + 1
-  local target = head:get ':path' or ''
+  local target = (head:get ':path' or ''):gsub('^https?://[^/]*', '') -- as proxies are asked
   local self = setmetatable({
     stream = stream, headers = head, id = ('req_%s_%d'):format(start, count),
     method = head:get ':method', path = target:match '^[^?#]*',
@@ -238,7 +238,8 @@ function Request:fail(status, message, more)
   if status == 503 and not fields['x-should-retry'] then
     fields['retry-after'] = ('%d'):format(limits.retry)
   end
-  self.log.error = self.log.error or more.code or message
+  -- What is wrong with a field may quote it, and the log holds nothing that users say.
+  self.log.error = self.log.error or more.code or more.param and 'invalid ' .. more.param or message
   self:reply(status, {error = {
     message = message, type = TYPES[status] or status >= 500 and 'server_error'
       or 'invalid_request_error',

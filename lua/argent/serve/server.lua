@@ -1,6 +1,7 @@
 -- The server: it listens, and goes round and round between its clients and its rows. HTTP happens
 -- between two frames, on one thread. A signal drains it, a second one stops it.
 
+local condition = require 'cqueues.condition'
 local cqueues = require 'cqueues'
 local http_server = require 'http.server'
 local limits = require 'argent.serve.limits'
@@ -70,14 +71,21 @@ local function connections()
   return math.max(1, math.min(limits.connections, math.floor((posix.most_files() - 64) / 3)))
 end
 
--- lua-http waits for ever for the first byte of a connection. Here one has so long for it.
+-- lua-http waits for ever for the first byte of a connection. Here one has so long for it, or, when
+-- there are as many connections as there may be, until all that came before it have spoken or gone.
 local function expect_bytes(listener)
-  local add = listener.add_socket
+  local add, silent = listener.add_socket, {}
   function listener.add_socket(self, socket)
     self.n_connections = self.n_connections + 1
+    local place = {news = condition.new(), given_up = false}
+    silent[#silent + 1] = place
     self.cq:wrap(function()
-      local timeout = limits.keep_alive
-      local came = cqueues.poll({pollfd = socket:pollfd(), events = 'r'}, timeout) ~= timeout
+      local bytes = {pollfd = socket:pollfd(), events = 'r'}
+      local came = not place.given_up
+        and cqueues.poll(bytes, place.news, limits.keep_alive) == bytes
+      for i, other in ipairs(silent) do
+        if other == place then table.remove(silent, i) end
+      end
       self.n_connections = self.n_connections - 1
       if came then
         add(self, socket)
@@ -86,6 +94,10 @@ local function expect_bytes(listener)
         self.connection_done:signal(1)
       end
     end)
+    if self.n_connections >= self.max_concurrent then
+      silent[1].given_up = true
+      silent[1].news:signal()
+    end
     return true
   end
 end
