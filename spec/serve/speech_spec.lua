@@ -543,6 +543,40 @@ describe('argent serve, with options,', function()
     assert.equal(0, srv:request('GET', '/health').json.speaking)
   end)
 
+  it('frees the row of a client that has gone before the next frame', function()
+    local script = st.write([[
+      return function(app)
+        local frames = 0
+        function app.steer(options)
+          options.hooks = {logits = function(u, x)
+            frames = u.index
+            x:narrow(1, app.tts.cfg.talker.codec.eos + 1, 1):fill(-1e9)
+            if frames <= 16 then return end
+            local till = require('argent.posix').now() + 0.3 -- a slow model
+            while require('argent.posix').now() < till do end
+          end}
+        end
+        app:route('GET', '/frames', function(_, request) request:reply(200, {n = frames}) end)
+      end]], os.tmpname())
+    finally(function() os.remove(script) end)
+    srv = server.start {'-m', model 'custom', '--threads', '1', '--lua', script}
+    local s = srv:connect()
+    s:write(server.bytes('POST', '/v1/audio/speech', {model = 'tts-1', voice = 'ryan',
+      input = 'One two three.', response_format = 'pcm', argent = {seed = 9, max_frames = 500}}))
+    s:flush()
+    assert.is_truthy(s:read(1))
+    -- Sound goes out eight frames at a time by then, so that no write tells who has left.
+    local frames
+    repeat
+      frames = srv:request('GET', '/frames').json.n -- asked and answered between two frames
+    until frames > 19
+    s:close()
+    local line = srv:line(function(l) return l.seed == 9 and l.ended end)
+    assert.equal('cancelled', line.ended)
+    -- The one that was being made when the client left, and the one before it for what this takes.
+    assert.is_true(line.frames <= frames + 2, line.frames - frames)
+  end)
+
   it('lets a script add routes, voices and hooks', function()
     local script = st.write([[
       return function(app)
