@@ -34,7 +34,7 @@ string(CONCAT CPACK_DEBIAN_ARGENT_PACKAGE_DEPENDS
   "libsonic0, lua-http")
 string(CONCAT CPACK_DEBIAN_ARGENT_PACKAGE_RECOMMENDS
   "alsa-utils | pulseaudio-utils | pipewire-bin, fonts-dejavu-core")
-set(CPACK_DEBIAN_ARGENT_PACKAGE_SUGGESTS "luajit, argent-cuda")
+set(CPACK_DEBIAN_ARGENT_PACKAGE_SUGGESTS "luajit, argent-cuda, libopenblas0")
 # The system is told of the library, and packages of programs that link it need this one.
 set(CONTROL ${CMAKE_BINARY_DIR}/control)
 file(WRITE ${CONTROL}/triggers "activate-noawait ldconfig\n")

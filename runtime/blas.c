@@ -17,14 +17,17 @@ const struct agi_blas *agi_blas_open(void)
 {
     static struct agi_blas blas;
     void (*set_threads)(int);
+    int (*parallel)(void);
     char *(*config)(void);
     const char *path = getenv("ARGENT_BLAS");
     if (path && !strcmp(path, "off")) return NULL;
     void *library = dlopen(path && *path ? path : "libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (!library) return NULL;
+    /* One that was built without threads need not stand calls side by side. */
     if (!find(library, "cblas_sgemm", &blas.sgemm, sizeof blas.sgemm) ||
         !find(library, "openblas_set_num_threads", &set_threads, sizeof set_threads) ||
-        !find(library, "openblas_get_config", &config, sizeof config)) {
+        !find(library, "openblas_get_parallel", &parallel, sizeof parallel) ||
+        !find(library, "openblas_get_config", &config, sizeof config) || parallel() == 0) {
         dlclose(library);
         return NULL;
     }

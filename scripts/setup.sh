@@ -7,7 +7,7 @@ packages=(
   gcc make cmake pkg-config libc6-dev
   luajit libluajit-5.1-dev lua-cjson lua-argparse lua-filesystem lua-busted
   libpcre2-8-0 'libutf8proc2|libutf8proc3' 'libsndfile1|libsndfile1t64'
-  libsoxr0 libkissfft-float131 libedit2 libsonic0 lua-http
+  libsoxr0 libkissfft-float131 libedit2 libsonic0 lua-http libopenblas0
   libcairo2 libpango-1.0-0 libpangocairo-1.0-0
   fonts-dejavu-core fonts-droid-fallback fonts-nanum
 )

@@ -217,11 +217,13 @@ describe('the doctor', function()
         end
       end
       local opened = {}
-      local find = "find %s/lua -name '*.lua' ! -path '*/doctor*'"
+      local find = "cd %s; find $PWD/lua -name '*.lua' ! -path '*/doctor*'; ls $PWD/runtime/*.c"
       for path in io.popen(find:format(command.quote(command.root))):lines() do
         for line in slurp(path):gmatch '[^\n]+' do
-          local named = line:find "'lib[%w._-]+%.so%.%d+'"
-          for file in (named and line or ''):gmatch "'([%w_.-]+)'" do opened[file] = true end
+          local named = line:find "[\"']lib[%w._-]+%.so%.%d+[\"']"
+          for file in (named and line or ''):gmatch "[\"']([%w_.-]+)[\"']" do
+            opened[file] = true
+          end
         end
       end
       assert.same(opened, listed)

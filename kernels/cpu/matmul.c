@@ -11,7 +11,7 @@
 
 #include <limits.h>
 
-enum { TILE = AGI_MATMUL_TILE, DEPTH = AGI_MATMUL_DEPTH };
+enum { TILE = AGI_MATMUL_TILE, DEPTH = AGI_MATMUL_DEPTH, SQUARE = 16 };
 
 /* A part of a matrix as f32: `row` elements from row to row, columns side by side; or the other way
  * round where it is transposed. */
@@ -32,9 +32,12 @@ static part part_of(const agi_matrix *x, int64_t at, int64_t rows, int64_t cols,
     if (x->dtype == AG_F32 && x->col == 1 && steps(x->row, cols)) return (part){p, x->row, false};
     if (x->dtype == AG_F32 && x->row == 1 && steps(x->col, rows) && either)
         return (part){p, x->col, true};
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < cols; c++)
-            to[r * cols + c] = agi_matrix_value(x, at + r * x->row + c * x->col);
+    /* In squares, so that a transposition uses whole cache lines on both sides. */
+    for (int64_t r0 = 0; r0 < rows; r0 += SQUARE)
+        for (int64_t c0 = 0; c0 < cols; c0 += SQUARE)
+            for (int64_t r = r0; r < rows && r < r0 + SQUARE; r++)
+                for (int64_t c = c0; c < cols && c < c0 + SQUARE; c++)
+                    to[r * cols + c] = agi_matrix_value(x, at + r * x->row + c * x->col);
     return (part){to, cols, false};
 }
 

@@ -4,24 +4,31 @@
  */
 #include "cublas.h"
 
-#include <cublas_v2.h>
 #include <dlfcn.h>
+#include <library_types.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#if __has_include(<cublas_v2.h>)
+#include <cublas_v2.h>
+_Static_assert((int)AGI_CUBLAS_N == (int)CUBLAS_OP_N && (int)AGI_CUBLAS_T == (int)CUBLAS_OP_T &&
+                   (int)AGI_CUBLAS_F32 == (int)CUBLAS_COMPUTE_32F &&
+                   (int)AGI_CUBLAS_DEFAULT == (int)CUBLAS_GEMM_DEFAULT,
+               "not NVIDIA's numbers");
+#endif
+
+/* Its enums are ints here, and its handle is a pointer. */
 struct agi_cublas {
-    void *library;
-    cublasHandle_t handle;
-    cublasStatus_t (*create)(cublasHandle_t *);
-    cublasStatus_t (*destroy)(cublasHandle_t);
-    cublasStatus_t (*set_stream)(cublasHandle_t, cudaStream_t);
-    cublasStatus_t (*set_workspace)(cublasHandle_t, void *, size_t);
-    cublasStatus_t (*gemm)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int, int,
-                           const void *, const void *, cudaDataType, int, long long, const void *,
-                           cudaDataType, int, long long, const void *, void *, cudaDataType, int,
-                           long long, int, cublasComputeType_t, cublasGemmAlgo_t);
+    void *library, *handle;
+    int (*create)(void **);
+    int (*destroy)(void *);
+    int (*set_stream)(void *, cudaStream_t);
+    int (*set_workspace)(void *, void *, size_t);
+    int (*gemm)(void *, int, int, int, int, int, const void *, const void *, int, int, long long,
+                const void *, int, int, long long, const void *, void *, int, int, long long, int,
+                int, int);
 };
 
 static bool find(const agi_cublas *b, const char *name, void *function)
@@ -61,8 +68,7 @@ void agi_cublas_close(agi_cublas *b)
 
 /* An operand as cuBLAS sees it: by columns, `lead` elements from one to the next. */
 typedef struct {
-    cublasOperation_t op;
-    int lead;
+    int op, lead;
     bool ok;
 } operand;
 
@@ -73,7 +79,7 @@ static operand operand_of(const agi_matrix *x, int64_t rows, int64_t cols)
     const int64_t length = by_rows ? cols : rows, lines = by_rows ? rows : cols;
     int64_t lead = by_rows ? x->row : x->col;
     if (lines == 1) lead = length;
-    return (operand){by_rows ? CUBLAS_OP_N : CUBLAS_OP_T, (int)lead,
+    return (operand){by_rows ? AGI_CUBLAS_N : AGI_CUBLAS_T, (int)lead,
                      (by_rows || x->row == 1 || rows == 1) && lead >= length && lead <= INT_MAX};
 }
 
@@ -97,19 +103,18 @@ int agi_cublas_matmul(agi_cublas *b, const agi_matmul_args *a)
 {
     const operand x = operand_of(&a->a, a->m, a->k), y = operand_of(&a->b, a->k, a->n),
                   out = operand_of(&a->out, a->m, a->n);
-    const cudaDataType dtype = a->a.dtype == AG_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+    const int dtype = a->a.dtype == AG_BF16 ? CUDA_R_16BF : CUDA_R_32F;
     /* The batches of the last dimension are one call. */
     const int last = a->ndim - 1;
     const int64_t together = a->ndim ? a->shape[last] : 1;
     if (a->batches * a->m * a->n == 0) return 0;
     for (int64_t i = 0; i < a->batches; i += together) {
-        const cublasStatus_t s =
-            b->gemm(b->handle, y.op, x.op, (int)a->n, (int)a->m, (int)a->k, &a->alpha,
-                    at(a, &a->b, i), dtype, y.lead, a->ndim ? a->b.batch[last] : 0, at(a, &a->a, i),
-                    dtype, x.lead, a->ndim ? a->a.batch[last] : 0, &a->beta, at(a, &a->out, i),
-                    CUDA_R_32F, out.lead, a->ndim ? a->out.batch[last] : 0, (int)together,
-                    CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
-        if (s != CUBLAS_STATUS_SUCCESS) return (int)s;
+        const int s = b->gemm(
+            b->handle, y.op, x.op, (int)a->n, (int)a->m, (int)a->k, &a->alpha, at(a, &a->b, i),
+            dtype, y.lead, a->ndim ? a->b.batch[last] : 0, at(a, &a->a, i), dtype, x.lead,
+            a->ndim ? a->a.batch[last] : 0, &a->beta, at(a, &a->out, i), CUDA_R_32F, out.lead,
+            a->ndim ? a->out.batch[last] : 0, (int)together, AGI_CUBLAS_F32, AGI_CUBLAS_DEFAULT);
+        if (s) return s;
     }
     return 0;
 }

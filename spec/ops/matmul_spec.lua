@@ -3,6 +3,7 @@
 -- workers. The stand-in for cuBLAS is in spec/cuda/cublas_spec.lua.
 
 local ag = require 'argent'
+local command = require 'support.command'
 local ffi = require 'ffi'
 local kernels = require 'support.kernels'
 local ops = ag.ops
@@ -151,5 +152,37 @@ describe('matmul refuses', function()
     kernels.refuses('matmul: a is f16, expected f32 or bf16', function()
       ops.matmul(ag.zeros(be, {2, 2}), y:to 'f16', y, 1, 0)
     end)
+  end)
+end)
+
+describe('OpenBLAS', function()
+  -- Whether a process that multiplies has it in memory, and whether it is there to be had.
+  local function asked(blas)
+    local path = os.tmpname()
+    local f = assert(io.open(path, 'w'))
+    f:write [[
+local ag, ffi = require 'argent', require 'ffi'
+local x = ag.zeros(assert(ag.backend 'cpu'), {4, 4})
+ag.ops.matmul(ag.zeros(x.backend, {4, 4}), x, x, 1, 0)
+local maps = assert(io.open '/proc/self/maps')
+local all = maps:read '*a'
+maps:close()
+print(all:find 'libopenblas' ~= nil, (pcall(ffi.load, 'libopenblas.so.0')))
+]]
+    f:close()
+    local r = command.run({'run', path}, {env = {ARGENT_BLAS = blas}})
+    os.remove(path)
+    assert.equal(0, r.code, r.err)
+    local used, there = r.out:match '^(%a+)\t(%a+)\n$'
+    return used == 'true', there == 'true'
+  end
+
+  it('is opened at the first product where it is there, and not where it is not wanted', function()
+    local used, there = asked ''
+    assert.equal(there, used)
+    for _, blas in ipairs {'off', '/nowhere/libopenblas.so', 'libm.so.6'} do
+      assert.is_false((asked(blas)))
+    end
+    if not there then pending 'there is no libopenblas.so.0 (apt install libopenblas0)' end
   end)
 end)

@@ -6,9 +6,11 @@
  * library that this is in.
  */
 #include "../../kernels/emulate/run.h"
+#include "../../runtime/device/cublas.h"
 #include "../../runtime/half.h"
 
-#include <cublas_v2.h>
+#include <cuda_runtime_api.h>
+#include <library_types.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,38 +22,48 @@ bool fake_cuda_capturing(void); /* fake_cudart.c */
 /* How many products were asked for; a script reads it. */
 EXPORT int64_t fake_cublas_products;
 
-struct cublasContext {
+/* NVIDIA's statuses. */
+enum {
+    SUCCESS = 0,
+    NOT_INITIALIZED = 1,
+    ALLOC_FAILED = 3,
+    INVALID_VALUE = 7,
+    EXECUTION_FAILED = 13,
+    NOT_SUPPORTED = 15
+};
+
+typedef struct {
     cudaStream_t stream;
     char *workspace; /* the caller's; NULL: its own */
     size_t bytes;
-};
+} handle;
 
-EXPORT cublasStatus_t cublasCreate_v2(cublasHandle_t *out)
+EXPORT int cublasCreate_v2(handle **out)
 {
-    if (fake_cuda_capturing()) return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (fake_cuda_capturing()) return NOT_INITIALIZED;
     *out = calloc(1, sizeof **out);
-    return *out ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_ALLOC_FAILED;
+    return *out ? SUCCESS : ALLOC_FAILED;
 }
 
-EXPORT cublasStatus_t cublasDestroy_v2(cublasHandle_t h)
+EXPORT int cublasDestroy_v2(handle *h)
 {
     free(h);
-    return CUBLAS_STATUS_SUCCESS;
+    return SUCCESS;
 }
 
-EXPORT cublasStatus_t cublasSetStream_v2(cublasHandle_t h, cudaStream_t s)
+EXPORT int cublasSetStream_v2(handle *h, cudaStream_t s)
 {
     h->stream = s;
     h->workspace = NULL;
-    return CUBLAS_STATUS_SUCCESS;
+    return SUCCESS;
 }
 
-EXPORT cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t h, void *p, size_t bytes)
+EXPORT int cublasSetWorkspace_v2(handle *h, void *p, size_t bytes)
 {
-    if ((uintptr_t)p % 256) return CUBLAS_STATUS_INVALID_VALUE;
+    if ((uintptr_t)p % 256) return INVALID_VALUE;
     h->workspace = p;
     h->bytes = bytes;
-    return CUBLAS_STATUS_SUCCESS;
+    return SUCCESS;
 }
 
 typedef struct {
@@ -61,7 +73,7 @@ typedef struct {
     float alpha, beta;
     const char *a, *b;
     float *c;
-    cudaDataType type;
+    int type;
     char *workspace;
     size_t bytes;
 } product;
@@ -97,14 +109,14 @@ static void compute(const void *args)
             }
 }
 
-EXPORT cublasStatus_t cublasGemmStridedBatchedEx(
-    cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
-    const void *alpha, const void *a, cudaDataType at, int lda, long long sa, const void *b,
-    cudaDataType bt, int ldb, long long sb, const void *beta, void *c, cudaDataType ct, int ldc,
-    long long sc, int count, cublasComputeType_t compute_type, cublasGemmAlgo_t algo)
+EXPORT int cublasGemmStridedBatchedEx(handle *h, int ta, int tb, int m, int n, int k,
+                                      const void *alpha, const void *a, int at, int lda,
+                                      long long sa, const void *b, int bt, int ldb, long long sb,
+                                      const void *beta, void *c, int ct, int ldc, long long sc,
+                                      int count, int compute_type, int algo)
 {
-    const product p = {ta == CUBLAS_OP_T,
-                       tb == CUBLAS_OP_T,
+    const product p = {ta == AGI_CUBLAS_T,
+                       tb == AGI_CUBLAS_T,
                        m,
                        n,
                        k,
@@ -125,13 +137,13 @@ EXPORT cublasStatus_t cublasGemmStridedBatchedEx(
                        h->bytes};
     if (m < 0 || n < 0 || k < 0 || count < 0 || lda < (p.ta ? k : m) || ldb < (p.tb ? n : k) ||
         ldc < m || lda < 1 || ldb < 1 || ldc < 1)
-        return CUBLAS_STATUS_INVALID_VALUE;
+        return INVALID_VALUE;
     if (at != bt || (at != CUDA_R_32F && at != CUDA_R_16BF) || ct != CUDA_R_32F ||
-        compute_type != CUBLAS_COMPUTE_32F || algo != CUBLAS_GEMM_DEFAULT)
-        return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (!h->workspace) return CUBLAS_STATUS_ALLOC_FAILED; /* its own would be allocated here */
+        compute_type != AGI_CUBLAS_F32 || algo != AGI_CUBLAS_DEFAULT)
+        return NOT_SUPPORTED;
+    if (!h->workspace) return ALLOC_FAILED; /* its own would be allocated here */
     fake_cublas_products++;
     return agi_emulated_launch(&(agi_emulated_call){compute, 1, 1, THREADS, &p, sizeof p, 0})
-               ? CUBLAS_STATUS_EXECUTION_FAILED
-               : CUBLAS_STATUS_SUCCESS;
+               ? EXECUTION_FAILED
+               : SUCCESS;
 }

@@ -12,6 +12,7 @@ if not pcall(ffi.typeof, 'struct argent_doctor') then
     const char *utf8proc_version(void);
     const char *soxr_version(void);
     const char *pango_version_string(void);
+    const char *openblas_get_config(void);
   ]]
 end
 
@@ -20,8 +21,8 @@ local PCRE2_VERSION = 11
 local M = {}
 
 --- `files`: the names under which the modules that use a library look for it. `version` asks the
---- library; one that cannot be asked is known by its file. Where `optional`, the rest works without
---- it.
+--- library; one that cannot be asked is known by its file. `stem`: how that begins, where it is not
+--- by the name. Where `optional`, the rest works without it.
 M.LIST = {
   {
     name = 'libsndfile', files = {'libsndfile.so.1'}, package = 'libsndfile1',
@@ -61,6 +62,11 @@ M.LIST = {
   {
     name = 'libsonic', files = {'libsonic.so.0'}, package = 'libsonic0',
     needed_for = 'speech at another speed (--speed)', optional = true,
+  },
+  {
+    name = 'OpenBLAS', files = {'libopenblas.so.0'}, stem = 'libopenblas', package = 'libopenblas0',
+    needed_for = 'products of large matrices in scripts (matmul), in less time', optional = true,
+    version = function(lib) return ffi.string(lib.openblas_get_config()) end,
   },
   {
     name = 'libedit', files = {'libedit.so.2', 'libedit.so.0'}, package = 'libedit2',
@@ -112,7 +118,7 @@ local function look(l)
   local lib, file = open(l.files)
   r.found = lib ~= nil
   if lib then
-    r.file = M.mapped(l.files[1]) or file
+    r.file = M.mapped(l.stem or l.files[1]) or file
     local ok, version = pcall(l.version or error, lib)
     if ok and version then
       r.version = version:match '%d[%w.]*'
