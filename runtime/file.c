@@ -282,6 +282,7 @@ static int unblocked(ag_tensor **out, const ag_file *f, const agi_file_entry *e,
         agi_convert(stage, to, 1, (const char *)values, AG_F32, 1, m);
         rc = be->slots->upload(be, agi_tensor_data(*out) + i * size, stage, m * size);
     }
+    agi_mapped_drop(f->data + e->begin, e->end - e->begin); /* it is not read again as it is */
     free(values);
     free(stage);
     if (rc && *out) {

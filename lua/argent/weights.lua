@@ -425,6 +425,24 @@ function Scope:has(name)
   return self.weights.entries[self.prefix .. name] ~= nil
 end
 
+--- Lets go of a tensor of this scope that is not read any more: the pages of the file, and memory
+--- of its own, as the collector does not see how much it is.
+---@param t ag.Tensor
+function Scope:done(t) -- luacheck: ignore self
+  if not tensor.is(t) then check.type(t, 'done: tensor', 'tensor') end
+  lib.ag_tensor_forget(t)
+  t:release()
+end
+
+--- Whether ops read the tensor as it is stored.
+---@param name string
+---@return boolean
+function Scope:readable(name)
+  local e = self.weights.entries[self.prefix .. check.type(name, 'readable: name', 'string')]
+  return e ~= nil and dtypes.weight[ffi.string(lib.ag_file_dtype(e.file.raw, e.index)):lower()]
+    ~= nil
+end
+
 --- The tensor, which must have this shape and finite values; nil when it is not there. Call inside
 --- `build`.
 ---@param name string

@@ -8,21 +8,10 @@ local golden = require 'support.golden'
 local server = require 'support.server'
 local st = require 'support.st'
 
-local function python()
-  for _, exe in ipairs {os.getenv 'ARGENT_PYTHON' or '', command.root
-    .. '/build/openai/bin/python'} do
-    if exe ~= '' and os.execute(command.quote(exe) .. " -c 'import openai' 2>/dev/null") == 0 then
-      return exe
-    end
-  end
-  return nil, "Python with the package openai is not here: python3 -m venv build/openai && "
-    .. 'build/openai/bin/pip install openai'
-end
-
 describe("OpenAI's client", function()
   it('speaks with argent serve: formats, streams, events, and errors as its exceptions', function()
     local ok, why = server.available()
-    local exe, missing = python()
+    local exe, missing = server.openai()
     if not ok or not exe then pending(why or missing) return end
     local model
     for _, m in ipairs(golden.models()) do

@@ -14,6 +14,20 @@ function M.available()
   return false, 'lua-http is not installed'
 end
 
+--- A Python that has OpenAI's client; else why the specs of it are pending.
+---@return string? exe
+---@return string? why
+function M.openai()
+  for _, exe in ipairs {os.getenv 'ARGENT_PYTHON' or '', command.root
+    .. '/build/openai/bin/python'} do
+    if exe ~= '' and os.execute(command.quote(exe) .. " -c 'import openai' 2>/dev/null") == 0 then
+      return exe
+    end
+  end
+  return nil, "Python with the package openai is not here: python3 -m venv build/openai && "
+    .. 'build/openai/bin/pip install openai'
+end
+
 local Server = {}
 Server.__index = Server
 

@@ -18,7 +18,7 @@ function M.parser(p)
   common.text_model_option(p, 'Model directory')
   p:option('-o --output', 'Write a NumPy file instead, NAME.npy: f32 [texts, width].')
     :argname '<file>'
-  common.dtype_option(p, 'f32')
+  common.dtype_option(p, 'f32 in products as fast as the CPU can')
   common.device_options(p)
   p:epilog [[
 Each text gives a line of JSON: {"text": "...", "embedding": [...]}. What of a text is longer than

@@ -51,7 +51,13 @@ local function halves_apart(heads)
     local rows = t.shape[1]
     local pairs_of = rows / heads / 2
     local rest = t:count() / rows
-    return t:view(heads, pairs_of, 2, rest):transpose(2, 3):contiguous():view(unpack(t.shape))
+    local apart = t:view(heads, pairs_of, 2, rest)
+    local turned = apart:transpose(2, 3)
+    local copy = turned:contiguous()
+    local out = copy:view(unpack(t.shape))
+    -- The collector does not see how much they hold.
+    for _, v in ipairs {t, apart, turned, copy} do v:release() end
+    return out
   end
 end
 

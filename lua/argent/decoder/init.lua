@@ -77,18 +77,18 @@ end
 local function assemble(path, parts, backend, dtype)
   local cfg, scope = parts.cfg, parts.weights:scope ''
   local model = scope:scope('model.'):look_later()
+  local embedding = Embedding.load(model:scope 'embed_tokens.', cfg.vocab_size, cfg.hidden_size,
+    dtype ~= 'f32' and 'bf16' or nil)
+  -- The head is by far the largest matrix: made before the layers it adds least to the most memory
+  -- that opening takes.
+  local head = cfg.tie_word_embeddings and embedding:head(dtype)
+    or Linear.load(scope:scope 'lm_head.', cfg.vocab_size, cfg.hidden_size, dtype, 'none')
   local self = setmetatable({
     path = path, model_type = cfg.model_type, cfg = cfg, backend = backend, dtype = dtype,
-    tokenizer = parts.tokenizer, first = parts.first,
+    tokenizer = parts.tokenizer, first = parts.first, head = head,
     weights = parts.weights, template = templates.name(parts.template),
-    embedding = Embedding.load(model:scope 'embed_tokens.', cfg.vocab_size, cfg.hidden_size),
-    backbone = Backbone.load(backend, cfg, model, dtype),
+    embedding = embedding, backbone = Backbone.load(backend, cfg, model, dtype),
   }, LM)
-  if cfg.tie_word_embeddings then
-    self.head = self.embedding:head(dtype)
-  else
-    self.head = Linear.load(scope:scope 'lm_head.', cfg.vocab_size, cfg.hidden_size, dtype, 'none')
-  end
   self.watchers = self.backbone.watchers
   self.watchers.what = 'language model'
   self.watchers.names = function() return self:watch_names() end

@@ -9,7 +9,9 @@ local Watch = require 'argent.nn.watch'
 local check = require 'argent.check'
 local ops = require 'argent.ops'
 local plan = require 'argent.plan'
+local room = require 'argent.room'
 local tensor = require 'argent.tensor'
+local weights = require 'argent.weights'
 
 ---@class ag.EncoderNetwork
 local Network = {}
@@ -31,10 +33,30 @@ local LAYERS = {
 }
 LAYERS.roberta = LAYERS.bert
 
+-- A linear layer whose products are as fast as the CPU can: a convolution of one tap.
+local Fast = {}
+Fast.__index = Fast
+
+local function fast(layer)
+  local w = layer.weight
+  local be, outs, ins = w.backend, layer.outs, layer.ins
+  if weights.only_headers() then return layer end
+  local packed = room.tensor(be, {be:packed_conv1d_size(outs, 1, ins)}, 'f32')
+  ops.pack_conv1d(packed, w:view(outs, 1, ins))
+  layer.scope:done(w)
+  return setmetatable({packed = packed, bias = layer.bias, outs = outs, ins = ins}, Fast)
+end
+
+function Fast:forward(out, x)
+  ops.packed_conv1d(out, x, self.packed, self.bias, nil, nil, 1, 1, 0, 0)
+end
+
 local function load_layer(scope, cfg, dtype)
   local names, D, I = LAYERS[cfg.model_type], cfg.hidden_size, cfg.intermediate_size
   local function linear(name, outs, ins)
-    return Linear.load(scope:scope(names[name]), outs, ins, dtype, 'required')
+    local layer = Linear.load(scope:scope(names[name]), outs, ins, dtype or 'f32', 'required')
+    if dtype or scope.backend:packed_conv1d_size(1, 1, 1) == 0 then return layer end
+    return fast(layer)
   end
   local function norm(name)
     return Norm.load(scope:scope(names[name]), 'layer', D, cfg.layer_norm_eps)
@@ -50,7 +72,7 @@ end
 ---@param backend ag.Backend
 ---@param cfg ag.EncoderConfig
 ---@param scope ag.Scope
----@param dtype string of the linear weights
+---@param dtype? string of the linear weights; nil: f32 in products as fast as the CPU can
 ---@return ag.EncoderNetwork
 function Network.load(backend, cfg, scope, dtype)
   local e, D = scope:scope 'embeddings.', cfg.hidden_size

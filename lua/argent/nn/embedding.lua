@@ -27,13 +27,14 @@ function Embedding.new(opts)
 end
 
 --- Takes `weight` [count, width] as it is stored, so that the table stays in the mapped file: it is
---- looked up, never multiplied.
+--- looked up, never multiplied. What is stored in a form that no op reads becomes f32, or `dtype`.
 ---@param from ag.Scope|nn.Scope named like the table, with its trailing dot: 'embed_tokens.'
 ---@param count integer
 ---@param width integer
+---@param dtype? string
 ---@return nn.Embedding
-function Embedding.load(from, count, width)
-  local weight = from:get('weight', {count, width})
+function Embedding.load(from, count, width, dtype)
+  local weight = from:get('weight', {count, width}, not from:readable 'weight' and dtype or nil)
   return setmetatable({weight = weight, count = count, width = width, scope = from}, Embedding)
 end
 

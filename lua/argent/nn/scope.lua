@@ -42,6 +42,9 @@ function Scope:look_later() return self end
 function Scope:copied() end -- luacheck: ignore self
 function Scope:product() end -- luacheck: ignore self
 
+function Scope:done() end -- luacheck: ignore self
+function Scope:readable() return true end -- luacheck: ignore self
+
 function Scope:unusable(name, fact)
   error(('%s%s: %s'):format(self.prefix, name, fact), 0)
 end

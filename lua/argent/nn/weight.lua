@@ -14,10 +14,10 @@ local CODES = {q8 = {dtype = 'i8', each = 1}, q4 = {dtype = 'u8', each = 2}}
 
 local function up(n, by) return math.ceil(n / by) end
 
-local function packed(w, shape, dtype)
+local function packed(scope, w, shape, dtype)
   local out = room.tensor(w.backend, shape, dtype)
   ops.pack(out, w)
-  lib.ag_tensor_forget(w)
+  scope:done(w)
   return out
 end
 
@@ -29,7 +29,7 @@ local function quantized(scope, w, kind)
   local codes = room.scratch(w.backend, {outs, up(ins, CODES[kind].each)}, CODES[kind].dtype)
   local scale = room.scratch(w.backend, {outs, up(ins, 32)}, 'f16')
   ops.quantize(codes, scale, w)
-  lib.ag_tensor_forget(w)
+  scope:done(w)
   return codes, scale
 end
 
@@ -77,7 +77,7 @@ function M.load(scope, outs, ins, dtype)
     local w = floats(scope, outs, ins)
     if dtype == 'f32' and w.dtype == 'f32' then return w, nil, false end
     scope:copied 'weight'
-    return packed(w, {panels, chunks, 16, 32}, dtype), nil, true
+    return packed(scope, w, {panels, chunks, 16, 32}, dtype), nil, true
   end
   local codes, scale
   if scope:has 'weight_scale' then
@@ -94,8 +94,8 @@ function M.load(scope, outs, ins, dtype)
     codes, scale = quantized(scope, w, dtype)
   end
   scope:copied 'weight'
-  return packed(codes, {panels, chunks, 8 / form.each, 16, 4}, 'u8'),
-    packed(scale, {panels, chunks, 16}, 'f16'), true
+  return packed(scope, codes, {panels, chunks, 8 / form.each, 16, 4}, 'u8'),
+    packed(scope, scale, {panels, chunks, 16}, 'f16'), true
 end
 
 return M
