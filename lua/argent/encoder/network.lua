@@ -78,7 +78,7 @@ function Network.load(backend, cfg, scope, dtype)
   local e, D = scope:scope 'embeddings.', cfg.hidden_size
   local function table_of(name, count) return Embedding.load(e:scope(name), count, D) end
   local self = setmetatable({
-    backend = backend, cfg = cfg, layers = {},
+    backend = backend, cfg = cfg, layers = {}, scratch = {},
     words = table_of('word_embeddings.', cfg.vocab_size),
     positions = table_of('position_embeddings.', cfg.position_rows),
     kinds = cfg.type_vocab_size and table_of('token_type_embeddings.', cfg.type_vocab_size),
@@ -119,13 +119,25 @@ local function workspace(self, texts)
   local rows, H, D = #ids, cfg.num_attention_heads, cfg.hidden_size
   local d = D / H
   local function i32(list) return tensor.from(be, list, 'i32') end
-  local function f32(...) return tensor.zeros(be, {...}) end
+  -- What the next texts find as these leave it: nothing is read that was not written before.
+  local function kept(name, ...)
+    local n = 1
+    for _, dim in ipairs {...} do n = n * dim end
+    local flat = self.scratch[name]
+    if not flat or #flat < n then
+      if flat then flat:release() end
+      flat = tensor.zeros(be, {n})
+      self.scratch[name] = flat
+    end
+    return flat:narrow(1, 1, n):view(...)
+  end
   return {
     ids = i32(ids), positions = i32(positions), kinds = tensor.zeros(be, {rows}, 'i32'),
     last = i32(last), slots = i32(slots), spans = spans, shape = {rows, 1, H, d},
-    keys = f32(#texts, 1, longest, H, d), values = f32(#texts, 1, longest, H, d), scale = d ^ -0.5,
-    x = f32(rows, D), q = f32(rows, D), k = f32(rows, D), v = f32(rows, D), branch = f32(rows, D),
-    wide = f32(rows, cfg.intermediate_size),
+    keys = kept('keys', #texts, 1, longest, H, d), scale = d ^ -0.5,
+    values = kept('values', #texts, 1, longest, H, d), x = tensor.zeros(be, {rows, D}),
+    q = kept('q', rows, D), k = kept('k', rows, D), v = kept('v', rows, D),
+    branch = kept('branch', rows, D), wide = kept('wide', rows, cfg.intermediate_size),
   }
 end
 
