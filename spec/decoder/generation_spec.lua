@@ -311,6 +311,18 @@ describe('generate with a list', function()
     assert.same({}, lm:generate {prompts = {}})
   end)
 
+  it('says what is wrong with the logits of one', function()
+    local hooks = {logits = function(g, x)
+      if #g.ids == 1 then ag.ops.affine(x, x:fill(math.huge), 0, 0) end -- inf * 0
+    end}
+    assert.same({nil, 'the logits hold NaN', 'value'}, {lm:generate(opts {hooks = hooks})})
+    hooks.logits = function(g, x)
+      if #g.prompt_ids == 1 then ag.ops.affine(x, x:fill(3e38), 3, 0) end
+    end
+    assert.same({nil, 'text 3: the logits hold +inf', 'value'}, {list {hooks = hooks}})
+    assert.same(ids(), ids())
+  end)
+
   it('refuses what has no meaning, at the line of the caller', function()
     for _, case in ipairs {
       {{prompts = 'a'}, 'generate: prompts: expected a table'},
