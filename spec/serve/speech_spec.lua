@@ -339,33 +339,31 @@ describe('argent serve, with options,', function()
   end)
 
   it('cuts the reader that is furthest behind when too much waits to be read', function()
-    local script = st.write([[
-      require('argent.serve.limits').unread = 1e5
-      return function(app)
-        function app.steer(options)
-          options.hooks = options.seed == 555 and {logits = function(_, x)
-            x:narrow(1, app.tts.cfg.talker.codec.eos + 1, 1):fill(-1e9)
-          end} or nil
-        end
-      end]], os.tmpname())
-    finally(function() os.remove(script) end)
-    srv = server.start {'-m', model 'custom', '--threads', '1', '--lua', script}
-    local s = srv:connect()
-    s:write(server.bytes('POST', '/v1/audio/speech', {model = 'tts-1', voice = 'ryan',
-      input = 'One.', response_format = 'pcm', stream_format = 'sse', speed = 0.25, -- megabytes,
-      argent = {seed = 555, max_frames = 7500}})) -- as the system holds some
-    s:flush()
-    assert.is_truthy(s:read(1))
-    repeat -- others, who do read, meanwhile
-      assert.same({200, true}, {srv:speak().status, srv:speak().whole})
-      local line
-      for _, l in ipairs(srv:lines()) do line = line or l.seed == 555 and l end
-    until line
-    local line = srv:line(function(l) return l.seed == 555 end)
-    assert.same({'the client does not keep up', 'cancelled'}, {line.cut, line.ended})
-    assert.is_false(server.parse('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
-      .. (s:read '*a' or '')).whole)
-    s:close()
+    local limits, speech = require 'argent.serve.limits', require 'argent.serve.speech'
+    local unread = limits.unread
+    finally(function() limits.unread = unread end)
+    limits.unread = 4000
+    -- A ticket as far as speech.voiced knows one, with so many samples that nobody has taken.
+    local function ticket(ready)
+      return {ready = ready, tts = {codec = {rate = 24000}}, take = function() end,
+        cancel = function(t) t.ended = 'cancelled' end}
+    end
+    local cut, tickets, voiced = {}, {ticket(100), ticket(600), ticket(300)}, {}
+    for i, t in ipairs(tickets) do
+      voiced[i] = assert(speech.voiced(t, 'pcm', 1, function(reason) cut[i] = reason end))
+    end
+    tickets[1]:notify()
+    assert.same({}, cut) -- 1000 samples of four bytes
+    tickets[3].ready = 301
+    tickets[3]:notify()
+    assert.same({nil, 'the client does not keep up'}, cut)
+    assert.same({nil, 'cancelled', nil}, {tickets[1].ended, tickets[2].ended, tickets[3].ended})
+    local bytes, err = voiced[2]:next()
+    assert.same({nil, 'the client does not keep up'}, {bytes, err})
+    tickets[3].ready = 900 -- of the two that are left no more than there may be
+    tickets[3]:notify()
+    assert.is_nil(cut[3])
+    for _, v in ipairs(voiced) do v:close() end
   end)
 
   it('hears who speaks though silent connections take all places', function()
