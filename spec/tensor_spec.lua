@@ -87,6 +87,14 @@ describe('a tensor', function()
     assert.is_false(x == nil or x == 1 or x == 'x')
   end)
 
+  it('takes part in sums with numbers as a view, too', function()
+    local v = ag.tensor(be, {{1, 2, 3}, {4, 5, 6}}):transpose(1, 2)
+    assert.same({{3, 9}, {5, 11}, {7, 13}}, (v * 2 + 1):totable())
+    assert.same({{0, -3}, {-1, -4}, {-2, -5}}, (1 - v):totable())
+    assert.same({{-1, -4}, {-2, -5}, {-3, -6}}, (-v):totable())
+    assert.same({{1, 16}, {4, 25}, {9, 36}}, (v ^ 2):totable())
+  end)
+
   it('says what to use for operators that it does not have, at the line of the caller', function()
     local y = ag.zeros(be, {2, 3})
     local order = 'tensors have no order: x:lt(y), le, gt, ge, eq and ne make masks; '

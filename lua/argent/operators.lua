@@ -39,6 +39,13 @@ function M.of(tensor, methods, fields)
 
   local function like(t) return tensor.zeros(t.backend, t.shape) end
 
+  -- p * x + q of a new tensor; the line to blame is that of the operator.
+  local function affine(x, p, q)
+    local r = like(x)
+    status.raise(lib.ag_affine(r, x:contiguous(), p, q), 3)
+    return r
+  end
+
   -- Two tensors as add and mul take them: of one shape, or with a row for all rows behind.
   local function stretched(x, y, sign)
     local a, b = x.shape, y.shape
@@ -68,36 +75,39 @@ function M.of(tensor, methods, fields)
 
   function meta.__add(a, b)
     local x, y = operand(a, '+'), operand(b, '+')
-    if x and y then x, y = stretched(x, y, '+') end
-    local r = like(x or y)
+    local r
     if x and y then
+      x, y = stretched(x, y, '+')
+      r = like(x)
       status.raise(lib.ag_add(r, x, y, 1))
     else
-      status.raise(lib.ag_affine(r, x or y, 1, x and b or a))
+      r = affine(x or y, 1, x and b or a)
     end
     return r
   end
 
   function meta.__sub(a, b)
     local x, y = operand(a, '-'), operand(b, '-')
-    if x and y then x, y = stretched(x, y, '-') end
-    local r = like(x or y)
+    local r
     if x and y then
+      x, y = stretched(x, y, '-')
+      r = like(x)
       status.raise(lib.ag_add(r, x, y, -1))
     else
-      status.raise(lib.ag_affine(r, x or y, x and 1 or -1, x and -b or a))
+      r = affine(x or y, x and 1 or -1, x and -b or a)
     end
     return r
   end
 
   function meta.__mul(a, b)
     local x, y = operand(a, '*'), operand(b, '*')
-    if x and y then x, y = stretched(x, y, '*') end
-    local r = like(x or y)
+    local r
     if x and y then
+      x, y = stretched(x, y, '*')
+      r = like(x)
       status.raise(lib.ag_mul(r, x, y))
     else
-      status.raise(lib.ag_affine(r, x or y, x and b or a, 0))
+      r = affine(x or y, x and b or a, 0)
     end
     return r
   end
@@ -111,8 +121,7 @@ function M.of(tensor, methods, fields)
 
   function meta.__unm(a)
     local x = operand(a, '-')
-    local r = like(x)
-    status.raise(lib.ag_affine(r, x, -1, 0))
+    local r = affine(x, -1, 0)
     return r
   end
 
@@ -123,8 +132,7 @@ function M.of(tensor, methods, fields)
       local r = tensor.inner.combine(a, n, "'^'", lib.AG_COMBINE_POW, 2)
       return r
     end
-    local r, square = like(x), like(x)
-    status.raise(lib.ag_affine(square, x, 1, 0))
+    local r, square = like(x), affine(x, 1, 0)
     status.raise(lib.ag_fill(r, 1))
     while n > 0 do
       if n % 2 == 1 then status.raise(lib.ag_mul(r, r, square)) end
