@@ -10,7 +10,7 @@ local lfs = require 'lfs'
 local FAKE = 'libargent_fake.so'
 
 -- Products of every layout on the card and on the CPU: what they differ by, and how often cuBLAS
--- was asked. `again`: as a plan that runs three times, of which two are a graph.
+-- was asked; as a plan that runs three times, of which two are a graph, and eager.
 local SCRIPT = [[
 local ag, ffi, cjson = require 'argent', require 'ffi', require 'cjson'
 ffi.cdef 'int64_t fake_cublas_products;'
@@ -29,7 +29,7 @@ local LAYOUTS = {
   end,
   all = function(t) return t:narrow(1, 1, 1):expand(t:size()) end,
 }
-local seed = 0
+local seed, sizes_left = 0, %d
 local function operand(shape, layout, dtype)
   seed = seed + 1
   local flat = ag.randn(cpu, shape, seed):view(-1):totable()
@@ -40,9 +40,11 @@ local function operand(shape, layout, dtype)
   return on(card), on(cpu)
 end
 local results = {}
-for _, sizes in ipairs {{1, 1, 1}, {5, 3, 7}, {33, 40, 9}, {1, 9, 33}, {8, 1, 20}} do
+for _, sizes in ipairs {{5, 3, 7}, {1, 9, 33}, {8, 1, 1}} do
+  if sizes_left == 0 then break end
+  sizes_left = sizes_left - 1
   local m, n, k = unpack(sizes)
-  for _, front in ipairs {{}, {3}, {2, 3}} do
+  for _, front in ipairs {{}, {2, 3}} do
     local function shape(rows, columns)
       local s = {unpack(front)}
       s[#s + 1], s[#s + 2] = rows, columns
@@ -51,37 +53,35 @@ for _, sizes in ipairs {{1, 1, 1}, {5, 3, 7}, {33, 40, 9}, {1, 9, 33}, {8, 1, 20
     for _, case in ipairs {
       {'rows', 'rows', 'f32'}, {'columns', 'rows', 'bf16'}, {'rows', 'columns', 'f32'},
       {'columns', 'columns', 'f32'}, {'wide', 'wide', 'bf16'}, {'gaps', 'rows', 'f32'},
-      {'rows', 'all', 'f32', #front == 0}, {'rows', 'rows', 'mixed'},
+      {'rows', 'all', 'f32'}, {'rows', 'rows', 'mixed'},
     } do
-      if not case[4] then
-        local dtype = case[3]
-        local a, a_cpu = operand(shape(m, k), case[1], dtype == 'mixed' and 'f32' or dtype)
-        local b, b_cpu = operand(shape(k, n), case[2], dtype == 'mixed' and 'bf16' or dtype)
-        local out, want = operand(shape(m, n), 'wide', 'f32')
-        local asked = tonumber(fake.fake_cublas_products)
-        local worst = 0
-        local function compare()
-          local x, y = want:contiguous():host(), out:contiguous():host()
-          for i = 0, want:numel() - 1 do
-            local off = math.abs(x[i] - y[i])
-            worst = off <= worst and worst or off -- NaN, too
-          end
+      local dtype = case[3]
+      local a, a_cpu = operand(shape(m, k), case[1], dtype == 'mixed' and 'f32' or dtype)
+      local b, b_cpu = operand(shape(k, n), case[2], dtype == 'mixed' and 'bf16' or dtype)
+      local out, want = operand(shape(m, n), 'wide', 'f32')
+      local asked = tonumber(fake.fake_cublas_products)
+      local worst = 0
+      local function compare()
+        local x, y = want:contiguous():host(), out:contiguous():host()
+        for i = 0, want:numel() - 1 do
+          local off = math.abs(x[i] - y[i])
+          worst = off <= worst and worst or off -- NaN, too
         end
-        local plan = ag.capture(card, function() ag.ops.matmul(out, a, b, 0.5, 2) end)
-        for _ = 1, 3 do
-          plan:run()
-          ag.ops.matmul(want, a_cpu, b_cpu, 0.5, 2)
-        end
-        compare()
-        ag.ops.matmul(out, a, b, 1, 0)
-        ag.ops.matmul(want, a_cpu, b_cpu, 1, 0)
-        compare()
-        results[#results + 1] = {
-          what = table.concat(case, ' ', 1, 3), size = table.concat(sizes, ' '), worst = worst,
-          asked = tonumber(fake.fake_cublas_products) - asked, front = #front,
-          batches = #front == 2 and front[1] or 1,
-        }
       end
+      local plan = ag.capture(card, function() ag.ops.matmul(out, a, b, 0.5, 2) end)
+      for _ = 1, 3 do
+        plan:run()
+        ag.ops.matmul(want, a_cpu, b_cpu, 0.5, 2)
+      end
+      compare()
+      ag.ops.matmul(out, a, b, 1, 0)
+      ag.ops.matmul(want, a_cpu, b_cpu, 1, 0)
+      compare()
+      results[#results + 1] = {
+        what = table.concat(case, ' ', 1, 3), size = table.concat(sizes, ' '), worst = worst,
+        asked = tonumber(fake.fake_cublas_products) - asked, front = #front,
+        batches = #front == 2 and front[1] or 1,
+      }
     end
   end
 end
@@ -108,10 +108,10 @@ describe('matmul by cuBLAS', function()
 
   teardown(function() os.execute('rm -rf ' .. command.quote(dir)) end)
 
-  local function run(cublas)
+  local function run(cublas, sizes)
     local path, library = dir .. '/script.lua', dir .. '/libargent_cuda.so'
     local f = assert(io.open(path, 'w'))
-    f:write(SCRIPT:format(library))
+    f:write(SCRIPT:format(library, sizes or 3))
     f:close()
     local env = card.env()
     env.ARGENT_CUBLAS = cublas == true and library or cublas
@@ -124,18 +124,19 @@ describe('matmul by cuBLAS', function()
     for _, r in ipairs(run(true)) do
       local name = ('%s of %s, %d dimensions in front'):format(r.what, r.size, r.front)
       assert.is_true(r.worst < 1e-4, ('%s: off by %g'):format(name, r.worst))
-      -- A plan's first run, its graph, and one eager; each a call for every batch but those of the
-      -- last dimension, which go together.
-      local own = r.what:find 'mixed' or r.what:find 'gaps' and not r.size:find '^1 [19]'
-      if not r.what:find 'gaps' or not own then
-        assert.equal(own and 0 or 3 * r.batches, r.asked, name)
+      -- Gaps between elements, and rows that are all one, are not for cuBLAS, unless there is one
+      -- element or row only. Of others a plan's first run, its graph and an eager product each ask
+      -- once for every batch but those of the last dimension, which go together.
+      local either = r.what:find 'gaps' or r.what:find 'all' and r.front == 0
+      if not either then
+        assert.equal(r.what:find 'mixed' and 0 or 3 * r.batches, r.asked, name)
       end
     end
   end)
 
   it('is done by our own kernels where cuBLAS is not, or is not wanted', function()
     for _, cublas in ipairs {'off', '/nowhere/libcublas.so'} do
-      for _, r in ipairs(run(cublas)) do
+      for _, r in ipairs(run(cublas, 1)) do
         assert.is_true(r.worst < 1e-4, r.what)
         assert.equal(0, r.asked)
       end

@@ -92,7 +92,7 @@ static void compute(const void *args)
     static int64_t threads;
     const product *p = args;
     if (threads++ % THREADS) return;
-    memset(p->workspace, 0x55, p->bytes);
+    p->workspace[0] = p->workspace[p->bytes - 1] = 0x55; /* it is ours to use */
     for (int batch = 0; batch < p->count; batch++)
         for (int j = 0; j < p->n; j++)
             for (int i = 0; i < p->m; i++) {
