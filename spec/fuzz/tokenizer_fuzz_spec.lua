@@ -3,6 +3,7 @@
 
 local cjson = require 'cjson'
 local decoder_tokenizer = require 'argent.decoder.tokenizer'
+local json = require 'argent.json'
 local mutate = require 'support.mutate'
 local real_tokenizer = require 'support.real_tokenizer'
 local st = require 'support.st'
@@ -34,6 +35,9 @@ describe('tokenizer files with random changes', function()
     version = '1.0', added_tokens = list, normalizer = {type = 'NFC'},
     pre_tokenizer = {type = 'ByteLevel', add_prefix_space = false, use_regex = true},
     decoder = {type = 'ByteLevel'},
+    post_processor = {type = 'TemplateProcessing', single = {
+      {SpecialToken = {id = '<|im_start|>', type_id = 0}}, {Sequence = {id = 'A', type_id = 0}},
+    }},
     model = {type = 'BPE', vocab = vocab, merges = merges},
   }}}
 
@@ -71,6 +75,34 @@ describe('tokenizer files with random changes', function()
 
   it('(vocabulary, merges, added tokens) are opened or refused', function()
     run(1, FILES, Tokenizer.open)
+  end)
+
+  it('(GGUF, SentencePiece) are opened or refused', function()
+    local g = assert(json.read 'spec/fixtures/golden/sentencepiece.json')
+    local metadata = {
+      ['tokenizer.ggml.model'] = 'llama', ['tokenizer.ggml.tokens'] = g.words,
+      ['tokenizer.ggml.scores'] = g.scores, ['tokenizer.ggml.token_type'] = g.kinds,
+      ['tokenizer.ggml.bos_token_id'] = 1, ['tokenizer.ggml.add_space_prefix'] = true,
+    }
+    assert(decoder_tokenizer.of_gguf(metadata, 'FILE'))
+    local opened, refused = 0, 0
+    mutate.each(3, 60, function(_, say)
+      local text = mutate.json(metadata)
+      say(text)
+      local values = json.decode(text, 'metadata')
+      if not values then return end
+      local tok, err = decoder_tokenizer.of_gguf(values, 'FILE')
+      if tok then
+        opened = opened + 1
+        local ids = assert(tok:encode('hello 12', {special = true}))
+        assert(type(tok:decode(ids)) == 'string')
+      else
+        refused = refused + 1
+        assert(mutate.is_plain(err), err)
+        assert(err:find('FILE', 1, true) == 1, err)
+      end
+    end)
+    assert.is_true(opened > 0 and refused > 0, ('%d, %d'):format(opened, refused))
   end)
 
   it('(tokenizer.json) are opened or refused', function()
