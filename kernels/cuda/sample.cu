@@ -47,7 +47,7 @@ DEVICE bool read_settings(settings *s, const agi_sample_args *a, int64_t row, ag
     const bool fine[5] = {p[0] >= 0 && is_finite(p[0]), p[1] >= 0 && floorf(p[1]) == p[1],
                           p[2] >= 0 && p[2] <= 1, p[3] > 0 && is_finite(p[3]),
                           a->settings < 5 || (p[4] >= 0 && p[4] <= 1)};
-    for (int i = 0; i < a->settings; i++)
+    for (int i = 0; i < 5; i++) /* a constant count, so that nothing needs an address */
         if (!fine[i]) {
             refuse(a, row, f, AGI_FAULT_SETTING, i, (int64_t)agi_bits_from_f32(p[i]));
             return false;
