@@ -3,7 +3,9 @@
 -- So many clients ask for speech of mixed length, one request after the other, until so many
 -- requests are done or the time is over. Each sound is compared with what the model says alone, and
 -- how long first sounds and whole ones took is printed, and what the server's memory did. A part of
--- the clients can vanish in the middle. Starts `argent serve` itself, on a free port, and ends it.
+-- the clients can vanish in the middle. With --joins it asks instead how long the first sound of a
+-- request takes alone, and where all other rows speak. Starts `argent serve` itself, on a free
+-- port, and ends it.
 
 local ag = require 'argent'
 local argparse = require 'argparse'
@@ -29,6 +31,8 @@ p:option('--seconds', 'At most.', '600'):convert(tonumber)
 p:option('--max-frames', 'Of each request.'):convert(tonumber)
 p:option('--vanish', 'Clients of a hundred that leave in the middle.', '0'):convert(tonumber)
 p:option('--seeds', 'Different requests there are; each is compared.', '40'):convert(tonumber)
+p:option('--joins', 'Requests that come while all other rows speak, one after the other.')
+  :convert(tonumber)
 p:flag('--no-check', 'Do not compare sounds with what the model says alone.')
 p:flag('--json', 'Print one JSON object.')
 local args = p:parse(arg)
@@ -66,7 +70,8 @@ end
 
 -- ---- requests ----
 
-local tts = not args.no_check and assert(ag.open(args.model, {dtype = args.dtype}))
+local tts = not args.no_check and not args.joins
+  and assert(ag.open(args.model, {dtype = args.dtype}))
 
 -- The i-th request: one to three sentences.
 local function request_of(i)
@@ -99,7 +104,7 @@ local function body_of(i)
     argent = {seed = o.seed, max_frames = o.max_frames}}
 end
 
--- One request; returns what came, when it began to come, or nil.
+-- One request; returns what came, when it began to come, or nil, why, nil, when.
 local function ask(i, vanishes)
   local request = require('http.request').new_from_uri(('http://127.0.0.1:%d/v1/audio/speech')
     :format(port))
@@ -120,7 +125,7 @@ local function ask(i, vanishes)
     parts[#parts + 1], size = chunk, size + #chunk
     if vanishes and size > BYTES_BEFORE_VANISHING then
       stream.connection.socket:close()
-      return nil, 'vanished'
+      return nil, 'vanished', nil, first
     end
   end
   pcall(stream.connection.close, stream.connection)
@@ -166,6 +171,61 @@ local function client()
   end
 end
 
+local function percentile(list, share)
+  if #list == 0 then return 0 end
+  table.sort(list)
+  return list[math.max(1, math.ceil(share * #list))]
+end
+
+local function stop_server()
+  os.execute('kill -TERM ' .. pid .. ' 2>/dev/null')
+  cqueues.sleep(0.5)
+  os.remove(log)
+  os.remove(pid_file)
+end
+
+-- How many speak.
+local function speaking()
+  local _, stream = assert(require('http.request').new_from_uri(
+    ('http://127.0.0.1:%d/health'):format(port)):go(30))
+  return json.decode(assert(stream:get_body_as_string(30)), 'the health').speaking
+end
+
+-- Seconds to the first sound of requests that come one after the other and leave with it, while so
+-- many others speak.
+local function first_sounds(others)
+  local list, done = {}, false
+  local cq = cqueues.new()
+  for k = 1, others do
+    cq:wrap(function()
+      while not done do ask(1000 + k) end
+    end)
+  end
+  cq:wrap(function()
+    repeat cqueues.sleep(0.1) until speaking() == others
+    for i = 1, args.joins do
+      cqueues.sleep(0.5)
+      local asked = posix.now()
+      local sound, err, _, first = ask(3 * i, true) -- one sentence
+      if not sound and not first then error('no sound: ' .. tostring(err), 0) end
+      list[i] = (first or err) - asked
+    end
+    done = true
+  end)
+  repeat assert(cq:step(0.1)) until done
+  return percentile(list, 0.5)
+end
+
+if args.joins then
+  local quiet = first_sounds(0)
+  local joined = first_sounds(tonumber(args.rows) - 1)
+  print(('first sound: %.3f s alone, %.3f s beside %d others: %.2f x'):format(quiet, joined,
+    args.rows - 1, joined / quiet))
+  os.execute('kill -KILL ' .. pid) -- the others are not waited for
+  stop_server()
+  return 0
+end
+
 local cq = cqueues.new()
 for _ = 1, args.clients do cq:wrap(client) end
 local early, most
@@ -180,16 +240,7 @@ cq:wrap(function()
 end)
 assert(cq:loop())
 local seconds, late = posix.now() - began, resident()
-os.execute('kill -TERM ' .. pid)
-cqueues.sleep(0.5)
-os.remove(log)
-os.remove(pid_file)
-
-local function percentile(list, share)
-  if #list == 0 then return 0 end
-  table.sort(list)
-  return list[math.max(1, math.ceil(share * #list))]
-end
+stop_server()
 
 local result = {
   requests = count.done, lost = count.lost, wrong = count.wrong, sent_away = count.again,

@@ -238,6 +238,25 @@ describe('a batch of requests', function()
       assert(d:sound()).samples))
   end)
 
+  it('gives way between passes of the codec, where requests come and go', function()
+    local batch = assert(tts:batch {rows = 2})
+    local a = assert(batch:submit(options {seed = 1, max_frames = 20}))
+    local b, c, calls = assert(batch:submit(options {seed = 2, max_frames = 20})), nil, 0
+    while batch:step(function()
+      calls = calls + 1
+      if calls == 3 then
+        b:cancel()
+        c = assert(batch:submit(options {seed = 3, max_frames = 20}))
+      end
+    end) do end -- luacheck: ignore 542
+    assert.is_true(calls > 8)
+    assert.equal('cancelled', b.ended)
+    for ticket, seed in pairs {[a] = 1, [c] = 3} do
+      local want = assert(tts:say(options {seed = seed, max_frames = 20}))
+      assert.is_true(compare.same_bits(want.samples, assert(ticket:sound()).samples))
+    end
+  end)
+
   it('goes on when one that is told of its sound cancels another', function()
     local batch = assert(tts:batch {rows = 3})
     local list = {}

@@ -236,7 +236,7 @@ local function renew(turn)
 end
 
 -- The codec's part of a step after a frame of n rows.
-local function sound(self, n)
+local function sound(self, n, between)
   local list = {}
   for i, ticket in ipairs(self.speaking) do list[i] = renew {ticket = ticket} end
   -- Where no frames are made there is time for what is left.
@@ -244,6 +244,7 @@ local function sound(self, n)
   self.credit = turns.serve(list, credit, self.pace, posix.now, function(turn, most)
     local frames = turn.ticket:decode(most)
     turn.ticket.heard = turn.ticket.heard or posix.now()
+    if between then between() end
     renew(turn)
     return frames
   end)
@@ -252,14 +253,15 @@ end
 
 --- Makes the next frame of all who speak, lets others begin, and passes what is ready through the
 --- codec.
+---@param between? fun() called after each pass through the codec; may submit, take and cancel
 ---@return boolean more whether there is anything left to do now
-function Scheduler:step()
+function Scheduler:step(between)
   if self.batch.making then error('step: a frame is being made', 2) end
   local began = posix.now()
   board(self)
   local n = self.batch:step()
   settle(self)
-  sound(self, n)
+  sound(self, n, between)
   settle(self)
   if n > 0 then
     local took = posix.now() - began - self.batch.read_time

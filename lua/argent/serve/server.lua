@@ -11,7 +11,8 @@ local signal = require 'cqueues.signal'
 
 local M = {}
 
--- Rounds of the event loop between two frames: a request goes through several coroutines.
+-- Rounds of the event loop between two frames, and between two passes of the codec: a request goes
+-- through several coroutines.
 local ROUNDS = 8
 -- While it drains it looks so often whether all is done, seconds.
 local LOOK = 0.05
@@ -164,6 +165,11 @@ local function step(self, timeout)
   if not ok then log.write {event = 'fault', fault = tostring(err)} end
 end
 
+-- What clients say, and what they are told.
+local function listen(self)
+  for _ = 1, ROUNDS do step(self, 0) end
+end
+
 -- A frame of all who speak, and what it says of the server.
 local function speak(self)
   local app = self.app
@@ -172,7 +178,7 @@ local function speak(self)
   local before = {}
   for _, t in ipairs(s.speaking) do before[t] = {t.utterance.frames, t.speech.samples} end
   local speaking = {unpack(s.speaking)}
-  s:step()
+  s:step(function() listen(self) end)
   for _, t in ipairs(s.speaking) do
     if not before[t] then
       speaking[#speaking + 1] = t
@@ -223,7 +229,7 @@ function Server:run()
   heed_signals(self)
   local app = self.app
   while not self.stopped do
-    for _ = 1, ROUNDS do step(self, 0) end
+    listen(self)
     if not work(self) then
       if app.stopping and app.running == 0 then break end
       step(self, app.stopping and LOOK or nil)
@@ -232,7 +238,7 @@ function Server:run()
   if self.stopped then
     app.scheduler:clear()
     for _, other in ipairs(app.others) do other:clear() end
-    for _ = 1, ROUNDS do step(self, 0) end
+    listen(self)
   end
   log.write {event = 'stopped', dropped = app.running}
   return self.stopped and 143 or 0
