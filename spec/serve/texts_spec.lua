@@ -108,6 +108,23 @@ describe('argent serve with texts', function()
     end
   end)
 
+  it('gives up what nobody waits for any more, also before it has begun', function()
+    local before = #srv:lines()
+    for _ = 1, 9 do -- more than rows
+      local socket = srv:connect()
+      socket:write(server.bytes('POST', '/v1/chat/completions', {model = 'model',
+        messages = CHAT, max_tokens = 200, stream = true}))
+      socket:flush()
+      socket:close()
+    end
+    assert.equal(200, chat().status)
+    local limit = require('argent.posix').now() + 20
+    repeat
+      server.sleep(0.05)
+    until #srv:lines() >= before + 10 or require('argent.posix').now() > limit
+    assert.equal(before + 10, #srv:lines()) -- each of them has come to its end
+  end)
+
   it('gives the vectors of the library, as numbers and in base64', function()
     local texts = {'hello world', 'the cat'}
     local want = assert(enc:embed(texts))

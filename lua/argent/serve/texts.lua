@@ -110,7 +110,12 @@ end
 
 --- Gives it up. Safe to call when it has ended.
 function Ticket:cancel()
-  if self.g then self.g:finish() end
+  if self.g then
+    self.g:finish()
+  elseif not self.err then
+    self.err, self.code = 'the client has left', 'gone'
+    self.news:signal()
+  end
   for i, ticket in ipairs(self.texts.waiting) do
     if ticket == self then table.remove(self.texts.waiting, i) end
   end
