@@ -152,7 +152,7 @@ describe('GUIDE.md', function()
     diagnose runaway_message next ready append prompt_rows rest from add tap check_codes
     codec_encoder lacks of check_path look_later unusable pending wanted conclude board active
     input_of of_codes is settle measure parts enqueue left read_prompt pieces renamed
-    only_headers dtype_for product copied
+    only_headers dtype_for product copied readable
   ]]):gmatch '%S+' do INTERNAL[name] = true end
 
   local code = {}
