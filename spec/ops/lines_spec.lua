@@ -1,6 +1,6 @@
 -- The ops on lines (map, combine, where, reduce, softmax, cumsum, sort, gather, random): values
--- against Lua doubles at odd sizes and strides, on every instruction set, planned and on any number
--- of workers; refusals. NaN and the names that scripts use are in spec/tensor/.
+-- against Lua doubles at odd sizes and strides, planned and on any number of workers; refusals. NaN
+-- and the names that scripts use are in spec/tensor/.
 
 local ag = require 'argent'
 local kernels = require 'support.kernels'
@@ -76,7 +76,13 @@ local function along(k, op, fn, last, dtype)
   end
 end
 
+-- They are plain C on every instruction set (lua/argent/doctor.lua, FAST), so one stands for all.
+local on = {}
 for _, k in ipairs(kernels.all()) do
+  if k.isa == 'plain' or k.missing or k.be[1].kind ~= 'cpu' then on[#on + 1] = k end
+end
+
+for _, k in ipairs(on) do
   describe('on ' .. k.isa, function()
     if k.missing then
       pending(k.missing)
