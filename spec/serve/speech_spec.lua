@@ -541,6 +541,31 @@ describe('argent serve, with options,', function()
     assert.equal(0, srv:request('GET', '/health').json.speaking)
   end)
 
+  it('goes on after a frame that could not be made', function()
+    local script = st.write([[
+      return function(app)
+        local batch, broken = app.scheduler.batch, false
+        local step = batch.step
+        function batch.step(...)
+          if broken then
+            broken = false
+            error('broken', 0)
+          end
+          return step(...)
+        end
+        function app.steer(options) broken = options.seed == 666 end
+      end]], os.tmpname())
+    finally(function() os.remove(script) end)
+    srv = server.start {'-m', model 'custom', '--threads', '1', '--lua', script}
+    local good = srv:speak()
+    local r = srv:speak {argent = {seed = 666}}
+    assert.same({500, 'an internal error; the log of the server has more', 'false'},
+      {r.status, r.json.error.message, r.headers['x-should-retry']})
+    assert.equal('broken', srv:line(function(l) return l.event == 'fault' end).fault)
+    assert.is_true(good.body == srv:speak().body)
+    assert.equal(0, srv:request('GET', '/health').json.speaking)
+  end)
+
   it('frees the row of a client that has gone before the next frame', function()
     local script = st.write([[
       return function(app)

@@ -170,6 +170,20 @@ local function listen(self)
   for _ = 1, ROUNDS do step(self, 0) end
 end
 
+-- What is raised on the way of all is nobody's own fault: it ends those who speak or wait, and the
+-- server goes on.
+local function advance(self, s)
+  local ok, err = pcall(s.step, s, function() listen(self) end)
+  if ok then return end
+  log.write {event = 'fault', fault = tostring(err)}
+  for _, list in ipairs {s.waiting, s.speaking} do
+    for _, ticket in ipairs {unpack(list)} do
+      ticket:conclude('failed', 'an internal error; the log of the server has more', 'internal')
+    end
+  end
+  s:clear()
+end
+
 -- A frame of all who speak, and what it says of the server.
 local function speak(self)
   local app = self.app
@@ -178,7 +192,7 @@ local function speak(self)
   local before = {}
   for _, t in ipairs(s.speaking) do before[t] = {t.utterance.frames, t.speech.samples} end
   local speaking = {unpack(s.speaking)}
-  s:step(function() listen(self) end)
+  advance(self, s)
   for _, t in ipairs(s.speaking) do
     if not before[t] then
       speaking[#speaking + 1] = t
