@@ -50,22 +50,31 @@ local CHAIN = [[
   end
 ]]
 
--- Where each thread of this process may run, the caller's first.
+-- Where each thread of this process may run, the caller's first; but for those that are there
+-- before a team is, as an emulator's.
 local WHERE = [[
   local ag = require 'argent'
   local lfs = require 'lfs'
+  local others = {}
+  local function threads()
+    local list = {}
+    for thread in lfs.dir '/proc/self/task' do
+      if not others[thread] then list[#list + 1] = tonumber(thread) end
+    end
+    table.sort(list)
+    return list
+  end
   local function allowed()
-    local tasks = {}
-    for task in lfs.dir '/proc/self/task' do tasks[#tasks + 1] = tonumber(task) end
-    table.sort(tasks)
-    for i, task in ipairs(tasks) do
-      local status = assert(io.open(('/proc/self/task/%d/status'):format(task)))
-      tasks[i] = status:read '*a':match 'Cpus_allowed_list:%s*(%S+)'
+    local list = threads()
+    for i, thread in ipairs(list) do
+      local status = assert(io.open(('/proc/self/task/%d/status'):format(thread)))
+      list[i] = status:read '*a':match 'Cpus_allowed_list:%s*(%S+)'
       status:close()
     end
-    return tasks
+    return list
   end
   local before = allowed()[1]
+  for i, thread in ipairs(threads()) do others[tostring(thread)] = i > 1 end
 ]]
 
 describe('the worker team', function()
