@@ -13,7 +13,7 @@ local M = {}
 -- What people call things that tensors have by another name.
 local MEANT = {
   ['repeat'] = 'x:tile(...)', repeatTensor = 'x:tile(...)', reshape = 'x:contiguous():view(...)',
-  t = 'x:transpose(1, 2)', mm = 'x:matmul(y)', mv = 'x:matmul(y)', cmul = 'x * y', cdiv = 'x / y',
+  mm = 'x:matmul(y)', mv = 'x:matmul(y)', cmul = 'x * y', cdiv = 'x / y',
   csub = 'x - y', cadd = 'x + y',
   nElement = 'x:numel()', nDimension = 'x:dim()',
   indexSelect = 'x:index_select(dim, ids)', maskedFill = 'x:masked_fill(mask, value)',

@@ -20,7 +20,8 @@ describe('a view', function()
 
   it('shares memory, whatever made it', function()
     for _, view in ipairs {
-      x[2], x[{2}], x[{ {}, {1, 2} }], x:permute(2, 1), x:unsqueeze(2), x:unsqueeze(1):squeeze(1),
+      x[2], x[{2}], x[{ {}, {1, 2} }], x:permute(2, 1), x:t(),
+      x:unsqueeze(2), x:unsqueeze(1):squeeze(1),
       x:split(1)[2], x:chunk(3, 2)[1],
     } do
       view:fill(9)
@@ -65,6 +66,9 @@ describe('a view', function()
       misuse(function() x[{1, 1}] = 'a' end))
     assert.equal('copy: out [3] and x [2]: the shapes differ',
       misuse(function() x[1] = ag.zeros(be, {2}) end))
+    assert.near({{1, 4}, {2, 5}, {3, 6}}, x:t())
+    assert.equal('t: [3] is no matrix: x:transpose(a, b) exchanges two of its dimensions',
+      misuse(function() local y = x[1]:t() return y end))
     assert.equal('permute: dimension 1 is there twice',
       misuse(function() local y = x:permute(1, 1) return y end))
     assert.equal('expand: dimension 1 of [2, 3] is 2, which cannot become 4',

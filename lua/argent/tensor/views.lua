@@ -50,6 +50,16 @@ return function(tensor, Tensor)
     return strided(self, new, steps, 0)
   end
 
+  --- A matrix with rows and columns exchanged.
+  function Tensor:t()
+    local shape, stride = self.shape, self.stride
+    if #shape ~= 2 then
+      error(('t: [%s] is no matrix: x:transpose(a, b) exchanges two of its dimensions'):format(
+        table.concat(shape, ', ')), 2)
+    end
+    return strided(self, {shape[2], shape[1]}, {stride[2], stride[1]}, 0)
+  end
+
   --- Dimensions of size 1 as if they were as large as asked, without copying: each index of one
   --- leads to the same elements. -1 leaves a dimension as it is; there may be more in front. Such a
   --- view is for reading: ops refuse to write into it.
