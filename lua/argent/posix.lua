@@ -28,8 +28,8 @@ if not pcall(ffi.typeof, 'struct argent_timespec') then
     int getpagesize(void);
     int sched_getaffinity(int pid, size_t size, void *set);
     struct argent_rlimit { unsigned long now, most; };
-    int getrlimit(int what, struct argent_rlimit *limit);
-    int setrlimit(int what, const struct argent_rlimit *limit);
+    int getrlimit(int what, void *limit);
+    int setrlimit(int what, const void *limit);
     int isatty(int fd);
     int fileno(void *file);
     int mkdir(const char *path, unsigned mode);

@@ -159,7 +159,7 @@ for _, k in ipairs(kernels.all()) do
     it('takes no memory for no rows, however far the filter reaches', function()
       local w = pack(ag.zeros(be, {1, 1024, 100}))
       ops.packed_conv1d(ag.zeros(be, {0, 1}), ag.zeros(be, {6, 100}), w, nil, nil, nil, 1024,
-        2 ^ 20, 0)
+        2 ^ 20, 0, 0)
     end)
 
     it('refuses what does not fit', function()
