@@ -36,7 +36,7 @@ describe('memory that is refused once', function()
     it(('by %s is exit code 5 and no file, or makes no difference'):format(kind), function()
       local calls, files = faults.count(SAY, kind)
       local refused = 0
-      for n in amount.places(calls, 50) do
+      for n in amount.places(calls, 25) do
         if check(kind, n, files['x.wav']) == 5 then refused = refused + 1 end
       end
       assert.is_true(calls > 100 and refused > 3, ('%d of %d'):format(refused, calls))
