@@ -2,6 +2,7 @@
 -- as plain C, block by block and thread by thread.
 
 local ag = require 'argent'
+local amount = require 'support.amount'
 local card = require 'support.card'
 local cases = require 'support.cases'
 local compare = require 'support.compare'
@@ -63,7 +64,7 @@ for _, kind in ipairs {'cuda-emulated', 'cuda'} do
     end
 
     -- The emulated card has no time for more.
-    local frames = kind == 'cuda' and 200 or 40
+    local frames = kind == 'cuda' and 200 or amount.of(40, 40, 8)
     for _, dtype in ipairs {'f32', 'bf16'} do
       local sentence = 'says %d greedy frames with the codes of the CPU, in %s'
       it(sentence:format(frames, dtype), function()
