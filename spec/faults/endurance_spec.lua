@@ -36,7 +36,7 @@ local SCRIPT = [[
   print(same, before, resident(), tts.backend.live_bytes - live)]]
 
 describe('a process that speaks for long', function()
-  local utterances = amount.of(600, 10000)
+  local utterances = amount.of(600, 10000, 220)
 
   it(('gives %d utterances of which the last is the first, in the same memory'):format(utterances),
     function()

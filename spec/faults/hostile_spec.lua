@@ -7,7 +7,7 @@ local golden = require 'support.golden'
 local lfs = require 'lfs'
 
 describe('a script of random calls', function()
-  local CALLS, SEEDS = 25000, amount.of(4, 40)
+  local CALLS, SEEDS = 25000, amount.of(4, 40, 1)
   local model
   for _, m in ipairs(golden.models()) do
     if m.name == 'custom' then model = m.model end

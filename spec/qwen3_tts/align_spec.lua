@@ -27,7 +27,7 @@ describe('the word times of the demo voice', function()
   -- Errors in seconds of all starts and all stops, sorted.
   local function errors(model)
     local starts, stops = {}, {}
-    for i = 1, amount.of(#truth, #truth, 20) do
+    for i = 1, amount.of(#truth, #truth, 8) do
       local said = truth[i]
       local a = assert(model:align {text = said.text, codes = said.codes, voice = 'heart'})
       assert.equal(#said.words, #a.words, said.text)

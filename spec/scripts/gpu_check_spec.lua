@@ -6,6 +6,10 @@ local command = require 'support.command'
 local lfs = require 'lfs'
 
 describe('gpu_check', function()
+  if os.getenv 'ARGENT_BUILD' then
+    pending 'tried with build/ alone'
+    return
+  end
   local dir
   local quote = command.quote
 
