@@ -191,13 +191,8 @@ end
 ---@param app argent.App
 ---@param request argent.Request
 function M.handle(app, request)
-  local object = request:json(limits.body)
-  if not object then return end
-  local asked, err, param, status = fields.guarded(read, app, object)
-  if not asked then
-    request:fail(status, err, {param = param, code = status == 404 and 'model_not_found' or nil})
-    return
-  end
+  local asked = fields.asked(app, request, limits.body, read)
+  if not asked then return end
   if app.stopping then
     refuse(app, request, 'the server is stopping', 'stopping')
     return
@@ -206,8 +201,7 @@ function M.handle(app, request)
     request:fail(400, 'stream: needs HTTP/1.1', {param = 'stream'})
     return
   end
-  local ticket, code
-  ticket, err, code = app.chat.texts:submit(asked.opts)
+  local ticket, err, code = app.chat.texts:submit(asked.opts)
   if not ticket then
     refuse(app, request, err, code)
     return

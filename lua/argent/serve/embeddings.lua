@@ -59,13 +59,8 @@ end
 ---@param app argent.App
 ---@param request argent.Request
 function M.handle(app, request)
-  local object = request:json(limits.body)
-  if not object then return end
-  local asked, err, param, status = fields.guarded(read, app, object)
-  if not asked then
-    request:fail(status, err, {param = param, code = status == 404 and 'model_not_found' or nil})
-    return
-  end
+  local asked = fields.asked(app, request, limits.body, read)
+  if not asked then return end
   local enc, data, tokens = app.embeddings.enc, {}, 0
   for first = 1, #asked.texts, TOGETHER do
     local some = {unpack(asked.texts, first, math.min(first + TOGETHER - 1, #asked.texts))}

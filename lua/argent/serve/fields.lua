@@ -189,6 +189,22 @@ function M.guarded(fn, ...)
   return nil, asked.message, asked.param, asked.status
 end
 
+--- Reads the JSON of a request for texts or vectors; answers it itself where it is refused.
+---@param app argent.App
+---@param request argent.Request
+---@param limit integer bytes of its body
+---@param fn fun(app: argent.App, object: table): table
+---@return table? asked
+function M.asked(app, request, limit, fn)
+  local object = request:json(limit)
+  if not object then return nil end
+  local asked, err, param, status = M.guarded(fn, app, object)
+  if not asked then
+    request:fail(status, err, {param = param, code = status == 404 and 'model_not_found' or nil})
+  end
+  return asked
+end
+
 --- Reads a request for speech.
 ---@param app argent.App
 ---@param object table decoded JSON

@@ -34,13 +34,14 @@ return function(tensor, Tensor)
     return dim or n
   end
 
-  -- All elements in one line.
-  local function flat(x, name)
+  -- x and the dimension to go along; without one all elements in one line, which is said third.
+  local function line_of(x, dim, name)
+    if dim ~= nil then return x, check.int(dim, name .. ': dim', 1, x:dim(), 2), false end
     if lib.ag_capturing(x.backend) ~= 0 then
       error(('%s: there is no number while a plan is captured: %s(dim) gives a tensor'):format(name,
         name), 4)
     end
-    return x:contiguous():view(-1)
+    return x:contiguous():view(-1), 1, true
   end
 
   -- A tensor like x with one dimension of another size.
@@ -52,12 +53,8 @@ return function(tensor, Tensor)
 
   local function reduce(x, dim, name, how)
     floats(x, name, 3)
-    local all = dim == nil
-    if all then
-      x, dim = flat(x, name), 1
-    else
-      check.int(dim, name .. ': dim', 1, x:dim(), 1)
-    end
+    local all
+    x, dim, all = line_of(x, dim, name)
     local out = resized(x, dim, 1)
     status.raise(lib.ag_reduce(turned(out, dim), turned(x, dim), how), 3)
     return all and out:item() or out
@@ -119,12 +116,8 @@ return function(tensor, Tensor)
   -- NaN before all else, then the greatest, or the least where `least`.
   local function extreme(x, dim, name, least)
     floats(x, name, 3)
-    local all = dim == nil
-    if all then
-      x, dim = flat(x, name), 1
-    else
-      check.int(dim, name .. ': dim', 1, x:dim(), 1)
-    end
+    local all
+    x, dim, all = line_of(x, dim, name)
     if x:size(dim) == 0 then
       error(('%s: dimension %d of [%s] has no elements'):format(name, dim, table.concat(x.shape,
         ', ')), 3)
