@@ -58,27 +58,6 @@ class ConvNext(nn.Module):
         return x + (self.gamma * self.pwconv2(F.gelu(self.pwconv1(y)))).transpose(1, 2)
 
 
-class Wave(torch.autograd.Function):
-    """x + sin(x * a)^2 / b for channels a, b. By hand: half of a step on a CPU otherwise."""
-
-    @staticmethod
-    def forward(ctx, x, a, b):
-        sine = (x * a).sin_()
-        ctx.save_for_backward(x, sine, a, b)
-        return torch.addcdiv(x, sine.square(), b)
-
-    @staticmethod
-    def backward(ctx, up):
-        x, sine, a, b = ctx.saved_tensors
-        slope = (x * (2 * a)).sin_().mul_(up)  # d sin^2(xa) = sin(2xa) d(xa)
-
-        def total(p, q):
-            return torch.einsum('bct,bct->c', p, q)[None, :, None]
-
-        to_b = -total(up * sine, sine) / b.square()
-        return torch.addcmul(up, slope, a / b), total(slope, x) / b, to_b
-
-
 class Snake(nn.Module):
     def __init__(self, n):
         super().__init__()
@@ -86,7 +65,7 @@ class Snake(nn.Module):
 
     def forward(self, x):
         a, b = (p.exp()[None, :, None] for p in (self.alpha, self.beta))
-        return Wave.apply(x, a, b + 1e-9)
+        return x + (x * a).sin().square() / (b + 1e-9)
 
 
 class Residual(nn.Module):
@@ -115,7 +94,7 @@ class Norm(nn.Module):
         self.weight = nn.Parameter(torch.ones(n))
 
     def forward(self, x):
-        return F.rms_norm(x, x.shape[-1:], self.weight, 1e-5)
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * self.weight
 
 
 class Scale(nn.Module):
@@ -141,9 +120,9 @@ class Attention(nn.Module):
         def turned(y):
             return y * cos + torch.cat([-y[..., HEAD // 2:], y[..., :HEAD // 2]], -1) * sin
 
-        y = F.scaled_dot_product_attention(
-            turned(heads(self.q_proj(x))), turned(heads(self.k_proj(x))), heads(self.v_proj(x)),
-            attn_mask=mask)
+        q, k, v = (heads(p(x)) for p in (self.q_proj, self.k_proj, self.v_proj))
+        scores = turned(q) @ turned(k).transpose(2, 3) / HEAD ** 0.5
+        y = scores.masked_fill(~mask, -1e9).softmax(-1) @ v
         return self.o_proj(y.transpose(1, 2).flatten(2))
 
 

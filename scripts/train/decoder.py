@@ -15,7 +15,7 @@ from torch import nn
 import codes
 import prompts
 from codec import Codec
-from loop import Loop
+from loop import Loop, adamw
 from model import Talker
 from settings import BOOK, DELAY, FRAME, GENERATION, GROUPS, RATE
 from tokens import Tokens
@@ -126,7 +126,7 @@ class Guesser:
     def __init__(self, s):
         tokens = Tokens(s.work)
         self.maker, self.model = prompts.Prompts(s, tokens), Talker(tokens.size).eval()
-        self.model.load_state_dict(torch.load(s.path('talker.pt'), weights_only=True)['model'])
+        self.model.load_state_dict(torch.load(s.path('talker.pt'))['model'])
 
     @torch.no_grad()
     def codes(self, utterance):
@@ -170,8 +170,10 @@ def run(s):
     train, held = Clips(s), Clips(s, held_out=True)
     model, judges = Codec(), nn.ModuleList(Judge(n) for n in JUDGED)
     model.begin_from(dict(np.load(s.path('books.npz'))))
-    opt = torch.optim.AdamW(model.parameters(), betas=(0.8, 0.98), weight_decay=0.01)
-    against = torch.optim.AdamW(judges.parameters(), betas=(0.8, 0.98), weight_decay=0.01)
+    # A third less time a step; compiling takes a minute, so a test goes without.
+    learner = torch.compile(model) if s.check else model
+    opt, against = (adamw(m.parameters(), betas=(0.8, 0.98), weight_decay=0.01)
+                    for m in (model, judges))
     loop = Loop(s, 'decoder', s.decoder_steps, LEARN, dict(model=model, judges=judges),
                 dict(opt=opt, against=against), warmup=50)
     torch.manual_seed(s.seed + loop.step)
@@ -189,7 +191,7 @@ def run(s):
     before = test()
     while loop.going():
         code, true = train.batch(rng, guesser)
-        made = model(code)[:, LEAD:]
+        made = learner(code)[:, LEAD:]
         true = true[:, LEAD:]
         out = losses(made, true)
         loss = out['spectra'] + 2 * out['mel'] + 2 * out['wave']

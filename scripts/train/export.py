@@ -95,8 +95,8 @@ def run(s):
     tokens, out = Tokens(s.work), s.path('model')
     (out / 'speech_tokenizer').mkdir(parents=True, exist_ok=True)
     talker, decoder = model.Talker(tokens.size), codec.Codec()
-    talker.load_state_dict(torch.load(s.path('talker.pt'), weights_only=True)['model'])
-    decoder.load_state_dict(torch.load(s.path('decoder.pt'), weights_only=True)['model'])
+    talker.load_state_dict(torch.load(s.path('talker.pt'))['model'])
+    decoder.load_state_dict(torch.load(s.path('decoder.pt'))['model'])
     (out / 'model.safetensors').write_bytes(save(half(talker.state_dict())))
     (out / 'speech_tokenizer/model.safetensors').write_bytes(
         save(half(decoder.state_dict(), 'decoder.')))

@@ -3,7 +3,7 @@
 import torch
 
 import prompts
-from loop import Loop
+from loop import Loop, adamw
 from model import Talker
 from tokens import Tokens
 
@@ -16,8 +16,8 @@ def optimiser(model):
     decayed, free = [], []
     for name, w in model.named_parameters():
         (decayed if w.dim() > 1 and 'embedding' not in name else free).append(w)
-    return torch.optim.AdamW([dict(params=decayed, weight_decay=0.05),
-                              dict(params=free, weight_decay=0.0)], betas=(0.9, 0.98), fused=True)
+    return adamw([dict(params=decayed, weight_decay=0.05), dict(params=free, weight_decay=0.0)],
+                 betas=(0.9, 0.98))
 
 
 @torch.no_grad()
@@ -46,6 +46,8 @@ def run(s, rate=RATE):
         tests[name] = list(maker.epoch(some, train=False, streams=streams))
     model = Talker(tokens.size)
     opt = optimiser(model)
+    # Half of the time of a step; compiling takes minutes, so a test goes without.
+    learner = torch.compile(model, dynamic=True) if s.check else model
     loop = Loop(s, 'talker', s.talker_steps, rate, dict(model=model), dict(opt=opt), warmup=150)
     torch.manual_seed(s.seed + loop.step)
     maker.random.seed(s.seed + loop.step)
@@ -64,7 +66,7 @@ def run(s, rate=RATE):
             if not loop.going():
                 break
             with torch.autocast('cpu', torch.bfloat16):
-                out = model(prompts.corrupt(b, WRONG), part=0.5)
+                out = learner(prompts.corrupt(b, WRONG), part=0.5)
                 # The guide leads at first; later the model may look where it likes.
                 guide = 0.5 if loop.step < 0.3 * s.talker_steps and loop.began == 0 else 0.1
                 loss = (out['ce0'] + 0.4 * out['ce1'] + 0.15 * out['ce2'] + 0.1 * out['ce3']

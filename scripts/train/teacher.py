@@ -125,6 +125,11 @@ class Teacher:
             onnx.save(network, path)
         onnxruntime.set_default_logger_severity(3)
         self.hibari = Hibari(model=str(path))
+        # One thread: there is a process for each core, and threads that wait would spin.
+        alone = onnxruntime.SessionOptions()
+        alone.intra_op_num_threads = 1
+        self.hibari.sess = onnxruntime.InferenceSession(str(path), alone,
+                                                        ['CPUExecutionProvider'])
         self.bands = mel_bands()
 
     def phonemes(self, text):

@@ -1,6 +1,6 @@
 -- The recipe of the demo voice, at a size that a test can wait for: everything from texts to a
 -- model that loads. What it needs is not part of Argent; ARGENT_TRAIN_PYTHON names a Python that
--- has it.
+-- has it, build/train is where .ci/run puts one.
 
 local ag = require 'argent'
 local command = require 'support.command'
@@ -8,10 +8,11 @@ local json = require 'argent.json'
 local lfs = require 'lfs'
 require 'support.near'
 
-local python = os.getenv 'ARGENT_TRAIN_PYTHON' or 'python3'
+local python = os.getenv 'ARGENT_TRAIN_PYTHON' or command.root .. '/build/train/bin/python'
 local NEEDS = {'torch', 'hibari', 'onnx', 'onnxruntime', 'scipy', 'tokenizers', 'safetensors'}
 
 local function missing()
+  if not lfs.attributes(python) then return python .. ' is not there' end
   local wordnet = os.getenv 'WORDNET' or '/usr/share/wordnet'
   if not lfs.attributes(wordnet .. '/data.noun') then
     return 'WordNet is not installed (apt-get install wordnet-base)'
@@ -34,7 +35,7 @@ import numpy as np, torch
 import codec, model, prompts, settings, tokens
 s = settings.small(sys.argv[1])
 def load(module, name):
-    state = torch.load(s.path(name), weights_only=True)['model']
+    state = torch.load(s.path(name))['model']
     module.load_state_dict({k: v.to(torch.bfloat16).float() for k, v in state.items()})
     return module
 with torch.no_grad():
