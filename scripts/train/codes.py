@@ -6,7 +6,8 @@
     group 3   what it lacks then
 
 Group 0 is what the talker must get right to be understood, so it is made to be predictable from
-text; group 1 carries all of the melody; a wrong code in the last two is hardly heard."""
+text, and all voices share it: it is taken from what the first voice says. Group 1 carries all of
+the melody; a wrong code in the last two is hardly heard."""
 
 import json
 import pickle
@@ -94,7 +95,7 @@ def describe(record, books):
     """What the codes of a record are chosen by, a row for each frame: its path through the plane
     of the phonemes [4 * PLANE], its energies, voicing and cycles [9], its envelope [4 * BANDS]."""
     frames, label = len(record['turns']), sounds(record)
-    path = (context(record) - books['centre']) @ books['plane']
+    path = (context(record.get('first', record)) - books['centre']) @ books['plane']
     # Half way to the mean of the phoneme: the code says which it is more than how it sounded here.
     path = np.where((label >= 0)[:, None], (path + books['places'][label]) / 2, path)
     envelope = record['envelope'].astype(np.float32)
@@ -133,7 +134,7 @@ def means(left, code):
 def fit(records, seed):
     """The books; prints what each group leaves of the envelope's variance."""
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    books = lda(records[:2500])
+    books = lda([r for r in records if r['voice'] == settings.VOICES[0]][:2500])
     path, tone, envelope = (np.concatenate(x) for x in zip(*(describe(r, books) for r in records)))
     some = rng.permutation(len(path))[:220_000]
     path, tone, envelope = path[some], tone[some], envelope[some]
@@ -175,11 +176,24 @@ def load(path):
     return pickle.loads(path.read_bytes())
 
 
+def features(path):
+    """The records of a shard; one of a later voice knows that of the first, which is before it."""
+    records = load(path)
+    for record in records:
+        if record['voice'] == settings.VOICES[0]:
+            first = record
+        else:
+            assert first['text'] == record['text']
+            record['first'] = first
+    return records
+
+
 def run(s):
     """Writes books.npz and codes/*.pkl, a file for each shard of features."""
     shards = sorted(s.path('features').glob('*.pkl'))
     if not s.path('books.npz').exists():
-        records = [r for path in shards if path.stem != 'heldout' for r in load(path)[:FIT // 8]]
+        records = [r for path in shards if path.stem != 'heldout'
+                   for r in features(path)[:FIT // 8]]
         rng = np.random.default_rng(s.seed)
         books, shares = fit([records[i] for i in rng.permutation(len(records))[:FIT]], s.seed)
         assert not s.check or (shares[0] < 0.3 and shares[3] < 0.05), 'the codes say too little'
@@ -193,7 +207,7 @@ def run(s):
         if (folder / shard.name).exists():
             continue
         rows = []
-        for record in load(shard):
+        for record in features(shard):
             codes, _ = encode(*describe(record, books), books)
             rows.append(dict({k: record[k] for k in ('text', 'voice', 'words', 'word', 'place')},
                              codes=codes.astype(np.int16)))

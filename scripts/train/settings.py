@@ -17,11 +17,12 @@ DELAY = FRAME  # the wave lags its codes by a frame: what the causal decoder may
 
 VOICES = ('heart', 'oak')
 
-# A book of 1024 sounds has no room for a penalty on what was said before.
+# A book of 1024 sounds has no room for a penalty on what was said before. A long text is spoken in
+# parts of part_tokens, each prompted with the one before it: the talker knows two sentences.
 GENERATION = dict(
     do_sample=True, repetition_penalty=1.0, temperature=0.6, top_p=1.0, top_k=20,
     subtalker_dosample=True, subtalker_temperature=0.4, subtalker_top_p=1.0, subtalker_top_k=10,
-    max_new_tokens=1024)
+    max_new_tokens=1024, part_tokens=32)
 
 HELD_OUT = pathlib.Path(__file__).with_name('heldout.tsv')
 

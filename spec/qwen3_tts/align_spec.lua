@@ -114,11 +114,18 @@ describe('the word times of the demo voice', function()
   end)
 
   it('go on over the parts of a long text, whose borders are exact', function()
-    local text = ('Help is on the way. She was his first love. '):rep(9)
+    local text = [[
+He read his newspaper at breakfast. The force of his eloquence easily persuaded them. It brought
+out his better side. The children bubbled over with joy. Remained calm throughout the uproar. Help
+is on the way. He whispered a spell as he moved his hands. The armies met in the shock of battle.
+Cotton, hay, and grain are field crops. They welcomed the signs of spring. The bank is solid and
+will survive this attack. Leave your name and address here. She looks like her mother. A contract
+advantageous to our country. His name was mentioned in connection with the invention. The grocer
+priced his wares high. Was all in at the end of the day. She was his first love.]]
     local sound = assert(tts:say {text = text, voice = 'heart', seed = 2})
     local a = assert(tts:align(sound))
-    assert.is_true(#a.parts > 1)
-    assert.equal(90, #a.words)
+    assert.is_true(#a.parts >= 9) -- this model asks for short ones
+    assert.equal(121, #a.words)
     assert.equal(18, #a.sentences)
     assert.equal('She was his first love.', a.sentences[18].text)
     local at = 0

@@ -123,7 +123,7 @@ describe('the released configurations', function()
     assert.same({8, 6, 5, 4}, codec.encoder.upsampling_ratios)
     assert.same({do_sample = true, repetition_penalty = 1.05, temperature = 0.9, top_p = 1,
       top_k = 50, subtalker_dosample = true, subtalker_temperature = 0.9, subtalker_top_p = 1,
-      subtalker_top_k = 50, max_new_tokens = 8192}, cfg.generation)
+      subtalker_top_k = 50, max_new_tokens = 8192, part_tokens = 120}, cfg.generation)
   end)
 end)
 
@@ -164,6 +164,14 @@ describe('config.read', function()
       assert.same({2048, 50, true},
         {cfg.generation.max_new_tokens, cfg.generation.top_k, cfg.generation.do_sample})
     end
+  end)
+
+  it('takes how long the parts of a long text are from a model that says so', function()
+    local key = 'generation_config.json: part_tokens'
+    assert.equal(32, assert(edited('1.7b-base', {[key] = 32})).generation.part_tokens)
+    local cfg, err = edited('1.7b-base', {[key] = 0})
+    assert.is_nil(cfg)
+    assert.matches('generation_config.json: part_tokens', err, 1, true)
   end)
 
   it('takes the sliding window only where it is switched on', function()

@@ -205,6 +205,8 @@ local function read_generation(s)
     subtalker_top_p = s:number('subtalker_top_p', 0, 1, 1.0),
     subtalker_top_k = s:int('subtalker_top_k', 0, 2147483647, 50),
     max_new_tokens = s:int('max_new_tokens', 1, MAX_SIZE, 2048),
+    -- Not of the released models: text tokens of one part of a long text. 120 are half a minute.
+    part_tokens = s:int('part_tokens', 1, MAX_SIZE, 120),
   }
 end
 

@@ -25,8 +25,6 @@ local M = {}
 -- The guard: 6 s, and 1.6 s for each text token. Slow speech needs about 0.5 s a token, so only a
 -- model that has lost its way gets here.
 local BUDGET_FRAMES, BUDGET_PER_TOKEN = 75, 20
--- Tokens of one part of a long text: about half a minute of speech.
-local PART_TOKENS = 120
 -- Utterances that begin in each other's hooks: more is a hook that calls itself.
 local DEEPEST = 32
 -- Each part has draws of its own.
@@ -55,8 +53,9 @@ local FORK_CHANGES = {'voice', 'language', 'instruct', 'speaker', 'max_frames', 
 ---@field reference ag.Voice|{speaker: ag.Tensor|number[], codes: ag.Tensor|integer[][]?, text:
 ---string?}|nil a voice to clone (Base; see tts:clone), or its parts: its vector [D], and for
 ---in-context cloning the codes [F, G] of the recording and what is said in it
----@field split string? 'auto' (default): a text of more than about half a minute is spoken in
----groups of sentences; 'off': in one prompt
+---@field split string? 'auto' (default): a text of more than about half a minute (of more tokens
+---than the model's generation_config.json has as `part_tokens`) is spoken in groups of sentences;
+---'off': in one prompt
 ---@field hooks ag.Hooks? functions that see and may replace what frames are made of
 ---@field special boolean? recognise added tokens such as <|im_end|> in the text
 ---@field seed integer? 0 .. 2^53; default: from the clock, see stats.seed
@@ -124,7 +123,7 @@ M.reference_of = reference_of
 local function split_text(tts, opts, level)
   local how = check.one_of(opts.split or 'auto', 'split', {'auto', 'off'}, level)
   if how == 'off' then return {opts.text} end
-  return sentences.parts(opts.text, {limit = PART_TOKENS, cost = function(s)
+  return sentences.parts(opts.text, {limit = tts.cfg.generation.part_tokens, cost = function(s)
     local ids = tts.tokenizer:encode(s, {pattern = opts.pattern})
     return ids and #ids or #s
   end})
