@@ -53,9 +53,10 @@ with torch.no_grad():
 describe('the recipe of the demo voice', function()
   local lacks, dir = missing(), nil
 
+  -- The home is of the run's own: packages keep caches there.
   local function recipe(...)
-    return command.run({'-W', 'ignore', command.root .. '/scripts/train/recipe.py', ...},
-      {exe = python, timeout = 900, env = {OMP_NUM_THREADS = '1', TRAIN_JOBS = '1'}})
+    return command.run({'-W', 'ignore', command.root .. '/scripts/train/recipe.py', ...}, {
+      exe = python, timeout = 900, env = {HOME = dir, OMP_NUM_THREADS = '1', TRAIN_JOBS = '1'}})
   end
 
   setup(function()
@@ -132,7 +133,7 @@ describe('the recipe of the demo voice', function()
     local f = assert(io.open(script, 'w'))
     f:write(BY_PYTHON)
     f:close()
-    local r = command.run({script, dir}, {exe = python})
+    local r = command.run({script, dir}, {exe = python, env = {HOME = dir}})
     assert.equal(0, r.code, r.err)
 
     local tts = assert(ag.qwen3_tts.open(dir .. '/model', {dtype = 'f32'}))
