@@ -12,7 +12,6 @@ local python = os.getenv 'ARGENT_TRAIN_PYTHON' or command.root .. '/build/train/
 local NEEDS = {'torch', 'hibari', 'onnx', 'onnxruntime', 'scipy', 'tokenizers', 'safetensors'}
 
 local function missing()
-  if not lfs.attributes(python) then return python .. ' is not there' end
   local wordnet = os.getenv 'WORDNET' or '/usr/share/wordnet'
   if not lfs.attributes(wordnet .. '/data.noun') then
     return 'WordNet is not installed (apt-get install wordnet-base)'
