@@ -28,6 +28,7 @@ enum {
 typedef struct {
     agi_worker w;
     agi_team *team;
+    bool last; /* claims the last part that is left, not the first */
 } seat;
 
 struct agi_team {
@@ -46,9 +47,9 @@ struct agi_team {
     const agi_job *job;
     int stage;
 
-    /* The parts that are to be claimed, and above them a count of stages, so that a claim made on
-     * an old look fails. A stage cannot end while a part of it is claimed and not done: what a
-     * claim gives access to stays there. */
+    /* The parts that are to be claimed: the first of them, above it the end, above that a count of
+     * stages, so that a claim made on an old look fails. A stage cannot end while a part of it is
+     * claimed and not done: what a claim gives access to stays there. */
     _Alignas(64) atomic_ullong open;
     _Alignas(64) atomic_int done; /* parts of this stage */
     atomic_bool finished;         /* the job */
@@ -62,7 +63,12 @@ struct agi_team {
     char message[AGI_MESSAGE];
 };
 
-static const unsigned long long LEFT = ((unsigned long long)AGI_MOST_PARTS << 1) - 1;
+enum { PART_BITS = 16 };
+_Static_assert(AGI_MOST_PARTS < 1 << PART_BITS, "an end fits");
+static const unsigned long long ONE_END = 1ull << PART_BITS, LEFT = (1ull << 2 * PART_BITS) - 1;
+
+static int first_part(unsigned long long open) { return (int)(open & (ONE_END - 1)); }
+static int end_part(unsigned long long open) { return (int)(open >> PART_BITS & (ONE_END - 1)); }
 
 /* How many forks lie between the first process and this one. A child has the memory of its parent's
  * teams but none of their threads. */
@@ -98,7 +104,8 @@ static int64_t now_ns(void)
 /* Whether a part is to be had, or all is over: for the caller its job, for the others the team. */
 static bool called(const agi_team *t, const atomic_bool *over)
 {
-    return (atomic_load(&t->open) & LEFT) || atomic_load(over);
+    const unsigned long long open = atomic_load(&t->open);
+    return first_part(open) < end_part(open) || atomic_load(over);
 }
 
 static void await(agi_team *t, const atomic_bool *over)
@@ -154,7 +161,7 @@ static void advance(agi_team *t, agi_worker *w)
         if (parts > 1) {
             const unsigned long long turn = (atomic_load(&t->open) | LEFT) + 1;
             atomic_store(&t->done, 0);
-            atomic_store(&t->open, turn | (unsigned)parts);
+            atomic_store(&t->open, turn | (unsigned)parts * ONE_END);
             call_parked(t);
             return;
         }
@@ -164,16 +171,18 @@ static void advance(agi_team *t, agi_worker *w)
     call_parked(t);
 }
 
-/* Does parts until none is left to claim. */
-static void work(agi_team *t, agi_worker *w)
+/* Does parts until none is left to claim. Half of the workers claim from the end: of two, each finds
+ * in its caches what it wrote a stage before. */
+static void work(agi_team *t, seat *s)
 {
     unsigned long long open = atomic_load(&t->open);
-    while (open & LEFT) {
-        if (!atomic_compare_exchange_weak(&t->open, &open, open - 1)) continue;
+    while (first_part(open) < end_part(open)) {
+        if (!atomic_compare_exchange_weak(&t->open, &open, s->last ? open - ONE_END : open + 1))
+            continue;
         const int parts = t->job->parts[t->stage];
-        w->turn = open & ~LEFT;
-        run_part(t, w, parts - (int)(open & LEFT));
-        if (atomic_fetch_add(&t->done, 1) == parts - 1) advance(t, w);
+        s->w.turn = open & ~LEFT;
+        run_part(t, &s->w, s->last ? end_part(open) - 1 : first_part(open));
+        if (atomic_fetch_add(&t->done, 1) == parts - 1) advance(t, &s->w);
         open = atomic_load(&t->open);
     }
 }
@@ -183,7 +192,7 @@ static void *worker_main(void *arg)
     seat *s = arg;
     agi_team *t = s->team;
     while (!atomic_load(&t->quit)) {
-        work(t, &s->w);
+        work(t, s);
         await(t, &t->quit);
     }
     return NULL;
@@ -196,14 +205,13 @@ int agi_team_run(agi_team *t, const agi_job *job)
                         "this backend was opened before a fork, and its %d threads "
                         "are the parent's: open one in the child",
                         t->threads);
-    agi_worker *w = &t->seats[0].w;
     atomic_store(&t->failed, 0);
     atomic_store(&t->finished, false);
     t->job = job;
     t->stage = -1;
-    advance(t, w);
+    advance(t, &t->seats[0].w);
     while (!atomic_load(&t->finished)) {
-        work(t, w);
+        work(t, &t->seats[0]);
         await(t, &t->finished);
     }
     int code = atomic_load(&t->failed);
@@ -317,7 +325,7 @@ int agi_team_new(agi_team **out, int threads, int cores, const struct agi_isa *i
         agi_team_free(t);
         return agi_fail(AG_ENOMEM, "out of memory");
     }
-    for (int i = 0; i < threads; i++) t->seats[i] = (seat){{.count = 1, .isa = isa}, t};
+    for (int i = 0; i < threads; i++) t->seats[i] = (seat){{.count = 1, .isa = isa}, t, i % 2 == 1};
     /* Ctrl-C belongs to the thread that runs the script; a fault to the thread that meets it. */
     static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
     sigset_t all, old;

@@ -49,7 +49,7 @@ typedef struct {
     void *ctx;
 } agi_job;
 
-enum { AGI_MOST_PARTS = 1 << 20 };
+enum { AGI_MOST_PARTS = 1 << 15 };
 
 /* cores: how many the threads will find. With fewer than threads, waiting is parking at once. */
 int agi_team_new(agi_team **out, int threads, int cores, const struct agi_isa *isa);
