@@ -27,25 +27,24 @@ int agi_cpu_pack_conv1d(const void *args, agi_worker *w)
     return AG_OK;
 }
 
-/* Fewer rows than this are not worth another pass through the weights. */
-enum { WORTH_ROWS = 96 };
-
 /*
- * By rows as far as they go, since each part works on all the rows of x that its outputs need, then
- * by outputs.
+ * By rows as far as they are worth another pass through the weights, then by outputs. Parts of the
+ * same rows follow one another, so that a worker keeps what it has made of them.
  */
 int agi_cpu_packed_conv1d(const void *args, agi_worker *w)
 {
     const agi_packed_conv1d_args *a = args;
     const agi_conv *conv = w->isa->conv;
     int groups = 1; /* of rows; what they are cut into by outputs is the rest */
-    for (int g = 2; g <= w->count && g * WORTH_ROWS <= a->rows; g++)
+    for (int g = 2; g <= w->count && g * conv->worth_rows <= a->rows; g++)
         if (w->count % g == 0) groups = g;
-    agi_worker rows = {.index = w->index % groups, .count = groups};
-    agi_worker outs = {.index = w->index / groups, .count = w->count / groups};
+    agi_worker outs = {.count = w->count / groups};
+    outs.index = w->index % outs.count;
+    agi_worker rows = {.index = w->index / outs.count, .count = groups};
     int64_t r0, r1, o0, o1;
     agi_share(&rows, a->rows, 32, &r0, &r1);
     agi_share(&outs, a->outs, conv->panel, &o0, &o1);
-    if (r0 < r1 && o0 < o1) conv->run(a, r0, r1, o0, o1, w->scratch);
+    if (r0 < r1 && o0 < o1) conv->run(a, r0, r1, o0, o1, w->scratch, w->again);
+    else w->last = NULL; /* this part leaves nothing for the next one */
     return AG_OK;
 }

@@ -14,13 +14,14 @@
 #include <string.h>
 
 enum {
-    STEP = 32,             /* channels of a step, outputs of a panel */
-    TILE = 1024,           /* bytes */
-    STEP_BYTES = 4 * TILE, /* of weights: nearest and rest, of 32 outputs */
-    ROW_BYTES = 128,       /* of x in a step: nearest, rest */
-    BLOCK = 32,            /* rows that are summed at once, in two tiles */
-    MOST_ROWS = 256,       /* of x that are split at once, to stay in L2 */
-    SECTION = 40,          /* steps that all rows are summed over before the next ones */
+    STEP = 32,              /* channels of a step, outputs of a panel */
+    TILE = 1024,            /* bytes */
+    STEP_BYTES = 4 * TILE,  /* of weights: nearest and rest, of 32 outputs */
+    ROW_BYTES = 128,        /* of x in a step: nearest, rest */
+    BLOCK = 32,             /* rows that are summed at once, in two tiles */
+    MOST_ROWS = 512,        /* of x that are split at once, */
+    MOST_BYTES = 800 << 10, /* and what they then take, to stay in L2 */
+    SECTION = 40,           /* steps that all rows are summed over before the next ones */
     SUMS_BYTES = MOST_ROWS * STEP * 4 + STEP * 4 /* of a panel, and its bias */
 };
 
@@ -29,6 +30,19 @@ static int64_t steps_of(int64_t channels) { return (channels + STEP - 1) / STEP;
 static int64_t conv_size(int64_t outs, int64_t taps, int64_t channels)
 {
     return steps_of(outs) * taps * steps_of(channels) * STEP_BYTES / 4;
+}
+
+/* How many rows are split at once: at most, and of so many, about as many each time. */
+static int64_t most_rows(const agi_packed_conv1d_args *a)
+{
+    const int64_t most = MOST_BYTES / (steps_of(a->k) * ROW_BYTES) / BLOCK * BLOCK;
+    return most < BLOCK ? BLOCK : most > MOST_ROWS ? MOST_ROWS : most;
+}
+
+static int64_t rows_at_once(const agi_packed_conv1d_args *a, int64_t rows)
+{
+    const int64_t times = (rows + most_rows(a) - 1) / most_rows(a);
+    return ((rows + times - 1) / times + BLOCK - 1) / BLOCK * BLOCK;
 }
 
 /* ---- splitting ---- */
@@ -121,19 +135,30 @@ INLINE void store_sums(float *at, int64_t stride, const int R)
     if (R > 1) _tile_stored(3, at + 16 * stride + 16, stride * 4);
 }
 
+/* The j-th quarter of `lines` lines from `ahead` on, into L1 if they are needed soon. */
+INLINE void ask(const char *ahead, int64_t lines, int j, const bool soon)
+{
+    for (int64_t l = lines * j / 4; l < lines * (j + 1) / 4; l++)
+        if (soon) _mm_prefetch(ahead + l * 64, _MM_HINT_T0);
+        else _mm_prefetch(ahead + l * 64, _MM_HINT_T1);
+}
+
 /* Adds a section to the sums in tiles 0 to 3: R tiles of rows times two of outputs. Asks for
- * `lines` lines from `ahead` on in each step. */
+ * `lines` lines from `ahead` on in each step, some before each tile of weights, as memory has few
+ * requests open at once. R and soon are constants. */
 INLINE void add_section(const agi_packed_conv1d_args *a, const char *x, int64_t plane,
-                        const char *w, section s, const int R, const char *ahead, int64_t lines)
+                        const char *w, section s, const int R, const char *ahead, int64_t lines,
+                        const bool soon)
 {
     const int64_t taps = a->taps, on = a->dilation * ROW_BYTES;
     int64_t tap = s.first % taps;
     const char *p = x + s.first / taps * plane + tap * on;
-    for (int64_t i = 0; i < s.n; i++, w += STEP_BYTES) {
-        for (int64_t l = 0; l < lines; l++, ahead += 64) _mm_prefetch(ahead, _MM_HINT_T1);
+    for (int64_t i = 0; i < s.n; i++, w += STEP_BYTES, ahead += lines * 64) {
         _tile_loadd(4, p + 64, ROW_BYTES); /* rest of x, nearest of w */
         if (R > 1) _tile_loadd(5, p + 16 * ROW_BYTES + 64, ROW_BYTES);
+        ask(ahead, lines, 0, soon);
         _tile_loadd(6, w, 64);
+        ask(ahead, lines, 1, soon);
         _tile_loadd(7, w + TILE, 64);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
@@ -145,7 +170,9 @@ INLINE void add_section(const agi_packed_conv1d_args *a, const char *x, int64_t 
         _tile_dpbf16ps(1, 4, 7);
         if (R > 1) _tile_dpbf16ps(2, 5, 6);
         if (R > 1) _tile_dpbf16ps(3, 5, 7);
+        ask(ahead, lines, 2, soon);
         _tile_loadd(6, w + 2 * TILE, 64); /* nearest of x, rest of w */
+        ask(ahead, lines, 3, soon);
         _tile_loadd(7, w + 3 * TILE, 64);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
@@ -174,34 +201,39 @@ static void leave(const agi_packed_conv1d_args *a, const float *sums, int64_t r,
         }
 }
 
-/* The rows [from, to), of which x is split at `x`, of a panel. */
+/* The rows [from, to), of which x is split at `x`, of a panel; whether more follow. One block reads
+ * each weight once and asks for it a step ahead; many ask for the next section together, while
+ * they go through this one. `one` is a constant: whether there is one. */
 INLINE void sum_panel(const agi_packed_conv1d_args *a, const char *x, int64_t plane, const char *w,
-                      int64_t from, int64_t to, int64_t o, int64_t m, float *sums, bool more)
+                      int64_t from, int64_t to, int64_t o, int64_t m, float *sums, bool more,
+                      const bool one)
 {
     const int64_t steps = a->taps * steps_of(a->k), blocks = (to - from + BLOCK - 1) / BLOCK;
-    const int64_t sections = (steps + SECTION - 1) / SECTION;
-    const int64_t lines = (STEP_BYTES / 64 + blocks - 1) / blocks;
+    const int64_t sections = one ? 1 : (steps + SECTION - 1) / SECTION;
+    const int64_t lines = one ? STEP_BYTES / 64 : (STEP_BYTES / 64 + blocks - 1) / blocks;
     float *bias = sums + MOST_ROWS * STEP;
     for (int64_t i = 0; i < STEP; i++) bias[i] = a->bias && i < m ? a->bias[o + i] : 0;
     for (int64_t k = 0; k < sections; k++) {
         const section s = {steps * k / sections, steps * (k + 1) / sections - steps * k / sections};
         const bool first = k == 0, last = k + 1 == sections;
-        const char *now = w + s.first * STEP_BYTES, *ahead = now + s.n * STEP_BYTES;
+        const char *now = w + s.first * STEP_BYTES;
+        const char *ahead = now + (one ? 1 : s.n) * STEP_BYTES;
         for (int64_t r = from; r < to; r += BLOCK, ahead += lines * 64 * s.n) {
             const char *p = x + (r - from) * ROW_BYTES;
-            const int64_t n = to - r < BLOCK ? to - r : BLOCK, ask = !last || more ? lines : 0;
+            const int64_t n = to - r < BLOCK ? to - r : BLOCK;
+            const int64_t wanted = one || !last || more ? lines : 0;
             float *mine = sums + (r - from) * STEP;
             const bool direct = last && !a->accumulate && n == BLOCK && m == STEP;
             if (n > 16) {
                 if (first) load_sums(bias, 0, 0, 2);
                 else load_sums(mine, STEP * 4, 16 * STEP, 2);
-                add_section(a, p, plane, now, s, 2, ahead, ask);
+                add_section(a, p, plane, now, s, 2, ahead, wanted, one);
                 if (direct) store_sums(a->out + r * a->out_stride + o, a->out_stride, 2);
                 else store_sums(mine, STEP, 2);
             } else {
                 if (first) load_sums(bias, 0, 0, 1);
                 else load_sums(mine, STEP * 4, 16 * STEP, 1);
-                add_section(a, p, plane, now, s, 1, ahead, ask);
+                add_section(a, p, plane, now, s, 1, ahead, wanted, one);
                 store_sums(mine, STEP, 1);
             }
             if (last && !direct) leave(a, mine, r, n, o, m);
@@ -209,34 +241,54 @@ INLINE void sum_panel(const agi_packed_conv1d_args *a, const char *x, int64_t pl
     }
 }
 
+/* What lies before the rows that are split: the sums, and which rows they are. */
+typedef struct {
+    float sums[SUMS_BYTES / 4];
+    int64_t from, to, zero[6];
+} before_rows;
+
 static int64_t conv_scratch(const agi_packed_conv1d_args *a)
 {
-    const int64_t rows = a->rows < MOST_ROWS ? a->rows : MOST_ROWS;
-    return SUMS_BYTES + steps_of(a->k) * (rows + (a->taps - 1) * a->dilation + BLOCK) * ROW_BYTES;
+    const int64_t most = most_rows(a), rows = a->rows < most ? a->rows : most;
+    const int64_t room = rows + (a->taps - 1) * a->dilation + 2 * BLOCK;
+    return (int64_t)sizeof(before_rows) + steps_of(a->k) * room * ROW_BYTES;
 }
 
 static void conv_run(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, int64_t o0,
-                     int64_t o1, void *scratch)
+                     int64_t o1, void *scratch, bool again)
 {
     static const struct {
         uint8_t palette, start, zero[14];
         uint16_t bytes[16];
         uint8_t rows[16];
     } tiles = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
-    char *x = (char *)scratch + SUMS_BYTES;
-    const int64_t past = (a->taps - 1) * a->dilation;
+    before_rows *head = scratch;
+    char *x = (char *)(head + 1);
+    const int64_t past = (a->taps - 1) * a->dilation, rows = rows_at_once(a, r1 - r0);
     const int64_t panel_bytes = a->taps * steps_of(a->k) * STEP_BYTES;
     _tile_loadconfig(&tiles);
-    for (int64_t from = r0; from < r1; from += MOST_ROWS) {
-        const int64_t to = from + MOST_ROWS < r1 ? from + MOST_ROWS : r1;
+    for (int64_t from = r0; from < r1; from += rows) {
+        const int64_t to = from + rows < r1 ? from + rows : r1;
         const int64_t plane = (to - from + past + BLOCK) * ROW_BYTES;
-        split_rows(a, from, to - from + past, x, plane);
-        for (int64_t o = o0; o < o1; o += STEP)
-            sum_panel(a, x, plane, (const char *)a->w + o / STEP * panel_bytes, from, to, o,
-                      o1 - o < STEP ? o1 - o : STEP, scratch, o + STEP < o1);
+        if (!again || head->from != from || head->to != to)
+            split_rows(a, from, to - from + past, x, plane);
+        head->from = from;
+        head->to = to;
+        for (int64_t o = o0; o < o1; o += STEP) {
+            const char *w = (const char *)a->w + o / STEP * panel_bytes;
+            const int64_t m = o1 - o < STEP ? o1 - o : STEP;
+            const bool more = o + STEP < o1;
+            if (to - from <= BLOCK)
+                sum_panel(a, x, plane, w, from, to, o, m, head->sums, more, true);
+            else sum_panel(a, x, plane, w, from, to, o, m, head->sums, more, false);
+        }
     }
     _tile_release();
 }
 
-static const agi_conv conv = {
-    .size = conv_size, .pack = conv_pack, .panel = STEP, .scratch = conv_scratch, .run = conv_run};
+static const agi_conv conv = {.size = conv_size,
+                              .pack = conv_pack,
+                              .panel = STEP,
+                              .scratch = conv_scratch,
+                              .run = conv_run,
+                              .worth_rows = 256};

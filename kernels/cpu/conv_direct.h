@@ -30,8 +30,9 @@ static int64_t conv_scratch(const agi_packed_conv1d_args *a)
 }
 
 static void conv_run(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, int64_t o0,
-                     int64_t o1, void *scratch)
+                     int64_t o1, void *scratch, bool again)
 {
+    (void)again;
     const int64_t past = (a->taps - 1) * a->dilation;
     for (int64_t r = r0; r < r1; r += DIRECT_ROWS) {
         const int64_t n = r1 - r < DIRECT_ROWS ? r1 - r : DIRECT_ROWS;
@@ -69,4 +70,4 @@ static void conv_run(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, in
 }
 
 static const agi_conv conv = {
-    .size = conv_size, .pack = conv_pack, .panel = 1, .scratch = conv_scratch, .run = conv_run};
+    .size = conv_size, .pack = conv_pack, .panel = 1, .scratch = conv_scratch, .run = conv_run, .worth_rows = 96};

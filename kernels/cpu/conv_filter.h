@@ -356,8 +356,9 @@ static void run_filter(const agi_packed_conv1d_args *a, const float *x, int64_t 
 }
 
 static void conv_run(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, int64_t o0,
-                     int64_t o1, void *scratch)
+                     int64_t o1, void *scratch, bool again)
 {
+    (void)again;
     const int64_t rows = rows_at_once(a), most = most_tiles(rows), wide = round_up(a->k, LANES);
     outputs *tiles = scratch;
     float *bias = (float *)(tiles + most), *sums = bias + PANEL, *x = sums + ROWS * PANEL;
@@ -373,4 +374,4 @@ static void conv_run(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, in
 }
 
 static const agi_conv conv = {
-    .size = conv_size, .pack = conv_pack, .panel = PANEL, .scratch = conv_scratch, .run = conv_run};
+    .size = conv_size, .pack = conv_pack, .panel = PANEL, .scratch = conv_scratch, .run = conv_run, .worth_rows = 96};

@@ -30,9 +30,11 @@ typedef struct {
     void (*pack)(void *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
                  int64_t panel);
     int64_t (*scratch)(const agi_packed_conv1d_args *a); /* bytes that run needs */
-    /* The outputs [o0, o1), of whole panels, of rows [r0, r1). */
+    /* The outputs [o0, o1), of whole panels, of rows [r0, r1). `again`: scratch is as another part
+     * of the same op has left it. */
     void (*run)(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, int64_t o0, int64_t o1,
-                void *scratch);
+                void *scratch, bool again);
+    int64_t worth_rows; /* so many are worth another pass through the weights */
 } agi_conv;
 
 typedef struct agi_isa {

@@ -127,6 +127,24 @@ for _, k in ipairs(kernels.all()) do
       end
     end)
 
+    it('has the bits of one thread, however rows and outputs are dealt out', function()
+      -- Parts of several rows and outputs; a part of more rows than are worked on at once.
+      for i, s in ipairs {{600, 100, 160, 7, 1}, {250, 1000, 200, 1, 1}, {1300, 40, 70, 3, 2}} do
+        local T, C, O, K, D = unpack(s)
+        local alone
+        for _, threads in ipairs {1, 2, 3, 5} do
+          local b = ag.backend('cpu', {threads = threads, isa = k.isa})
+          local rnd = kernels.random(i)
+          local x = kernels.tensor(b, {(K - 1) * D + T, C}, rnd)
+          local w = pack(kernels.tensor(b, {O, K, C}, rnd))
+          local alpha, out = kernels.tensor(b, {C}, rnd), kernels.tensor(b, {T, O}, rnd)
+          ops.packed_conv1d(out, x, w, nil, alpha, alpha, K, D, 32, 1)
+          alone = alone or out
+          assert.same_bits(alone, out)
+        end
+      end
+    end)
+
     it('reads and writes rows with gaps between them, and of any rank', function()
       local rnd = kernels.random(4)
       local x = kernels.tensor(be, {6, 2, 40}, rnd):narrow(3, 3, 33)
