@@ -12,14 +12,14 @@
 /* Blocks whose largest number is smaller are zeros: the inverse of their scale is no float. */
 #define AGI_BLOCK_LEAST 1e-30f
 
-/* Rows of x as codes, and for each block its scale and the sum of its codes. AGI_BLOCK_ROWS rows
- * lie together, so that a tile finds what it needs of a chunk at fixed places behind one address:
+/* Rows of x as codes, and for each block its scale and what its sum begins with: the codes of weights
+ * are read with a bias, which that takes off. AGI_BLOCK_ROWS rows lie together, so that a tile finds what it needs of a chunk at fixed places behind one address:
  * code [rows / AGI_BLOCK_ROWS, chunks, AGI_BLOCK_ROWS, AGI_CHUNK], the others without the last. */
 enum { AGI_BLOCK_ROWS = 8 };
 typedef struct {
     int8_t *code;
     float *scale;
-    int32_t *sum;
+    int32_t *begin;
     int64_t chunks;
 } agi_block_rows;
 
@@ -36,6 +36,7 @@ typedef struct agi_blocks {
     void (*quantize)(int8_t *code, float *scale, const float *x, int64_t n);
     /* Outputs [o0, o1) of all rows; o0 is the first of a panel. w is packed. */
     void (*dot)(const agi_linear_args *a, const agi_block_rows *x, int64_t o0, int64_t o1);
+    int q8_bias; /* of codes as dot reads them; that of q4 is AGI_Q4_BIAS */
 } agi_blocks;
 
 extern const agi_blocks agi_blocks_plain; /* reads weights in rows, too */

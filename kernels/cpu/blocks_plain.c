@@ -40,4 +40,4 @@ static void dot(const agi_linear_args *a, const agi_block_rows *x, int64_t o0, i
         }
 }
 
-const agi_blocks agi_blocks_plain = {quantize, dot};
+const agi_blocks agi_blocks_plain = {quantize, dot, 0};

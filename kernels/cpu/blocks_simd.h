@@ -73,12 +73,11 @@ INLINE void block_tile(const agi_linear_args *a, const agi_block_rows *x, int64_
     const int64_t block = agi_block_of(x, r, 0);
     const int8_t *code = x->code + block * AGI_CHUNK;
     const float *xs = x->scale + block;
-    const int32_t *sums = x->sum + block;
+    const int32_t *begin = x->begin + block;
     for (int64_t c = 0; c < chunks; c++) {
         vi sum[MOST_ROWS][MOST];
-        const int bias = kind == AGI_WEIGHT_Q8 ? V_BIAS : AGI_Q4_BIAS;
         for (int i = 0; i < R; i++)
-            for (int v = 0; v < N; v++) sum[i][v] = vi_set(-bias * sums[i]);
+            for (int v = 0; v < N; v++) sum[i][v] = vi_set(begin[i]);
         for (int p = 0; p < P; p++) __builtin_prefetch(scale[p] + AHEAD_OF(P) / 16);
         if (kind == AGI_WEIGHT_Q8)
             for (int j = 0; j < AGI_CHUNK / 4; j++)
@@ -109,7 +108,7 @@ INLINE void block_tile(const agi_linear_args *a, const agi_block_rows *x, int64_
         }
         code += AGI_BLOCK_ROWS * AGI_CHUNK;
         xs += AGI_BLOCK_ROWS;
-        sums += AGI_BLOCK_ROWS;
+        begin += AGI_BLOCK_ROWS;
     }
     for (int i = 0; i < R; i++)
         for (int v = 0; v < N; v++) {
@@ -163,4 +162,5 @@ static void dot_blocks(const agi_linear_args *a, const agi_block_rows *x, int64_
     else block_kind(a, x, o0, o1, AGI_WEIGHT_Q4);
 }
 
-#define AGI_BLOCKS_TABLE(isa) const agi_blocks agi_blocks_##isa = {quantize_blocks, dot_blocks}
+#define AGI_BLOCKS_TABLE(isa)                                                                      \
+    const agi_blocks agi_blocks_##isa = {quantize_blocks, dot_blocks, V_BIAS}

@@ -3,6 +3,7 @@
  * The sums themselves are in the isa tables; no output is ever split, so that the cuts change no
  * bit.
  */
+#include "../weight.h"
 #include "isa.h"
 #include "scratch.h"
 #include "../../runtime/backend_cpu.h"
@@ -32,13 +33,15 @@ static int dot(const agi_linear_args *a, const agi_worker *w)
 }
 
 /* The rows of x as blocks, in the worker's scratch, where they may be already. */
-static agi_block_rows blocks_of(const agi_linear_args *a, const agi_worker *w, bool kept)
+static agi_block_rows blocks_of(const agi_linear_args *a, const agi_blocks *blocks,
+                                const agi_worker *w, bool kept)
 {
+    const int bias = a->w.kind == AGI_WEIGHT_Q8 ? blocks->q8_bias : AGI_Q4_BIAS;
     const int64_t chunks = (a->k + AGI_CHUNK - 1) / AGI_CHUNK;
     const int64_t rows = (a->rows + AGI_BLOCK_ROWS - 1) / AGI_BLOCK_ROWS * AGI_BLOCK_ROWS;
     agi_block_rows x = {.code = w->scratch, .chunks = chunks};
     x.scale = (float *)(void *)(x.code + rows * chunks * AGI_CHUNK);
-    x.sum = (int32_t *)(void *)(x.scale + rows * chunks);
+    x.begin = (int32_t *)(void *)(x.scale + rows * chunks);
     for (int64_t r = 0; r < a->rows && !kept; r++) {
         const int64_t first = agi_block_of(&x, r, 0);
         w->isa->blocks->quantize(x.code + first * AGI_CHUNK, x.scale + first,
@@ -47,7 +50,7 @@ static agi_block_rows blocks_of(const agi_linear_args *a, const agi_worker *w, b
             const int64_t b = first + c * AGI_BLOCK_ROWS;
             int32_t sum = 0;
             for (int i = 0; i < AGI_CHUNK; i++) sum += x.code[b * AGI_CHUNK + i];
-            x.sum[b] = sum;
+            x.begin[b] = -bias * sum;
         }
     }
     return x;
@@ -69,7 +72,7 @@ static int dot_blocks(const agi_linear_args *all, agi_worker *w)
         a.x = all->x + r * all->x_stride;
         a.out = all->out + r * all->out_stride;
         const bool kept = w->again && all->rows <= AGI_BLOCKED_ROWS;
-        const agi_block_rows x = blocks_of(&a, w, kept);
+        const agi_block_rows x = blocks_of(&a, blocks, w, kept);
         blocks->dot(&a, &x, o0, o1);
     }
     return AG_OK;
