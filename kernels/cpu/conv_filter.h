@@ -373,5 +373,9 @@ static void conv_run(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, in
     }
 }
 
-static const agi_conv conv = {
-    .size = conv_size, .pack = conv_pack, .panel = PANEL, .scratch = conv_scratch, .run = conv_run, .worth_rows = 96};
+static const agi_conv conv = {.size = conv_size,
+                              .pack = conv_pack,
+                              .panel = PANEL,
+                              .scratch = conv_scratch,
+                              .run = conv_run,
+                              .worth_rows = 96};
