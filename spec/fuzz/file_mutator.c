@@ -179,7 +179,7 @@ static size_t repair(token *t, int n, char (*room)[24])
             if (is(t[k], "\"shape\""))
                 for (int d = k + 3; d < last && !is(t[d], "]"); d++)
                     if (t[d].n < 6 && *t[d].at != ',') bytes *= strtoul(t[d].at, NULL, 10) & 0xffff;
-            if (is(t[k], "\"data_offsets\"") && k + 5 < last && is(t[k + 6], "]")) offsets = k + 3;
+            if (is(t[k], "\"data_offsets\"") && k + 6 < last && is(t[k + 6], "]")) offsets = k + 3;
         }
         if (offsets && bytes < ROOM && at + bytes < ROOM) {
             snprintf(room[offsets], sizeof *room, "%zu", at);
