@@ -171,8 +171,8 @@ static void advance(agi_team *t, agi_worker *w)
     call_parked(t);
 }
 
-/* Does parts until none is left to claim. Half of the workers claim from the end: of two, each finds
- * in its caches what it wrote a stage before. */
+/* Does parts until none is left to claim. Half of the workers claim from the end: of two, each
+ * finds in its caches what it wrote a stage before. */
 static void work(agi_team *t, seat *s)
 {
     unsigned long long open = atomic_load(&t->open);

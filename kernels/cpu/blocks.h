@@ -12,9 +12,10 @@
 /* Blocks whose largest number is smaller are zeros: the inverse of their scale is no float. */
 #define AGI_BLOCK_LEAST 1e-30f
 
-/* Rows of x as codes, and for each block its scale and what its sum begins with: the codes of weights
- * are read with a bias, which that takes off. AGI_BLOCK_ROWS rows lie together, so that a tile finds what it needs of a chunk at fixed places behind one address:
- * code [rows / AGI_BLOCK_ROWS, chunks, AGI_BLOCK_ROWS, AGI_CHUNK], the others without the last. */
+/* Rows of x as codes, and for each block its scale and what its sum begins with: the codes of
+ * weights are read with a bias, which that takes off. AGI_BLOCK_ROWS rows lie together, so that a
+ * tile finds what it needs of a chunk at fixed places behind one address: code
+ * [rows / AGI_BLOCK_ROWS, chunks, AGI_BLOCK_ROWS, AGI_CHUNK], the others without the last. */
 enum { AGI_BLOCK_ROWS = 8 };
 typedef struct {
     int8_t *code;

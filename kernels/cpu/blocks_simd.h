@@ -43,8 +43,8 @@ static void quantize_blocks(int8_t *code, float *scale, const float *x, int64_t 
     }
 }
 
-/* The i-th vector of a block's codes, of P streams of them. Each line is asked for AHEAD_OF(P) bytes
- * before it is read, one at a time, as memory has few requests open at once. */
+/* The i-th vector of a block's codes, of P streams of them. Each line is asked for AHEAD_OF(P)
+ * bytes before it is read, one at a time, as memory has few requests open at once. */
 INLINE vi code_vector(const char *w, int i, const int P)
 {
     w += i * LANES * 4;
