@@ -120,10 +120,15 @@ for _, name in ipairs {'GUIDE.md', 'README.md'} do
       end
       if #s.sh > 0 then
         it(('keeps its word under "%s": the commands work'):format(s.title), function()
+          if table.concat(s.sh):find '%f[%a]curl%f[%A]' and not command.has 'curl' then
+            return pending 'curl is missing'
+          end
           local dir = workplace()
           finally(function() os.execute('rm -rf ' .. command.quote(dir)) end)
           for _, text in ipairs(s.sh) do
-            local r = run_in(dir, 'set -euo pipefail; ' .. text, {TERM = 'dumb'})
+            -- A server that runs when a command fails would keep its port.
+            local r = run_in(dir, 'set -euo pipefail; '
+              .. "trap 'kill $(jobs -p) 2>/dev/null || :' EXIT; " .. text, {TERM = 'dumb'})
             assert.equal(0, r.code, r.err)
           end
         end)

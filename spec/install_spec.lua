@@ -7,10 +7,6 @@ local sound = require 'support.sound'
 
 local quote = command.quote
 
-local function have(program)
-  return os.execute(('command -v %s >/dev/null 2>&1'):format(program)) == 0
-end
-
 local function write(path, text)
   local f = assert(io.open(path, 'w'))
   f:write(text)
@@ -65,7 +61,7 @@ int main(int argc, char **argv)
 ]]
 
 describe('an installation', function()
-  if not have 'cmake' then
+  if not command.has 'cmake' then
     pending 'cmake is not installed'
     return
   end
@@ -177,7 +173,7 @@ describe('an installation', function()
 
   for compiler, flags in pairs {cc = '-std=c99 -x c', ['c++'] = '-std=c++11 -x c++'} do
     it('gives programs its header and library, with ' .. compiler, function()
-      if not have(compiler) or not have 'pkg-config' then
+      if not command.has(compiler) or not command.has 'pkg-config' then
         pending(compiler .. ' or pkg-config is not installed')
         return
       end

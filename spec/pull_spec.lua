@@ -9,10 +9,6 @@ local NAME = 'Qwen/Qwen3-TTS-12Hz-0.6B-Base'
 local PATTERN = NAME:gsub('%p', '%%%0')
 local quote = command.quote
 
-local function have(program)
-  return os.execute('command -v ' .. program .. ' >/dev/null 2>&1') == 0
-end
-
 describe('argent pull', function()
   local dir, model, pid
 
@@ -72,7 +68,7 @@ describe('argent pull', function()
     fails(3, 'did you mean ' .. PATTERN, {'pull', 'Qwen3-TTS-12Hz-0.6-Base'})
   end)
 
-  if not have 'hf' or not have 'python3' then
+  if not command.has 'hf' or not command.has 'python3' then
     pending 'hf (huggingface_hub) or python3 is not installed'
     return
   end

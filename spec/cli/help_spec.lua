@@ -9,10 +9,6 @@ local function run(...)
   return command.run {...}
 end
 
-local function have(program)
-  return os.execute('command -v ' .. program .. ' >/dev/null 2>&1') == 0
-end
-
 describe('argent', function()
   local model
   for _, m in ipairs(golden.models()) do
@@ -149,7 +145,7 @@ describe('argent', function()
       assert.equal(0, r.code, r.err)
       for _, name in ipairs(verbs.VERBS) do assert.truthy(r.out:find(name, 1, true)) end
       assert.truthy(r.out:find('temperature', 1, true))
-      if not have(shell) then
+      if not command.has(shell) then
         pending(shell .. ' is not installed')
         return
       end
@@ -186,7 +182,7 @@ describe('argent', function()
     for line in r.out:gmatch '[^\n]+' do -- what begins with a point is a request of man's own
       if line:find "^[.']" then assert.matches('^%.[%uf-n][%uf-n]?', line) end
     end
-    if not have 'groff' then
+    if not command.has 'groff' then
       pending 'groff is not installed: the page was not set'
       return
     end

@@ -23,6 +23,13 @@ local function slurp(path)
   return s
 end
 
+--- Whether the shell finds a program.
+---@param program string
+---@return boolean
+function M.has(program)
+  return os.execute('command -v ' .. program .. ' >/dev/null 2>&1') == 0
+end
+
 --- Runs argent with args.
 ---@param args string[]
 ---@param opts? {stdin: string?, env: table<string, string>?, before: string?, after: string?,
