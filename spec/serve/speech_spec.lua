@@ -315,6 +315,17 @@ describe('argent serve, with options,', function()
     for _, s in ipairs(sockets) do s:close() end
   end)
 
+  it('refuses a body that is larger than its limit before it comes', function()
+    srv = server.start {'-m', model 'custom', '--threads', '1'}
+    local s = srv:connect()
+    s:write('POST /v1/audio/speech HTTP/1.1\r\nHost: here\r\nConnection: close\r\n'
+      .. 'Content-Type: application/json\r\nContent-Length: 1048577\r\n\r\n')
+    s:flush()
+    local r = server.parse(s:read '*a')
+    assert.equal(413, r.status)
+    assert.truthy(r.body:find('the body has 1048577 bytes; 1048576 are the limit', 1, true))
+  end)
+
   it('holds so many bytes of bodies at once, and no more', function()
     local script = st.write([[
       require('argent.serve.limits').held = 3000
