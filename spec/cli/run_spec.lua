@@ -180,8 +180,10 @@ describe('argent run', function()
     -- Runs the script with a Ctrl-C after half a second and one more after `pause`.
     local function twice(text, pause)
       st.write(text, script)
-      local f = io.popen(('%s run %s 2>&1 & p=$!; sleep 0.5; kill -INT $p; sleep %g; kill -INT $p; '
-        .. 'wait $p; echo $?'):format(command.quote(command.exe), script, pause))
+      local f = io.popen(([[%s run %s 2>&1 & p=$!
+        (sleep 20; kill -KILL $p) >/dev/null 2>&1 & k=$!
+        sleep 0.5; kill -INT $p; sleep %g; kill -INT $p
+        wait $p; r=$?; kill $k; echo $r]]):format(command.quote(command.exe), script, pause))
       local said = f:read '*a'
       f:close()
       return said
