@@ -46,8 +46,8 @@ package(libargent-dev LIBARGENT-DEV libdevel "header of Argent, for programs in 
 "Tensors, plans and the kernels of speech models on CPUs and NVIDIA cards: the
 header argent.h, and what pkg-config needs.")
 package(argent-cuda ARGENT-CUDA sound "Argent's kernels for NVIDIA cards"
-"With it and NVIDIA's driver `argent say --device cuda` runs on a card of compute
-capability 8.0 or later.")
+"With it and NVIDIA's driver `argent say --device cuda` runs on a card of
+compute capability 8.0 or later.")
 foreach(of LIBARGENT-DEV ARGENT-CUDA)
   set(CPACK_DEBIAN_${of}_PACKAGE_DEPENDS "argent (= ${PROJECT_VERSION})")
 endforeach()
