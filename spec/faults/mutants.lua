@@ -4,7 +4,7 @@
 local PROCESS = 'spec/cli/process_spec.lua'
 
 -- Each: what is guarded, a file, a text that stands in it once, what comes in its place, and the
--- spec, with words for busted.
+-- spec, with words for busted, which splits a filter at its spaces: a dot stands for each.
 local MUTANTS = {
   {'no memory for machine code (LuaJIT panics)', 'runtime/main.c',
     '    lua_atpanic(L, panic);\n', '', 'spec/faults/memory_spec.lua'},

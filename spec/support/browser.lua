@@ -1,5 +1,6 @@
 -- A headless Chromium, driven by its DevTools protocol over a WebSocket.
 
+local command = require 'support.command'
 local json = require 'argent.json'
 local posix = require 'argent.posix'
 
@@ -11,7 +12,7 @@ Browser.__index = Browser
 --- Whether there is one; else why its specs are pending.
 function M.available()
   if not pcall(require, 'http.websocket') then return false, 'lua-http is not installed' end
-  if os.execute 'command -v chromium >/dev/null 2>&1' ~= 0 then
+  if not command.has 'chromium' then
     return false, 'chromium is not installed'
   end
   return true

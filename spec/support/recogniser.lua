@@ -20,7 +20,7 @@ end
 --- Why nothing can be recognised here; nil where it can.
 ---@return string?
 function M.missing()
-  if os.execute 'command -v pocketsphinx_batch >/dev/null 2>&1' ~= 0 then
+  if not command.has 'pocketsphinx_batch' then
     return 'pocketsphinx is not installed (apt-get install pocketsphinx pocketsphinx-en-us)'
   elseif not exists(MODEL .. '/cmudict-en-us.dict') then
     return 'pocketsphinx has no English model (apt-get install pocketsphinx-en-us)'
