@@ -45,6 +45,7 @@ end
 for name, class in pairs(ag.nn) do
   if type(class) == 'table' then add_all('ag.nn.' .. name, class) end
 end
+table.sort(names) -- a seed names the same calls every time
 
 -- ---- with what ----
 

@@ -179,6 +179,15 @@ describe('a batch of requests', function()
     end
   end)
 
+  it('makes no ticket of an object that it is given', function()
+    local batch, mine = assert(tts:batch {rows = 2}), {mine = true}
+    local ok, err = pcall(batch.enqueue, batch, {}, 1, mine)
+    batch:clear()
+    assert.is_nil(getmetatable(mine))
+    assert.is_false(ok)
+    assert.matches("enqueue: unknown option string 'mine'", err)
+  end)
+
   it('tells who holds a ticket when there is a chunk, and the end', function()
     local batch, told = assert(tts:batch {rows = 1}), {}
     local ticket = assert(batch:submit(options()))

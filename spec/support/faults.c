@@ -13,7 +13,7 @@
  *   any:SIGTERM     all of these system calls; a signal arrives just before it
  *
  * The number of calls seen is written into the file that ARGENT_FAULT_SEEN names. A segmentation
- * fault prints where it is.
+ * fault, or an abort, prints where it is.
  */
 #include <errno.h>
 #include <execinfo.h>
@@ -173,12 +173,16 @@ static void trap(const int *numbers)
 
 /* ---- beginning and end ---- */
 
-static void on_crash(int signal_number)
+/* The place itself comes first, as libgcc may abort where it cannot follow a broken stack. */
+static void on_crash(int signal_number, siginfo_t *info, void *context)
 {
-    void *stack[64];
-    first = -1;                                                   /* what comes now does not fail */
+    (void)info;
+    void *stack[64], *at = (void *)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+    first = -1; /* what comes now does not fail */
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGABRT, SIG_DFL);
+    backtrace_symbols_fd(&at, 1, 2);
     backtrace_symbols_fd(stack + 1, backtrace(stack, 64) - 1, 2); /* without this function */
-    signal(signal_number, SIG_DFL);
     raise(signal_number);
 }
 
@@ -211,7 +215,9 @@ __attribute__((constructor)) static void begin(void)
     if (!fault || sscanf(fault, "%15[^:]:%15[^:]:%ld:%ld", kind, word, &first, &count) < 3)
         _exit(125);
     backtrace(stack, 2); /* which loads what it needs */
-    signal(SIGSEGV, on_crash);
+    struct sigaction crash = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &crash, NULL);
+    sigaction(SIGABRT, &crash, NULL);
     unsetenv("LD_PRELOAD"); /* not for what this process runs */
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (!strcmp(word, codes[i].name)) how = codes[i].number;

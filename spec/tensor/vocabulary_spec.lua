@@ -134,6 +134,16 @@ describe('computing', function()
     assert.near({1, 3}, ids[{ {2, 3} }] == nil or ids:index_select(1, {2, 1}))
   end)
 
+  it('is refused at once where it would be far too large, or of too many parts', function()
+    local _, err = pcall(x.tile, x, 2 ^ 40, 1)
+    assert.equal('out of memory: 26388279066624 bytes', err.message)
+    assert.same({2, 0}, ag.zeros(be, {2, 0}):tile(1, 2 ^ 53):size())
+    assert.matches('^tile: size: expected an integer from 0 to 9007199254740992, got 1.8',
+      misuse(function() local y = x:tile(2 ^ 53, 1) return y end))
+    assert.equal('split: parts: expected an integer from 0 to 1048576, got 1099511627776',
+      misuse(function() local y = x[{1, {1, 1}}]:expand(2 ^ 40):split(1) return y end))
+  end)
+
   it('says what does not fit, at the line of the caller', function()
     local y = ag.zeros(be, {4})
     assert.equal("'+': [2, 3] and [4] do not fit: 3 and 4",

@@ -110,11 +110,15 @@ end
 --- Lets a request wait whose options have been checked.
 ---@param options ag.Speech
 ---@param positions integer the most that it can take
----@param fields? table of the ticket
+---@param fields? {priority: integer?, feed: false?, text: string?} of the ticket
 ---@return ag.Ticket? ticket
 ---@return string? err
 ---@return string? code 'busy': the queue is full; 'memory': it would never fit
 function Scheduler:enqueue(options, positions, fields)
+  check.type(options, 'enqueue: options', 'table')
+  check.number(positions, 'enqueue: positions', 0)
+  fields = check.options(fields, 'enqueue', {'priority', 'feed', 'text'})
+  local priority = check.int(fields.priority or 0, 'enqueue: priority')
   if not self:has_room() then
     return nil, ('the queue is full: %d are spoken and %d wait'):format(#self.speaking,
       #self.waiting), 'busy'
@@ -128,11 +132,9 @@ function Scheduler:enqueue(options, positions, fields)
         budget.shown(plan.memory), plan.blocks * plan.block, self.rows), 'memory'
     end
   end
-  fields = fields or {}
   self.count = self.count + 1
-  fields.id, fields.options, fields.blocks = self.count, options, blocks
-  fields.priority = fields.priority or 0
-  local ticket = Ticket.new(self, fields)
+  local ticket = Ticket.new(self, {id = self.count, options = options, blocks = blocks,
+    priority = priority, feed = fields.feed, text = fields.text})
   wait(self, ticket)
   self.open[#self.open + 1] = ticket
   return ticket

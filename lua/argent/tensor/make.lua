@@ -152,15 +152,19 @@ return function(tensor, Tensor)
     check.int(#times, 'tile: numbers', #shape, lib.AG_MAX_DIMS)
     for i = 1, #times do check.int(times[i], 'tile: times', 0, 2 ^ 53) end
     while #shape < #times do table.insert(shape, 1, 1) end
-    local out = self:expand(shape):clone()
-    for d, n in ipairs(times) do -- copies of what is there already
-      if n == 0 then
-        out = out:narrow(d, 1, 0):clone()
-      elseif n > 1 then
-        local list = {}
-        for i = 1, n do list[i] = out end
-        out = tensor.cat(list, d)
+    local out, before = self:expand(shape):clone(), 1 -- elements of the dimensions before this one
+    for d, n in ipairs(times) do
+      if n ~= 1 then
+        local once = out
+        shape[d] = check.int(shape[d] * n, 'tile: size', 0, 2 ^ 53)
+        out = tensor.zeros(self.backend, shape, self.dtype)
+        if out:count() > 0 then
+          local all = {before, n, once:count() / before}
+          once = once:view(before, 1, all[3]):expand(all)
+          status.raise(lib.ag_copy(out:view(all), once), 2)
+        end
       end
+      before = before * shape[d]
     end
     return out
   end

@@ -4,6 +4,8 @@
 local check = require 'argent.check'
 local lib = require 'argent.ffi'
 
+local MOST_PARTS = 2 ^ 20 -- of a list that split makes
+
 -- The indices of dimensions 1 .. n; each of `dims` is one of them, and there once.
 local function check_order(dims, n, name)
   check.int(#dims, name .. ': number of dimensions', n, n, 1)
@@ -114,6 +116,7 @@ return function(tensor, Tensor)
     local shape = self.shape
     dim = check.int(dim or 1, 'split: dim', 1, #shape)
     check.int(size, 'split: size', 1, 2 ^ 53)
+    check.int(math.ceil(shape[dim] / size), 'split: parts', 0, MOST_PARTS)
     local parts = {}
     for first = 1, shape[dim], size do
       parts[#parts + 1] = self:narrow(dim, first, math.min(size, shape[dim] - first + 1))
