@@ -1,7 +1,8 @@
 /*
  * conv_amx.h: packed convolutions on AMX tiles, whose products are of bf16. Every number is the sum
  * of two bf16, the nearest one and what is left, which keep 16 bits of it. Of the four products of
- * two such sums the one of both rests is left out: what is lost is about 2^-17 of a product.
+ * two such sums the one of both rests is left out: what is lost is about 2^-17 of a product. Where
+ * all weights of a panel are bf16, their rests are 0 and are neither kept nor multiplied.
  *
  * A tile of x is 16 rows of 32 channels, one of weights 16 pairs of channels of 16 outputs. A step
  * is one tap of 32 channels; an output adds its steps in the order of channels, then taps, wherever
@@ -16,20 +17,26 @@
 enum {
     STEP = 32,              /* channels of a step, outputs of a panel */
     TILE = 1024,            /* bytes */
-    STEP_BYTES = 4 * TILE,  /* of weights: nearest and rest, of 32 outputs */
+    STEP_BYTES = 2 * TILE,  /* of weights: nearest, of 32 outputs; as many for the rests */
+    HEAD_BYTES = 64,        /* before a panel: whether it has rests */
     ROW_BYTES = 128,        /* of x in a step: nearest, rest */
     BLOCK = 32,             /* rows that are summed at once, in two tiles */
     MOST_ROWS = 512,        /* of x that are split at once, */
     MOST_BYTES = 800 << 10, /* and what they then take, to stay in L2 */
-    SECTION = 40,           /* steps that all rows are summed over before the next ones */
+    SECTION = 160 << 10,    /* bytes of weights that all rows go through before the next ones */
     SUMS_BYTES = MOST_ROWS * STEP * 4 + STEP * 4 /* of a panel, and its bias */
 };
 
 static int64_t steps_of(int64_t channels) { return (channels + STEP - 1) / STEP; }
 
+static int64_t panel_bytes(int64_t taps, int64_t channels)
+{
+    return HEAD_BYTES + taps * steps_of(channels) * 2 * STEP_BYTES;
+}
+
 static int64_t conv_size(int64_t outs, int64_t taps, int64_t channels)
 {
-    return steps_of(outs) * taps * steps_of(channels) * STEP_BYTES / 4;
+    return steps_of(outs) * panel_bytes(taps, channels) / 4;
 }
 
 /* How many rows are split at once: at most, and of so many, about as many each time. */
@@ -67,6 +74,18 @@ INLINE vf part_of(const float *p, int64_t n)
 
 /* ---- packing ---- */
 
+static bool are_bf16(const float *w, int64_t n)
+{
+    uint32_t low = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, w + i, sizeof bits);
+        low |= bits & 0xffff;
+    }
+    return low == 0;
+}
+
+/* What a panel without rests does not need stays as it is: memory that is never touched. */
 static void conv_pack(void *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
                       int64_t panel)
 {
@@ -74,17 +93,23 @@ static void conv_pack(void *out, const float *w, int64_t outs, int64_t taps, int
     const __m512i rows =
         _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
                            _mm512_set1_epi32(64));
-    char *to = (char *)out + panel * taps * steps_of(channels) * STEP_BYTES;
-    memset(to, 0, (size_t)(taps * steps_of(channels) * STEP_BYTES));
+    const int64_t n = outs - panel * STEP < STEP ? outs - panel * STEP : STEP;
+    w += panel * STEP * taps * channels;
+    const bool rests = !are_bf16(w, n * taps * channels);
+    const int64_t bytes = rests ? 2 * STEP_BYTES : STEP_BYTES;
+    char *to = (char *)out + panel * panel_bytes(taps, channels);
+    memset(to, 0, (size_t)(HEAD_BYTES + taps * steps_of(channels) * bytes));
+    memcpy(to, &rests, sizeof rests);
+    to += HEAD_BYTES;
     for (int64_t c = 0; c < channels; c += STEP)
-        for (int64_t t = 0; t < taps; t++, to += STEP_BYTES)
-            for (int64_t o = 0; o < STEP && panel * STEP + o < outs; o++) {
-                const float *x = w + ((panel * STEP + o) * taps + t) * channels + c;
+        for (int64_t t = 0; t < taps; t++, to += bytes)
+            for (int64_t o = 0; o < n; o++) {
+                const float *x = w + (o * taps + t) * channels + c;
                 __m512i rest, near = split(part_of(x, channels - c),
                                            part_of(x + LANES, channels - c - LANES), &rest);
                 char *p = to + o / 16 * TILE + o % 16 * 4;
                 _mm512_i32scatter_epi32(p, rows, near, 1);
-                _mm512_i32scatter_epi32(p + 2 * TILE, rows, rest, 1);
+                if (rests) _mm512_i32scatter_epi32(p + STEP_BYTES, rows, rest, 1);
             }
 }
 
@@ -119,6 +144,12 @@ typedef struct {
     int64_t first, n;
 } section;
 
+/* What is known of a panel when the loops over it are compiled: whether its weights have rests, and
+ * whether there is one block of rows, which reads each weight once. */
+typedef struct {
+    bool rests, one;
+} shape;
+
 INLINE void load_sums(const float *at, int64_t bytes, int64_t lower, const int R)
 {
     _tile_loadd(0, at, bytes);
@@ -145,15 +176,17 @@ INLINE void ask(const char *ahead, int64_t lines, int j, const bool soon)
 
 /* Adds a section to the sums in tiles 0 to 3: R tiles of rows times two of outputs. Asks for
  * `lines` lines from `ahead` on in each step, some before each tile of weights, as memory has few
- * requests open at once. R and soon are constants. */
+ * requests open at once. R and of are constants. */
 INLINE void add_section(const agi_packed_conv1d_args *a, const char *x, int64_t plane,
                         const char *w, section s, const int R, const char *ahead, int64_t lines,
-                        const bool soon)
+                        const shape of)
 {
     const int64_t taps = a->taps, on = a->dilation * ROW_BYTES;
+    const int64_t bytes = of.rests ? 2 * STEP_BYTES : STEP_BYTES;
+    const bool soon = of.one;
     int64_t tap = s.first % taps;
     const char *p = x + s.first / taps * plane + tap * on;
-    for (int64_t i = 0; i < s.n; i++, w += STEP_BYTES, ahead += lines * 64) {
+    for (int64_t i = 0; i < s.n; i++, w += bytes, ahead += lines * 64) {
         _tile_loadd(4, p + 64, ROW_BYTES); /* rest of x, nearest of w */
         if (R > 1) _tile_loadd(5, p + 16 * ROW_BYTES + 64, ROW_BYTES);
         ask(ahead, lines, 0, soon);
@@ -171,13 +204,15 @@ INLINE void add_section(const agi_packed_conv1d_args *a, const char *x, int64_t 
         if (R > 1) _tile_dpbf16ps(2, 5, 6);
         if (R > 1) _tile_dpbf16ps(3, 5, 7);
         ask(ahead, lines, 2, soon);
-        _tile_loadd(6, w + 2 * TILE, 64); /* nearest of x, rest of w */
+        if (of.rests) _tile_loadd(6, w + STEP_BYTES, 64); /* nearest of x, rest of w */
         ask(ahead, lines, 3, soon);
-        _tile_loadd(7, w + 3 * TILE, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        if (R > 1) _tile_dpbf16ps(2, 5, 6);
-        if (R > 1) _tile_dpbf16ps(3, 5, 7);
+        if (of.rests) {
+            _tile_loadd(7, w + STEP_BYTES + TILE, 64);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_dpbf16ps(1, 4, 7);
+            if (R > 1) _tile_dpbf16ps(2, 5, 6);
+            if (R > 1) _tile_dpbf16ps(3, 5, 7);
+        }
         p += on;
         if (++tap == taps) {
             tap = 0;
@@ -201,44 +236,63 @@ static void leave(const agi_packed_conv1d_args *a, const float *sums, int64_t r,
         }
 }
 
-/* The rows [from, to), of which x is split at `x`, of a panel; whether more follow. One block reads
- * each weight once and asks for it a step ahead; many ask for the next section together, while
- * they go through this one. `one` is a constant: whether there is one. */
+/* The rows [from, to), of which x is split at `x`, of a panel at w, after which that at `next` is
+ * read (NULL: none). One block asks for each weight a step ahead, and for the first of the next
+ * panel; many ask for the next section together, while they go through this one. `of` is a
+ * constant. */
 INLINE void sum_panel(const agi_packed_conv1d_args *a, const char *x, int64_t plane, const char *w,
-                      int64_t from, int64_t to, int64_t o, int64_t m, float *sums, bool more,
-                      const bool one)
+                      const char *next, int64_t from, int64_t to, int64_t o, int64_t m, float *sums,
+                      const shape of)
 {
     const int64_t steps = a->taps * steps_of(a->k), blocks = (to - from + BLOCK - 1) / BLOCK;
-    const int64_t sections = one ? 1 : (steps + SECTION - 1) / SECTION;
-    const int64_t lines = one ? STEP_BYTES / 64 : (STEP_BYTES / 64 + blocks - 1) / blocks;
+    const int64_t bytes = of.rests ? 2 * STEP_BYTES : STEP_BYTES;
+    const int64_t sections = of.one ? 1 : (steps * bytes + SECTION - 1) / SECTION;
+    const int64_t lines = of.one ? bytes / 64 : (bytes / 64 + blocks - 1) / blocks;
     float *bias = sums + MOST_ROWS * STEP;
+    if (of.one && next) ask(next, lines * 4, 0, false);
     for (int64_t i = 0; i < STEP; i++) bias[i] = a->bias && i < m ? a->bias[o + i] : 0;
     for (int64_t k = 0; k < sections; k++) {
         const section s = {steps * k / sections, steps * (k + 1) / sections - steps * k / sections};
         const bool first = k == 0, last = k + 1 == sections;
-        const char *now = w + s.first * STEP_BYTES;
-        const char *ahead = now + (one ? 1 : s.n) * STEP_BYTES;
-        for (int64_t r = from; r < to; r += BLOCK, ahead += lines * 64 * s.n) {
+        const char *now = w + s.first * bytes;
+        const int64_t wanted = of.one || !last || next ? lines : 0;
+        const char *ahead = of.one ? now + bytes : !last ? now + s.n * bytes : next ? next : now;
+        for (int64_t r = from; r < to; r += BLOCK, ahead += wanted * 64 * s.n) {
             const char *p = x + (r - from) * ROW_BYTES;
             const int64_t n = to - r < BLOCK ? to - r : BLOCK;
-            const int64_t wanted = one || !last || more ? lines : 0;
             float *mine = sums + (r - from) * STEP;
             const bool direct = last && !a->accumulate && n == BLOCK && m == STEP;
             if (n > 16) {
                 if (first) load_sums(bias, 0, 0, 2);
                 else load_sums(mine, STEP * 4, 16 * STEP, 2);
-                add_section(a, p, plane, now, s, 2, ahead, wanted, one);
+                add_section(a, p, plane, now, s, 2, ahead, wanted, of);
                 if (direct) store_sums(a->out + r * a->out_stride + o, a->out_stride, 2);
                 else store_sums(mine, STEP, 2);
             } else {
                 if (first) load_sums(bias, 0, 0, 1);
                 else load_sums(mine, STEP * 4, 16 * STEP, 1);
-                add_section(a, p, plane, now, s, 1, ahead, wanted, one);
+                add_section(a, p, plane, now, s, 1, ahead, wanted, of);
                 store_sums(mine, STEP, 1);
             }
             if (last && !direct) leave(a, mine, r, n, o, m);
         }
     }
+}
+
+/* The same, of the panel of the o-th output; whether the one after it is next. */
+static void sum_rows(const agi_packed_conv1d_args *a, const char *x, int64_t plane, int64_t from,
+                     int64_t to, int64_t o, int64_t m, bool more, float *sums)
+{
+    const int64_t panel = panel_bytes(a->taps, a->k);
+    const char *head = (const char *)a->w + o / STEP * panel, *w = head + HEAD_BYTES;
+    const char *next = more ? w + panel : NULL;
+    const bool one = to - from <= BLOCK;
+    bool rests;
+    memcpy(&rests, head, sizeof rests);
+    if (rests && one) sum_panel(a, x, plane, w, next, from, to, o, m, sums, (shape){true, true});
+    else if (rests) sum_panel(a, x, plane, w, next, from, to, o, m, sums, (shape){true, false});
+    else if (one) sum_panel(a, x, plane, w, next, from, to, o, m, sums, (shape){false, true});
+    else sum_panel(a, x, plane, w, next, from, to, o, m, sums, (shape){false, false});
 }
 
 /* What lies before the rows that are split: the sums, and which rows they are. */
@@ -265,7 +319,6 @@ static void conv_run(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, in
     before_rows *head = scratch;
     char *x = (char *)(head + 1);
     const int64_t past = (a->taps - 1) * a->dilation, rows = rows_at_once(a, r1 - r0);
-    const int64_t panel_bytes = a->taps * steps_of(a->k) * STEP_BYTES;
     _tile_loadconfig(&tiles);
     for (int64_t from = r0; from < r1; from += rows) {
         const int64_t to = from + rows < r1 ? from + rows : r1;
@@ -275,12 +328,8 @@ static void conv_run(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, in
         head->from = from;
         head->to = to;
         for (int64_t o = o0; o < o1; o += STEP) {
-            const char *w = (const char *)a->w + o / STEP * panel_bytes;
             const int64_t m = o1 - o < STEP ? o1 - o : STEP;
-            const bool more = o + STEP < o1;
-            if (to - from <= BLOCK)
-                sum_panel(a, x, plane, w, from, to, o, m, head->sums, more, true);
-            else sum_panel(a, x, plane, w, from, to, o, m, head->sums, more, false);
+            sum_rows(a, x, plane, from, to, o, m, o + STEP < o1, head->sums);
         }
     }
     _tile_release();

@@ -145,6 +145,29 @@ for _, k in ipairs(kernels.all()) do
       end
     end)
 
+    it('gives outputs of bf16 weights the same bits beside others that are not', function()
+      local rnd = kernels.random(6)
+      for T, threads in pairs {[1] = 1, [20] = 2, [70] = 3} do
+        local b = ag.backend('cpu', {threads = threads, isa = k.isa})
+        local x = kernels.tensor(b, {T + 2, 70}, rnd)
+        local bias = kernels.tensor(b, {71}, rnd)
+        local short = kernels.tensor(b, {71, 3, 70}, rnd):to('bf16'):to('f32')
+        local long = short:clone()
+        for _, o in ipairs {32, 70} do -- of two of the three panels, as AMX has them
+          long[o]:copy(kernels.tensor(b, {3, 70}, rnd))
+        end
+        local outs = {}
+        for i, w in ipairs {short, long} do
+          outs[i] = ag.zeros(b, {T, 71})
+          ops.packed_conv1d(outs[i], x, pack(w), bias, nil, nil, 3, 1, 0, 0)
+        end
+        for first, n in pairs {[1] = 31, [33] = 37, [71] = 1} do
+          assert.same_bits(outs[2]:narrow(2, first, n):contiguous(),
+            outs[1]:narrow(2, first, n):contiguous())
+        end
+      end
+    end)
+
     it('reads and writes rows with gaps between them, and of any rank', function()
       local rnd = kernels.random(4)
       local x = kernels.tensor(be, {6, 2, 40}, rnd):narrow(3, 3, 33)

@@ -1,6 +1,6 @@
--- The two ways in which the codec computes: `f32`, each product as it is defined, and `fast`, near
--- it. How near is measured in decibels of the difference below the sound, on the golden checkpoints
--- and the demo voice.
+-- The ways in which the codec computes: `f32`, each product as it is defined, `fast`, near it, and
+-- `bf16`, so with rounded weights. How near is measured in decibels of the difference below the
+-- sound, on the golden checkpoints and the demo voice.
 
 local ag = require 'argent'
 local command = require 'support.command'
@@ -8,7 +8,7 @@ local compare = require 'support.compare'
 local golden = require 'support.golden'
 local kernels = require 'support.kernels'
 
-local NEAR = 80 -- decibels
+local NEAR, ROUNDED = 80, 30 -- decibels
 
 local DEMO = ARGENT_ROOT .. '/models/demo'
 
@@ -61,6 +61,23 @@ for _, k in ipairs(kernels.all()) do
       end
     end)
 
+    it('rounds weights to bf16 if asked, which changes nothing where they are', function()
+      for i, place in ipairs(places) do
+        local codecs, sounds = {}, {}
+        for _, mode in ipairs {'f32', 'fast', 'bf16'} do
+          codecs[mode] = assert(ag.qwen3_tts.codec(place, {backend = be, codec = mode}))
+          assert.equal(mode, codecs[mode].mode)
+          sounds[mode] = assert(codecs[mode]:decode(some_codes(codecs[mode], 5)))
+        end
+        if i == 1 then -- the demo voice's weights are bf16
+          assert.is_true(compare.same_bits(sounds.fast, sounds.bf16))
+        else
+          local near = decibels(sounds.f32, sounds.bf16)
+          assert.is_true(near >= ROUNDED and near < NEAR, near)
+        end
+      end
+    end)
+
     it('gives chunks of any size the bits of one pass, with any number of threads', function()
       for _, mode in ipairs(k.isa == 'plain' and {'fast'} or {'f32', 'fast'}) do
         local codec = assert(ag.qwen3_tts.codec(DEMO, {backend = be, codec = mode}))
@@ -94,6 +111,7 @@ end
 describe('how the codec computes', function()
   it('goes with the dtype, unless it is said', function()
     for _, o in ipairs {{nil, nil, 'fast'}, {'bf16', nil, 'fast'}, {'f32', nil, 'f32'},
+      {'q8', nil, 'bf16'}, {'q4', nil, 'bf16'}, {'q8', 'fast', 'fast'},
       {'f32', 'fast', 'fast'}, {'bf16', 'f32', 'f32'}} do
       local tts = assert(ag.qwen3_tts.open(DEMO, {dtype = o[1], codec = o[2]}))
       assert.equal(o[3], tts.codec.mode)
@@ -103,10 +121,10 @@ describe('how the codec computes', function()
   end)
 
   it('is refused where there is no such way', function()
-    kernels.refuses("open: codec: expected one of f32, fast, got string 'int8'", function()
+    kernels.refuses("open: codec: expected one of f32, fast, bf16, got string 'int8'", function()
       ag.qwen3_tts.open(DEMO, {codec = 'int8'})
     end)
-    kernels.refuses("codec: codec: expected one of f32, fast, got string 'int8'", function()
+    kernels.refuses("codec: codec: expected one of f32, fast, bf16, got string 'int8'", function()
       ag.qwen3_tts.codec(DEMO, {codec = 'int8'})
     end)
   end)

@@ -177,8 +177,9 @@ function M.model_options(p)
   M.model_option(p)
   M.dtype_option(p)
   M.cache_option(p)
-  p:option('--codec', 'How sound is made of codes: fast, near f32 (the default), or f32 (the '
-    .. 'default with --dtype f32; a card has no other).'):choices {'fast', 'f32'}
+  p:option('--codec', 'How sound is made of codes: fast, near f32 (the default), bf16, so with '
+    .. 'rounded weights (the default with --dtype q8 and q4), or f32 (the default with --dtype '
+    .. 'f32; a card has no other).'):choices {'fast', 'bf16', 'f32'}
   M.device_options(p)
 end
 

@@ -281,7 +281,8 @@ function M.run(tts, opts, rounds, rows)
   r.talker_ms, r.predictor_ms, r.codec_ms = r.talker, r.predictor, r.codec_8 / 8
   r.first_audio_ms = r.first_audio
   local peak = r.peaks.f32
-  if tts.codec.mode == 'fast' and be.isa == 'amx' then peak = r.peaks.amx_bf16 / 3 end
+  local products = ({fast = 3, bf16 = 2})[tts.codec.mode] -- for one, on AMX
+  if products and be.isa == 'amx' then peak = r.peaks.amx_bf16 / products end
   if peak then
     r.codec_limit = 2 * M.codec_work(tts.cfg.codec) / peak * 1e3
     r.codec_ratio = r.codec_ms / r.codec_limit

@@ -52,8 +52,9 @@ end
 ---@param conv ag.CausalConv
 ---@param period? integer rows of a frame, see ops.packed_conv1d: chunks must be whole frames
 ---(default 1: chunks of any rows, but filters of 7 taps are slow then)
+---@param dtype? string 'bf16': of the weights, which are rounded to it (default: none is)
 ---@return ag.CausalConv conv
-function M.fast(conv, period)
+function M.fast(conv, period, dtype)
   if weights.only_headers() then return conv end
   if conv.file then conv.file:copied 'weight' end
   local w, backend = conv.weight, conv.weight.backend
@@ -62,7 +63,9 @@ function M.fast(conv, period)
   local size = backend:packed_conv1d_size(outs, taps, channels)
   conv.period = period or 1
   conv.weight, conv.taps, conv.packed = room.tensor(backend, {size}, 'f32'), taps, true
-  ops.pack_conv1d(conv.weight, w)
+  local rounded = dtype and w:to(dtype):to 'f32'
+  ops.pack_conv1d(conv.weight, rounded or w)
+  if rounded then rounded:release() end
   w:release()
   conv.forward_op = packed_conv1d
   return conv
@@ -71,14 +74,15 @@ end
 --- Packs those of the linear layers of a transformer.
 ---@param backbone ag.Backbone
 ---@param scope ag.Scope of its weights
-function M.fast_linears(backbone, scope)
+---@param dtype? string as of M.fast
+function M.fast_linears(backbone, scope, dtype)
   local function replace(part, file, names)
     for _, name in ipairs(names) do
       local layer = part[name]
       local conv = M.fast(setmetatable({
         weight = layer.weight, bias = layer.bias, past = 0, dilation = 1, forward_op = linear,
         file = file:scope(name .. '_proj.'),
-      }, CausalConv))
+      }, CausalConv), nil, dtype)
       part[name] = {forward = function(_, out, x) conv:forward_op(out, x) end}
     end
   end

@@ -25,11 +25,9 @@ local function backend_of(opts)
   return backend, err, code
 end
 
--- How the codec computes: as the options say, else in f32 where all is in f32.
+-- How the codec computes, if the options say it.
 local function codec_mode(opts, what)
-  local mode = opts.codec or CodecDecoder.mode_of(opts.dtype)
-  check.one_of(mode, what .. ': codec', CodecDecoder.MODES, 1)
-  return mode
+  return opts.codec and check.one_of(opts.codec, what .. ': codec', CodecDecoder.MODES, 1)
 end
 
 -- Gives a codec its encoder, which is loaded when it is needed.
@@ -50,7 +48,7 @@ end
 function M.codec(name, opts)
   if name ~= nil then check.type(name, 'codec: model', 'string') end
   opts = check.options(opts, 'codec', {'backend', 'dtype', 'cache', 'codec'})
-  local mode = codec_mode(opts, 'codec')
+  local mode = codec_mode(opts, 'codec') or CodecDecoder.mode_of(opts.dtype)
   local backend, err, code = backend_of(opts)
   if not backend then return nil, err, code end
   local dir, cfg, w, codec
@@ -80,8 +78,9 @@ end
 ---(default), 'f32' (the reference mode), 'q8' or 'q4' (8 and 4 bits and a scale for every 32, on
 ---the CPU); a model that is stored in q8 or q4 is opened so; cache: the dtype of the talker's keys
 ---and values, 'f32' or 'bf16' (half the memory, rounded to 8 bits), default 'f32' with f32 and bf16
----weights; codec: how sound is made of codes, 'fast', near f32 (default), or 'f32' (default where
----dtype is f32; a card's is always f32). The networks that analyse recordings (tts.speaker,
+---weights; codec: how sound is made of codes, 'fast', near f32 (default), 'bf16', so with weights
+---rounded to bf16 (default where dtype is q8 or q4), or 'f32' (default where dtype is f32; a card's
+---is always f32). The networks that analyse recordings (tts.speaker,
 ---tts.codec:encode) are f32 and loaded when they are first used.
 ---@return ag.Synthesizer?
 ---@return string? err one line: file, place, fact
