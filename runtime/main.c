@@ -3,6 +3,7 @@
  * verb does is Lua; this file only starts it and turns what is left over into an exit code.
  */
 #include "argent.h"
+#include "reserve.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -128,9 +129,17 @@ static void forget_scripts(lua_State *L)
     }
 }
 
+/* Whether an error has no text because memory was refused: LuaJIT may lose the text of an error
+ * that passes through compiled code. */
+static bool lost_for_memory;
+
 static int traceback(lua_State *L)
 {
-    if (!lua_isstring(L, 1)) return 1; /* error objects pass as they are */
+    if (!lua_isstring(L, 1)) {
+        lost_for_memory = errno == ENOMEM;
+        luaL_callmeta(L, 1, "__tostring");
+        return 1;
+    }
     if (getenv("ARGENT_TRACE")) luaL_traceback(L, L, lua_tostring(L, 1), 1);
     return 1;
 }
@@ -238,7 +247,7 @@ static int finish(lua_State *L, int status)
 {
     if (status == 0) return (int)lua_tointeger(L, -1);
     const char *message = lua_tostring(L, -1);
-    if (status == LUA_ERRMEM || (message && ag_out_of_memory(message))) {
+    if (status == LUA_ERRMEM || (message ? ag_out_of_memory(message) : lost_for_memory)) {
         report("out of memory");
         return EXIT_NO_MEMORY;
     }
@@ -277,6 +286,7 @@ int main(int argc, char **argv)
     }
     lua_atpanic(L, panic);
     on_exit(leave, NULL);
+    reserve_start(L);
     signals_start(L);
     lua_pushcfunction(L, traceback);
     lua_pushcfunction(L, run);
@@ -284,6 +294,7 @@ int main(int argc, char **argv)
     int code = finish(L, lua_pcall(L, 1, 1, 1));
     code = signals_finish(code);
     forget_scripts(L);
+    reserve_finish(L);
     lua_close(L);
     return flush_output(code);
 }

@@ -8,6 +8,8 @@ local PROCESS = 'spec/cli/process_spec.lua'
 local MUTANTS = {
   {'no memory for machine code (LuaJIT panics)', 'runtime/main.c',
     '    lua_atpanic(L, panic);\n', '', 'spec/faults/memory_spec.lua'},
+  {'a reserve of memory for Lua', 'runtime/reserve.c',
+    'n == 0 || !reserve.kept)', 'n == 0 || 1)', 'spec/faults/memory_spec.lua'},
   {'a library calls exit(-1)', 'runtime/main.c',
     '    on_exit(leave, NULL);\n', '    (void)leave;\n', 'spec/faults/memory_spec.lua'},
   {'a library crashes', 'runtime/signals.c',
