@@ -123,7 +123,9 @@ typedef struct {
 
 /* w [outs, taps, k] is contiguous. */
 typedef struct {
-    float *out, *w;
+    float *out;
+    const char *w;
+    int w_dtype;
     int64_t outs, taps, k;
 } agi_pack_conv1d_args;
 

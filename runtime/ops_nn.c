@@ -112,7 +112,7 @@ static bool packed(agi_front *f, const char *name, const ag_tensor *w, int64_t o
 int ag_pack_conv1d(ag_tensor *out, ag_tensor *w)
 {
     agi_front f = agi_front_begin(AGI_OP_pack_conv1d);
-    if (!(agi_in(&f, "w", w, AG_F32) && agi_out(&f, "out", out, AG_F32) &&
+    if (!(agi_in(&f, "w", w, AGI_DENSE) && agi_out(&f, "out", out, AG_F32) &&
           agi_ndim(&f, "w", w, 3) &&
           packed(&f, "out", out, w->shape[0], w->shape[1], w->shape[2]) &&
           agi_apart(&f, out, false)))
@@ -121,7 +121,12 @@ int ag_pack_conv1d(ag_tensor *out, ag_tensor *w)
         agi_bad(&f, "w must be contiguous");
         return f.rc;
     }
-    agi_pack_conv1d_args a = {f32(out), f32(w), w->shape[0], w->shape[1], w->shape[2]};
+    agi_pack_conv1d_args a = {.out = f32(out),
+                              .w = agi_tensor_data(w),
+                              .w_dtype = w->dtype,
+                              .outs = w->shape[0],
+                              .taps = w->shape[1],
+                              .k = w->shape[2]};
     return agi_front_run(&f, &a, sizeof a, (double)agi_tensor_count(w));
 }
 

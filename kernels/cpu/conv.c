@@ -4,6 +4,7 @@
  */
 #include "isa.h"
 #include "../../runtime/backend_cpu.h"
+#include "../../runtime/convert.h"
 #include "../../runtime/ops.h"
 
 int agi_cpu_depthwise_conv1d(const void *args, agi_worker *w)
@@ -23,7 +24,17 @@ int agi_cpu_pack_conv1d(const void *args, agi_worker *w)
     const agi_conv *conv = w->isa->conv;
     int64_t lo, hi;
     agi_share(w, (a->outs + conv->panel - 1) / conv->panel, 1, &lo, &hi);
-    for (int64_t p = lo; p < hi; p++) conv->pack(a->out, a->w, a->outs, a->taps, a->k, p);
+    for (int64_t p = lo; p < hi; p++) {
+        const int64_t o = p * conv->panel, left = a->outs - o;
+        const int64_t outs = left < conv->panel ? left : conv->panel, n = outs * a->taps * a->k;
+        const char *from = a->w + o * a->taps * a->k * agi_dtype_size(a->w_dtype);
+        const float *panel = (const float *)(const void *)from;
+        if (a->w_dtype != AG_F32) {
+            agi_convert(w->scratch, AG_F32, 1, from, a->w_dtype, 1, n);
+            panel = (const float *)w->scratch;
+        }
+        conv->pack(a->out + p * conv->size(conv->panel, a->taps, a->k), panel, outs, a->taps, a->k);
+    }
     return AG_OK;
 }
 

@@ -86,24 +86,21 @@ static bool are_bf16(const float *w, int64_t n)
 }
 
 /* What a panel without rests does not need stays as it is: memory that is never touched. */
-static void conv_pack(void *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
-                      int64_t panel)
+static void conv_pack(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels)
 {
     /* Where the pairs of channels of one output go: a row of the tile each. */
     const __m512i rows =
         _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
                            _mm512_set1_epi32(64));
-    const int64_t n = outs - panel * STEP < STEP ? outs - panel * STEP : STEP;
-    w += panel * STEP * taps * channels;
-    const bool rests = !are_bf16(w, n * taps * channels);
+    const bool rests = !are_bf16(w, outs * taps * channels);
     const int64_t bytes = rests ? 2 * STEP_BYTES : STEP_BYTES;
-    char *to = (char *)out + panel * panel_bytes(taps, channels);
+    char *to = (char *)out;
     memset(to, 0, (size_t)(HEAD_BYTES + taps * steps_of(channels) * bytes));
     memcpy(to, &rests, sizeof rests);
     to += HEAD_BYTES;
     for (int64_t c = 0; c < channels; c += STEP)
         for (int64_t t = 0; t < taps; t++, to += bytes)
-            for (int64_t o = 0; o < n; o++) {
+            for (int64_t o = 0; o < outs; o++) {
                 const float *x = w + (o * taps + t) * channels + c;
                 __m512i rest, near = split(part_of(x, channels - c),
                                            part_of(x + LANES, channels - c - LANES), &rest);

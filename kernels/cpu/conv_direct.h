@@ -14,12 +14,9 @@ static int64_t conv_size(int64_t outs, int64_t taps, int64_t channels)
     return outs * taps * channels;
 }
 
-static void conv_pack(void *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
-                      int64_t panel)
+static void conv_pack(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels)
 {
-    (void)outs;
-    const size_t bytes = (size_t)(taps * channels) * sizeof *w;
-    memcpy((char *)out + (size_t)panel * bytes, w + panel * taps * channels, bytes);
+    memcpy(out, w, (size_t)(outs * taps * channels) * sizeof *w);
 }
 
 /* The rows that a block of outputs looks at, and its sums. */

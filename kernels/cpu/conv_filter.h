@@ -84,23 +84,21 @@ static void filter_values(double at[POINTS][FILTERED], const float *w, int64_t c
         }
 }
 
-static void conv_pack(void *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
-                      int64_t panel)
+static void conv_pack(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels)
 {
-    const int64_t first = panel * PANEL, n = outs - first < PANEL ? outs - first : PANEL;
     const int64_t products = products_of(taps);
-    float *to = (float *)out + first * products * channels, values[POINTS][CHUNK];
+    float values[POINTS][CHUNK];
     double at[POINTS][FILTERED];
     filter_at_points(at);
-    memset(to, 0, (size_t)(PANEL * products * channels) * sizeof *to);
+    memset(out, 0, (size_t)(PANEL * products * channels) * sizeof *out);
     for (int64_t c = 0; c < channels; c += CHUNK) /* what is written at once stays in the cache */
-        for (int64_t o = 0; o < n; o++) {
-            const float *from = w + (first + o) * taps * channels + c;
+        for (int64_t o = 0; o < outs; o++) {
+            const float *from = w + o * taps * channels + c;
             const int64_t m = channels - c < CHUNK ? channels - c : CHUNK;
             if (filtered(taps)) filter_values(at, from, channels, m, values);
             for (int64_t p = 0; p < products; p++) {
                 const float *v = filtered(taps) ? values[p] : from + p * channels;
-                float *row = to + (p * channels + c) * PANEL + o;
+                float *row = out + (p * channels + c) * PANEL + o;
                 for (int64_t i = 0; i < m; i++) row[i * PANEL] = v[i];
             }
         }

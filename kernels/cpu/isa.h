@@ -26,9 +26,8 @@ typedef struct {
     /* Floats that the packed weights take. */
     int64_t (*size)(int64_t outs, int64_t taps, int64_t channels);
     int64_t panel; /* outputs that are packed, and dealt out to workers, together */
-    /* The panel-th of w [outs, taps, channels], to its place behind `out`. */
-    void (*pack)(void *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
-                 int64_t panel);
+    /* A panel: w [outs, taps, channels] of at most as many outputs. */
+    void (*pack)(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels);
     int64_t (*scratch)(const agi_packed_conv1d_args *a); /* bytes that run needs */
     /* The outputs [o0, o1), of whole panels, of rows [r0, r1). `again`: scratch is as another part
      * of the same op has left it. */

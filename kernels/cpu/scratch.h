@@ -50,6 +50,12 @@ static inline int64_t agi_packed_conv1d_scratch(const agi_isa *isa, const agi_pa
     return a->rows > 0 ? isa->conv->scratch(a) : 0;
 }
 
+/* A panel of weights as f32. */
+static inline int64_t agi_pack_conv1d_scratch(const agi_isa *isa, const agi_pack_conv1d_args *a)
+{
+    return a->w_dtype == AG_F32 ? 0 : 4 * isa->conv->panel * a->taps * a->k;
+}
+
 /* A tile of matmul's out, and the depth of a slice of its sums: parts of both operands where they
  * are copied, and the slice's sums. */
 enum { AGI_MATMUL_TILE = 128, AGI_MATMUL_DEPTH = 512 };
@@ -63,6 +69,7 @@ static inline int64_t agi_cpu_scratch(const agi_isa *isa, enum agi_op op, const 
     case AGI_OP_linear: return agi_linear_scratch(args);
     case AGI_OP_sample: return agi_sample_scratch(args);
     case AGI_OP_matmul: return AGI_MATMUL_SCRATCH;
+    case AGI_OP_pack_conv1d: return agi_pack_conv1d_scratch(isa, args);
     case AGI_OP_packed_conv1d: return agi_packed_conv1d_scratch(isa, args);
     default: return 0;
     }

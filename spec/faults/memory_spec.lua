@@ -115,7 +115,7 @@ describe('memory that is refused once', function()
   end)
 
   it('is no matter where Lua asks for it once, and exit code 5 where it is for good', function()
-    local function script(objects)
+    local function listing(objects)
       return st.write(([[
         jit.off()
         jit.flush()
@@ -123,7 +123,7 @@ describe('memory that is refused once', function()
         for i = 1, %d do list[i] = {i} end
         io.write(#list)]]):format(objects))
     end
-    local empty, full = script(0), script(400000)
+    local empty, full = listing(0), listing(400000)
     -- Before the script there is code to compile, more or less of it.
     local first = faults.count({'run', empty}, 'map:ENOMEM') + 60
     local last = faults.count({'run', full}, 'map:ENOMEM') - 60

@@ -151,16 +151,18 @@ for _, k in ipairs(kernels.all()) do
         local b = ag.backend('cpu', {threads = threads, isa = k.isa})
         local x = kernels.tensor(b, {T + 2, 70}, rnd)
         local bias = kernels.tensor(b, {71}, rnd)
-        local short = kernels.tensor(b, {71, 3, 70}, rnd):to('bf16'):to('f32')
+        local narrow = kernels.tensor(b, {71, 3, 70}, rnd):to 'bf16'
+        local short = narrow:to 'f32'
         local long = short:clone()
         for _, o in ipairs {32, 70} do -- of two of the three panels, as AMX has them
           long[o]:copy(kernels.tensor(b, {3, 70}, rnd))
         end
         local outs = {}
-        for i, w in ipairs {short, long} do
+        for i, w in ipairs {short, long, narrow} do
           outs[i] = ag.zeros(b, {T, 71})
           ops.packed_conv1d(outs[i], x, pack(w), bias, nil, nil, 3, 1, 0, 0)
         end
+        assert.same_bits(outs[1], outs[3])
         for first, n in pairs {[1] = 31, [33] = 37, [71] = 1} do
           assert.same_bits(outs[2]:narrow(2, first, n):contiguous(),
             outs[1]:narrow(2, first, n):contiguous())
@@ -215,6 +217,9 @@ for _, k in ipairs(kernels.all()) do
       local size = #packed
       kernels.refuses(('pack_conv1d: out [%d]: expected a contiguous [%d]'):format(size - 1, size),
         function() ops.pack_conv1d(packed:narrow(1, 1, size - 1), w) end)
+      kernels.refuses('pack_conv1d: w is i32, expected f32 or bf16', function()
+        ops.pack_conv1d(packed, ag.zeros(be, {3, 2, 4}, 'i32'))
+      end)
       kernels.refuses('pack_conv1d: w must be contiguous', function()
         ops.pack_conv1d(packed, ag.zeros(be, {3, 4, 2}):transpose(2, 3))
       end)

@@ -63,7 +63,7 @@ function M.fast(conv, period, dtype)
   local size = backend:packed_conv1d_size(outs, taps, channels)
   conv.period = period or 1
   conv.weight, conv.taps, conv.packed = room.tensor(backend, {size}, 'f32'), taps, true
-  local rounded = dtype and w:to(dtype):to 'f32'
+  local rounded = dtype and w:to(dtype)
   ops.pack_conv1d(conv.weight, rounded or w)
   if rounded then rounded:release() end
   w:release()
