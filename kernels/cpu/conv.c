@@ -33,7 +33,7 @@ int agi_cpu_pack_conv1d(const void *args, agi_worker *w)
             agi_convert(w->scratch, AG_F32, 1, from, a->w_dtype, 1, n);
             panel = (const float *)w->scratch;
         }
-        conv->pack(a->out + p * conv->size(conv->panel, a->taps, a->k), panel, outs, a->taps, a->k);
+        conv->pack(a->out, panel, a->outs, a->taps, a->k, p);
     }
     return AG_OK;
 }

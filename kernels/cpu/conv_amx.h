@@ -2,7 +2,8 @@
  * conv_amx.h: packed convolutions on AMX tiles, whose products are of bf16. Every number is the sum
  * of two bf16, the nearest one and what is left, which keep 16 bits of it. Of the four products of
  * two such sums the one of both rests is left out: what is lost is about 2^-17 of a product. Where
- * all weights of a panel are bf16, their rests are 0 and are neither kept nor multiplied.
+ * all weights of a panel are bf16, their rests are 0 and are not multiplied, nor is their memory
+ * touched, which lies behind the nearest numbers of all panels.
  *
  * A tile of x is 16 rows of 32 channels, one of weights 16 pairs of channels of 16 outputs. A step
  * is one tap of 32 channels; an output adds its steps in the order of channels, then taps, wherever
@@ -17,7 +18,7 @@
 enum {
     STEP = 32,              /* channels of a step, outputs of a panel */
     TILE = 1024,            /* bytes */
-    STEP_BYTES = 2 * TILE,  /* of weights: nearest, of 32 outputs; as many for the rests */
+    STEP_BYTES = 2 * TILE,  /* of weights of 32 outputs: nearest, or rests */
     HEAD_BYTES = 64,        /* before a panel: whether it has rests */
     ROW_BYTES = 128,        /* of x in a step: nearest, rest */
     BLOCK = 32,             /* rows that are summed at once, in two tiles */
@@ -29,14 +30,26 @@ enum {
 
 static int64_t steps_of(int64_t channels) { return (channels + STEP - 1) / STEP; }
 
+/* Of the rests; before as many of the nearest there is a head. */
 static int64_t panel_bytes(int64_t taps, int64_t channels)
 {
-    return HEAD_BYTES + taps * steps_of(channels) * 2 * STEP_BYTES;
+    return taps * steps_of(channels) * STEP_BYTES;
 }
 
 static int64_t conv_size(int64_t outs, int64_t taps, int64_t channels)
 {
-    return steps_of(outs) * panel_bytes(taps, channels) / 4;
+    return steps_of(outs) * (HEAD_BYTES + 2 * panel_bytes(taps, channels)) / 4;
+}
+
+/* The head of a panel of `outs` outputs, behind which are the nearest numbers, and its rests. */
+static char *head_of(const void *packed, int64_t panel, int64_t bytes)
+{
+    return (char *)packed + panel * (HEAD_BYTES + bytes);
+}
+
+static char *rests_of(const void *packed, int64_t panel, int64_t outs, int64_t bytes)
+{
+    return head_of(packed, steps_of(outs), bytes) + panel * bytes;
 }
 
 /* How many rows are split at once: at most, and of so many, about as many each time. */
@@ -85,28 +98,30 @@ static bool are_bf16(const float *w, int64_t n)
     return low == 0;
 }
 
-/* What a panel without rests does not need stays as it is: memory that is never touched. */
-static void conv_pack(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels)
+static void conv_pack(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
+                      int64_t panel)
 {
     /* Where the pairs of channels of one output go: a row of the tile each. */
     const __m512i rows =
         _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
                            _mm512_set1_epi32(64));
-    const bool rests = !are_bf16(w, outs * taps * channels);
-    const int64_t bytes = rests ? 2 * STEP_BYTES : STEP_BYTES;
-    char *to = (char *)out;
-    memset(to, 0, (size_t)(HEAD_BYTES + taps * steps_of(channels) * bytes));
-    memcpy(to, &rests, sizeof rests);
-    to += HEAD_BYTES;
+    const int64_t left = outs - panel * STEP, n = left < STEP ? left : STEP;
+    const int64_t bytes = panel_bytes(taps, channels);
+    const bool rests = !are_bf16(w, n * taps * channels);
+    char *head = head_of(out, panel, bytes), *to = head + HEAD_BYTES;
+    char *rest_to = rests_of(out, panel, outs, bytes);
+    memset(head, 0, (size_t)(HEAD_BYTES + bytes));
+    memcpy(head, &rests, sizeof rests);
+    if (rests) memset(rest_to, 0, (size_t)bytes);
     for (int64_t c = 0; c < channels; c += STEP)
-        for (int64_t t = 0; t < taps; t++, to += bytes)
-            for (int64_t o = 0; o < outs; o++) {
+        for (int64_t t = 0; t < taps; t++, to += STEP_BYTES, rest_to += STEP_BYTES)
+            for (int64_t o = 0; o < n; o++) {
                 const float *x = w + (o * taps + t) * channels + c;
                 __m512i rest, near = split(part_of(x, channels - c),
                                            part_of(x + LANES, channels - c - LANES), &rest);
-                char *p = to + o / 16 * TILE + o % 16 * 4;
-                _mm512_i32scatter_epi32(p, rows, near, 1);
-                if (rests) _mm512_i32scatter_epi32(p + STEP_BYTES, rows, rest, 1);
+                const int64_t place = o / 16 * TILE + o % 16 * 4;
+                _mm512_i32scatter_epi32(to + place, rows, near, 1);
+                if (rests) _mm512_i32scatter_epi32(rest_to + place, rows, rest, 1);
             }
 }
 
@@ -141,6 +156,19 @@ typedef struct {
     int64_t first, n;
 } section;
 
+/* Weights from some step on: the nearest numbers, and how far behind them their rests are. */
+typedef struct {
+    const char *p;
+    int64_t rests;
+} weights;
+
+static weights weights_of(const agi_packed_conv1d_args *a, int64_t panel)
+{
+    const int64_t bytes = panel_bytes(a->taps, a->k);
+    const char *p = head_of(a->w, panel, bytes) + HEAD_BYTES;
+    return (weights){p, rests_of(a->w, panel, a->outs, bytes) - p};
+}
+
 /* What is known of a panel when the loops over it are compiled: whether its weights have rests, and
  * whether there is one block of rows, which reads each weight once. */
 typedef struct {
@@ -163,33 +191,33 @@ INLINE void store_sums(float *at, int64_t stride, const int R)
     if (R > 1) _tile_stored(3, at + 16 * stride + 16, stride * 4);
 }
 
-/* The j-th quarter of `lines` lines from `ahead` on, into L1 if they are needed soon. */
-INLINE void ask(const char *ahead, int64_t lines, int j, const bool soon)
+/* The j-th quarter of `lines` lines of weights, and of as many of their rests; into L1 if they are
+ * needed soon. */
+INLINE void ask(weights ahead, int64_t lines, int j, const shape of)
 {
-    for (int64_t l = lines * j / 4; l < lines * (j + 1) / 4; l++)
-        if (soon) _mm_prefetch(ahead + l * 64, _MM_HINT_T0);
-        else _mm_prefetch(ahead + l * 64, _MM_HINT_T1);
+    const char *p = of.rests && j > 1 ? ahead.p + ahead.rests : ahead.p;
+    const int part = of.rests ? j % 2 : j, parts = of.rests ? 2 : 4;
+    for (int64_t l = lines * part / parts; l < lines * (part + 1) / parts; l++)
+        if (of.one) _mm_prefetch(p + l * 64, _MM_HINT_T0);
+        else _mm_prefetch(p + l * 64, _MM_HINT_T1);
 }
 
 /* Adds a section to the sums in tiles 0 to 3: R tiles of rows times two of outputs. Asks for
  * `lines` lines from `ahead` on in each step, some before each tile of weights, as memory has few
  * requests open at once. R and of are constants. */
-INLINE void add_section(const agi_packed_conv1d_args *a, const char *x, int64_t plane,
-                        const char *w, section s, const int R, const char *ahead, int64_t lines,
-                        const shape of)
+INLINE void add_section(const agi_packed_conv1d_args *a, const char *x, int64_t plane, weights w,
+                        section s, const int R, weights ahead, int64_t lines, const shape of)
 {
     const int64_t taps = a->taps, on = a->dilation * ROW_BYTES;
-    const int64_t bytes = of.rests ? 2 * STEP_BYTES : STEP_BYTES;
-    const bool soon = of.one;
     int64_t tap = s.first % taps;
     const char *p = x + s.first / taps * plane + tap * on;
-    for (int64_t i = 0; i < s.n; i++, w += bytes, ahead += lines * 64) {
+    for (int64_t i = 0; i < s.n; i++, w.p += STEP_BYTES, ahead.p += lines * 64) {
         _tile_loadd(4, p + 64, ROW_BYTES); /* rest of x, nearest of w */
         if (R > 1) _tile_loadd(5, p + 16 * ROW_BYTES + 64, ROW_BYTES);
-        ask(ahead, lines, 0, soon);
-        _tile_loadd(6, w, 64);
-        ask(ahead, lines, 1, soon);
-        _tile_loadd(7, w + TILE, 64);
+        ask(ahead, lines, 0, of);
+        _tile_loadd(6, w.p, 64);
+        ask(ahead, lines, 1, of);
+        _tile_loadd(7, w.p + TILE, 64);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
         if (R > 1) _tile_dpbf16ps(2, 5, 6);
@@ -200,11 +228,11 @@ INLINE void add_section(const agi_packed_conv1d_args *a, const char *x, int64_t 
         _tile_dpbf16ps(1, 4, 7);
         if (R > 1) _tile_dpbf16ps(2, 5, 6);
         if (R > 1) _tile_dpbf16ps(3, 5, 7);
-        ask(ahead, lines, 2, soon);
-        if (of.rests) _tile_loadd(6, w + STEP_BYTES, 64); /* nearest of x, rest of w */
-        ask(ahead, lines, 3, soon);
+        ask(ahead, lines, 2, of);
+        if (of.rests) _tile_loadd(6, w.p + w.rests, 64); /* nearest of x, rest of w */
+        ask(ahead, lines, 3, of);
         if (of.rests) {
-            _tile_loadd(7, w + STEP_BYTES + TILE, 64);
+            _tile_loadd(7, w.p + w.rests + TILE, 64);
             _tile_dpbf16ps(0, 4, 6);
             _tile_dpbf16ps(1, 4, 7);
             if (R > 1) _tile_dpbf16ps(2, 5, 6);
@@ -233,28 +261,28 @@ static void leave(const agi_packed_conv1d_args *a, const float *sums, int64_t r,
         }
 }
 
-/* The rows [from, to), of which x is split at `x`, of a panel at w, after which that at `next` is
- * read (NULL: none). One block asks for each weight a step ahead, and for the first of the next
- * panel; many ask for the next section together, while they go through this one. `of` is a
- * constant. */
-INLINE void sum_panel(const agi_packed_conv1d_args *a, const char *x, int64_t plane, const char *w,
-                      const char *next, int64_t from, int64_t to, int64_t o, int64_t m, float *sums,
-                      const shape of)
+/* The rows [from, to), of which x is split at `x`, of the panel of the o-th output; whether more
+ * follow. One block asks for each weight a step ahead, and for the first of the next panel; many
+ * ask for the next section together, while they go through this one. `of` is a constant. */
+INLINE void sum_panel(const agi_packed_conv1d_args *a, const char *x, int64_t plane, int64_t from,
+                      int64_t to, int64_t o, int64_t m, float *sums, bool more, const shape of)
 {
     const int64_t steps = a->taps * steps_of(a->k), blocks = (to - from + BLOCK - 1) / BLOCK;
-    const int64_t bytes = of.rests ? 2 * STEP_BYTES : STEP_BYTES;
-    const int64_t sections = of.one ? 1 : (steps * bytes + SECTION - 1) / SECTION;
-    const int64_t lines = of.one ? bytes / 64 : (bytes / 64 + blocks - 1) / blocks;
+    const int64_t bytes = steps * (of.rests ? 2 * STEP_BYTES : STEP_BYTES);
+    const int64_t sections = of.one ? 1 : (bytes + SECTION - 1) / SECTION;
+    const int64_t lines = of.one ? STEP_BYTES / 64 : (STEP_BYTES / 64 + blocks - 1) / blocks;
+    const weights w = weights_of(a, o / STEP), next = weights_of(a, o / STEP + more);
     float *bias = sums + MOST_ROWS * STEP;
-    if (of.one && next) ask(next, lines * 4, 0, false);
+    for (int j = 0; of.one && more && j < 4; j++) ask(next, lines, j, of);
     for (int64_t i = 0; i < STEP; i++) bias[i] = a->bias && i < m ? a->bias[o + i] : 0;
     for (int64_t k = 0; k < sections; k++) {
         const section s = {steps * k / sections, steps * (k + 1) / sections - steps * k / sections};
         const bool first = k == 0, last = k + 1 == sections;
-        const char *now = w + s.first * bytes;
-        const int64_t wanted = of.one || !last || next ? lines : 0;
-        const char *ahead = of.one ? now + bytes : !last ? now + s.n * bytes : next ? next : now;
-        for (int64_t r = from; r < to; r += BLOCK, ahead += wanted * 64 * s.n) {
+        const weights now = {w.p + s.first * STEP_BYTES, w.rests};
+        const int64_t wanted = of.one || !last || more ? lines : 0;
+        weights ahead = next;
+        if (of.one || !last) ahead = (weights){now.p + (of.one ? 1 : s.n) * STEP_BYTES, w.rests};
+        for (int64_t r = from; r < to; r += BLOCK, ahead.p += wanted * 64 * s.n) {
             const char *p = x + (r - from) * ROW_BYTES;
             const int64_t n = to - r < BLOCK ? to - r : BLOCK;
             float *mine = sums + (r - from) * STEP;
@@ -276,20 +304,16 @@ INLINE void sum_panel(const agi_packed_conv1d_args *a, const char *x, int64_t pl
     }
 }
 
-/* The same, of the panel of the o-th output; whether the one after it is next. */
 static void sum_rows(const agi_packed_conv1d_args *a, const char *x, int64_t plane, int64_t from,
-                     int64_t to, int64_t o, int64_t m, bool more, float *sums)
+                     int64_t to, int64_t o, int64_t m, float *sums, bool more)
 {
-    const int64_t panel = panel_bytes(a->taps, a->k);
-    const char *head = (const char *)a->w + o / STEP * panel, *w = head + HEAD_BYTES;
-    const char *next = more ? w + panel : NULL;
     const bool one = to - from <= BLOCK;
     bool rests;
-    memcpy(&rests, head, sizeof rests);
-    if (rests && one) sum_panel(a, x, plane, w, next, from, to, o, m, sums, (shape){true, true});
-    else if (rests) sum_panel(a, x, plane, w, next, from, to, o, m, sums, (shape){true, false});
-    else if (one) sum_panel(a, x, plane, w, next, from, to, o, m, sums, (shape){false, true});
-    else sum_panel(a, x, plane, w, next, from, to, o, m, sums, (shape){false, false});
+    memcpy(&rests, head_of(a->w, o / STEP, panel_bytes(a->taps, a->k)), sizeof rests);
+    if (rests && one) sum_panel(a, x, plane, from, to, o, m, sums, more, (shape){true, true});
+    else if (rests) sum_panel(a, x, plane, from, to, o, m, sums, more, (shape){true, false});
+    else if (one) sum_panel(a, x, plane, from, to, o, m, sums, more, (shape){false, true});
+    else sum_panel(a, x, plane, from, to, o, m, sums, more, (shape){false, false});
 }
 
 /* What lies before the rows that are split: the sums, and which rows they are. */
@@ -326,7 +350,7 @@ static void conv_run(const agi_packed_conv1d_args *a, int64_t r0, int64_t r1, in
         head->to = to;
         for (int64_t o = o0; o < o1; o += STEP) {
             const int64_t m = o1 - o < STEP ? o1 - o : STEP;
-            sum_rows(a, x, plane, from, to, o, m, o + STEP < o1, head->sums);
+            sum_rows(a, x, plane, from, to, o, m, head->sums, o + STEP < o1);
         }
     }
     _tile_release();

@@ -14,9 +14,11 @@ static int64_t conv_size(int64_t outs, int64_t taps, int64_t channels)
     return outs * taps * channels;
 }
 
-static void conv_pack(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels)
+static void conv_pack(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
+                      int64_t panel)
 {
-    memcpy(out, w, (size_t)(outs * taps * channels) * sizeof *w);
+    (void)outs;
+    memcpy(out + panel * taps * channels, w, (size_t)(taps * channels) * sizeof *w);
 }
 
 /* The rows that a block of outputs looks at, and its sums. */

@@ -84,15 +84,18 @@ static void filter_values(double at[POINTS][FILTERED], const float *w, int64_t c
         }
 }
 
-static void conv_pack(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels)
+static void conv_pack(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
+                      int64_t panel)
 {
-    const int64_t products = products_of(taps);
+    const int64_t products = products_of(taps), left = outs - panel * PANEL;
+    const int64_t n = left < PANEL ? left : PANEL;
     float values[POINTS][CHUNK];
     double at[POINTS][FILTERED];
     filter_at_points(at);
+    out += panel * PANEL * products * channels;
     memset(out, 0, (size_t)(PANEL * products * channels) * sizeof *out);
     for (int64_t c = 0; c < channels; c += CHUNK) /* what is written at once stays in the cache */
-        for (int64_t o = 0; o < outs; o++) {
+        for (int64_t o = 0; o < n; o++) {
             const float *from = w + o * taps * channels + c;
             const int64_t m = channels - c < CHUNK ? channels - c : CHUNK;
             if (filtered(taps)) filter_values(at, from, channels, m, values);

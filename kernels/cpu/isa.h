@@ -26,8 +26,10 @@ typedef struct {
     /* Floats that the packed weights take. */
     int64_t (*size)(int64_t outs, int64_t taps, int64_t channels);
     int64_t panel; /* outputs that are packed, and dealt out to workers, together */
-    /* A panel: w [outs, taps, channels] of at most as many outputs. */
-    void (*pack)(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels);
+    /* The panel-th of `outs` outputs, whose weights [panel, taps, channels] are at w, to its place
+     * behind `out`. */
+    void (*pack)(float *out, const float *w, int64_t outs, int64_t taps, int64_t channels,
+                 int64_t panel);
     int64_t (*scratch)(const agi_packed_conv1d_args *a); /* bytes that run needs */
     /* The outputs [o0, o1), of whole panels, of rows [r0, r1). `again`: scratch is as another part
      * of the same op has left it. */

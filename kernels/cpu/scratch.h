@@ -53,7 +53,8 @@ static inline int64_t agi_packed_conv1d_scratch(const agi_isa *isa, const agi_pa
 /* A panel of weights as f32. */
 static inline int64_t agi_pack_conv1d_scratch(const agi_isa *isa, const agi_pack_conv1d_args *a)
 {
-    return a->w_dtype == AG_F32 ? 0 : 4 * isa->conv->panel * a->taps * a->k;
+    const int64_t outs = a->outs < isa->conv->panel ? a->outs : isa->conv->panel;
+    return a->w_dtype == AG_F32 ? 0 : 4 * outs * a->taps * a->k;
 }
 
 /* A tile of matmul's out, and the depth of a slice of its sums: parts of both operands where they
