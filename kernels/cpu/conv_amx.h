@@ -30,7 +30,7 @@ enum {
 
 static int64_t steps_of(int64_t channels) { return (channels + STEP - 1) / STEP; }
 
-/* Of the rests; before as many of the nearest there is a head. */
+/* Of the nearest numbers of a panel, and of its rests. */
 static int64_t panel_bytes(int64_t taps, int64_t channels)
 {
     return taps * steps_of(channels) * STEP_BYTES;
@@ -41,7 +41,8 @@ static int64_t conv_size(int64_t outs, int64_t taps, int64_t channels)
     return steps_of(outs) * (HEAD_BYTES + 2 * panel_bytes(taps, channels)) / 4;
 }
 
-/* The head of a panel of `outs` outputs, behind which are the nearest numbers, and its rests. */
+/* Where the panel-th panel is: its head, its nearest numbers behind that, and, behind those of all
+ * panels, its rests. `bytes` are panel_bytes. */
 static char *head_of(const void *packed, int64_t panel, int64_t bytes)
 {
     return (char *)packed + panel * (HEAD_BYTES + bytes);
@@ -304,6 +305,7 @@ INLINE void sum_panel(const agi_packed_conv1d_args *a, const char *x, int64_t pl
     }
 }
 
+/* The same, by what is known of the panel. */
 static void sum_rows(const agi_packed_conv1d_args *a, const char *x, int64_t plane, int64_t from,
                      int64_t to, int64_t o, int64_t m, float *sums, bool more)
 {

@@ -30,7 +30,7 @@ local CodecDecoder = {
   MODES = {'f32', 'fast', 'bf16'},
   --- The mode that goes with a dtype of the linear weights.
   mode_of = function(dtype)
-    return dtype == 'f32' and 'f32' or (dtype == 'q8' or dtype == 'q4') and 'bf16' or 'fast'
+    return ({f32 = 'f32', q8 = 'bf16', q4 = 'bf16'})[dtype or 'bf16'] or 'fast'
   end,
 }
 CodecDecoder.__index = CodecDecoder
